@@ -1,0 +1,266 @@
+"""Validated configurations: frozen values that are passed whole and own the facts that follow from them.
+
+One schema serves the command line, JSON on disk and the Python API: names, defaults, ranges and help texts
+stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from genrekit.errors import UsageError, unknown_name
+
+AUGMENTATIONS = ("time_stretch", "pitch_shift", "noise", "resampling")
+"""The names of the augmented variants, in the order in which they stand in a cache after "original"."""
+
+Architecture = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
+Input = Literal["mel", "waveform"]
+SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest"]
+
+
+def _numbers(value: object) -> object:
+    """Read "64,32" as the numbers 64 and 32; "none" as no number at all."""
+    if isinstance(value, str):
+        return () if value.strip().lower() in ("", "none") else tuple(part.strip() for part in value.split(","))
+    return value
+
+
+Widths = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_numbers)]
+Range = Annotated[tuple[float, float], BeforeValidator(_numbers)]
+
+
+class Config(BaseModel):
+    """A frozen configuration that refuses unknown keys.
+
+    Errors: UsageError, one line that names the key, the value and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Validate a mapping of keys to values; keys that are left out take their defaults."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _usage_error(cls, error) from None
+
+
+class FrontEnd(Config):
+    """How a track becomes waveform and mel fragments."""
+
+    sample_rate: int = Field(22_050, ge=1_000, le=384_000, description="Samples per second after resampling.")
+    duration_s: float = Field(5.0, gt=0, le=600, description="Length of a fragment in seconds.")
+    normalization: Literal["peak", "rms", "none"] = Field(
+        "peak", description="Level of each track: peak to 1, rms to -20 dBFS, or none; always clipped to 1."
+    )
+    n_fft: int = Field(2_048, ge=16, le=65_536, description="Samples per analysis window.")
+    hop_length: int = Field(512, ge=1, description="Samples from one analysis window to the next.")
+    n_mels: int = Field(128, ge=1, le=1_024, description="Mel bands.")
+    fmin: float = Field(30.0, ge=0, description="Lower edge of the lowest mel band in Hz.")
+    fmax: float | None = Field(
+        None, gt=0, description="Upper edge of the highest mel band in Hz; Nyquist if not given."
+    )
+    top_db: float = Field(80.0, gt=0, le=200, description="Range of a mel spectrogram in dB, mapped to [0, 1].")
+    db_reference: Literal["track", "fragment"] = Field(
+        "track", description="Whose loudest value is 0 dB: the track's fragments' or each fragment's own."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length must be in 1..n_fft ({self.n_fft}), got {self.hop_length}")
+        if not self.fmin < self.fmax_hz <= self.sample_rate / 2:
+            raise ValueError(
+                f"fmax must be above fmin ({self.fmin:g} Hz) and at most half the sample rate "
+                f"({self.sample_rate / 2:g} Hz), got {self.fmax_hz:g}"
+            )
+        if self.n_samples <= self.n_fft // 2:
+            raise ValueError(
+                f"duration_s must be longer than half an analysis window "
+                f"({self.n_fft / 2 / self.sample_rate:.3g} s), got {self.duration_s:g}"
+            )
+        return self
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per fragment."""
+        return round(self.duration_s * self.sample_rate)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames per mel spectrogram of a fragment, with centred windows."""
+        return 1 + self.n_samples // self.hop_length
+
+    @property
+    def fmax_hz(self) -> float:
+        """Upper edge of the highest mel band in Hz."""
+        return self.sample_rate / 2 if self.fmax is None else self.fmax
+
+    def shape(self, kind: Input) -> tuple[int, ...]:
+        """Shape of one fragment: [n_mels, n_frames] or [n_samples].
+
+        >>> FrontEnd().shape("mel"), FrontEnd().shape("waveform")
+        ((128, 216), (110250,))
+        """
+        return (self.n_mels, self.n_frames) if kind == "mel" else (self.n_samples,)
+
+
+class Augmentation(Config):
+    """Augmented variants of each fragment; each draws its strength uniformly from its range."""
+
+    augment: bool = Field(False, description="Add four augmented variants of every fragment.")
+    time_stretch: Range = Field((0.9, 1.1), description="Speed factors: tempo changes, pitch stays.")
+    pitch_shift: Range = Field((-2.0, 2.0), description="Semitones: pitch changes, tempo stays.")
+    noise: Range = Field((30.0, 50.0), description="White noise, as a signal-to-noise ratio in dB.")
+    resampling: Range = Field(
+        (0.4, 0.8), description="A lower rate, as a share of the sample rate, and back: bandwidth is lost."
+    )
+    augment_seed: int = Field(0, ge=0, description="Seed of the drawn strengths and of the noise.")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        limits = {
+            "time_stretch": (0.25, 4.0),
+            "pitch_shift": (-24.0, 24.0),
+            "noise": (-20.0, 120.0),
+            "resampling": (0.05, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            first, last = getattr(self, name)
+            if not low <= first <= last <= high:
+                raise ValueError(f"{name} must be two rising numbers in {low:g}..{high:g}, got {first:g},{last:g}")
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants of each fragment, "original" first."""
+        return ("original", *AUGMENTATIONS) if self.augment else ("original",)
+
+
+def _fragments(value: object) -> object:
+    if value in ("all", "first"):
+        return value
+    if not str(value).isdecimal() or int(str(value)) < 1:
+        raise ValueError(f"fragments must be all, first or a number from 1, got {value!r}")
+    return int(str(value))
+
+
+class PrepareConfig(Config):
+    """What a cache holds: two caches with the same configuration and audio are equal."""
+
+    front_end: FrontEnd = FrontEnd()
+    fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments)] = Field(
+        "all", description="Fragments per track: all whole ones, the first, or N evenly spread ones."
+    )
+    augmentation: Augmentation = Augmentation()
+
+
+DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {"mlp": (256, 128), "mlp2": (512, 256), "cel": (), "cel2": (), "cel3": ()}
+"""Hidden dense layers of each architecture where none are given."""
+
+DEFAULT_CHANNELS: dict[str, tuple[int, ...]] = {
+    "mel": (16, 32, 64, 128, 128),
+    "waveform": (16, 32, 32, 64, 64, 64, 64, 64),
+}
+"""Convolution blocks of the cel family for each input where none are given."""
+
+DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
+"""Learning rate of each optimizer where none is given."""
+
+CONVOLUTIONAL = ("cel", "cel2", "cel3")
+
+
+class TrainConfig(Config):
+    """One training, whole: the same configuration on the same cache gives the same weights on a CPU."""
+
+    arch: Architecture = Field("cel", description="Architecture.")
+    input: Input = Field("mel", description="What the model reads.")
+    hidden: Widths | None = Field(
+        None, description="Widths of the hidden dense layers, such as 256,128; none for none."
+    )
+    channels: Widths | None = Field(None, description="Channels of the convolution blocks, such as 16,32,64.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Share of channels and hidden units dropped in training.")
+    opt: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer; sgd has momentum 0.9.")
+    sched: Literal["none", "plateau", "cosine", "onecycle"] = Field("none", description="Learning rate schedule.")
+    lr: float | None = Field(None, gt=0, description="Initial learning rate; the peak for onecycle.")
+    batch_size: int = Field(32, ge=1, description="Fragments per step.")
+    epochs: int = Field(30, ge=1, description="Most epochs to train.")
+    patience: int = Field(10, ge=0, description="Epochs without improvement before stopping; 0 never stops early.")
+    monitor: Literal["loss", "track_accuracy"] = Field(
+        "loss", description="Validation figure that decides the best epoch."
+    )
+    l1: float = Field(0.0, ge=0, description="Factor of the sum of absolute weights.")
+    l2: float = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants and dropout.")
+    split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
+    split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Spell out what depends on the architecture, the input and the optimizer."""
+        if not isinstance(values, dict):
+            return values
+        arch, kind = values.get("arch", "cel"), values.get("input", "mel")
+        filled = dict(values)
+        if filled.get("hidden") is None:
+            filled["hidden"] = DEFAULT_HIDDEN.get(arch)
+        if filled.get("channels") is None:
+            filled["channels"] = DEFAULT_CHANNELS.get(kind) if arch in CONVOLUTIONAL else ()
+        if filled.get("lr") is None:
+            filled["lr"] = DEFAULT_LR.get(values.get("opt", "adam"))
+        return filled
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.arch in CONVOLUTIONAL and not self.channels:
+            raise ValueError(f"channels must name at least one convolution block for {self.arch}, got none")
+        if self.arch not in CONVOLUTIONAL and self.channels:
+            raise ValueError(f"channels must be none for {self.arch}, which has no convolutions, got {self.channels}")
+        if self.arch == "mlp" and len(self.hidden_widths) != 2:
+            raise ValueError(f"hidden must be two widths for mlp (three linear layers), got {len(self.hidden_widths)}")
+        return self
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Widths of the hidden dense layers; empty for none."""
+        return self.hidden or ()
+
+    @property
+    def block_channels(self) -> tuple[int, ...]:
+        """Channels of the convolution blocks; empty for a network without them."""
+        return self.channels or ()
+
+    @property
+    def learning_rate(self) -> float:
+        """Initial learning rate, or the peak of a one-cycle schedule."""
+        return DEFAULT_LR[self.opt] if self.lr is None else self.lr
+
+
+def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    key = ".".join(
+        str(part) for part in first["loc"] if not str(part).startswith(("function-", "literal[", "constrained-"))
+    )
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        return unknown_name("key", key, cls.model_fields)
+    if kind == "literal_error":
+        return unknown_name(key, str(first["input"]), _choices(str(context["expected"])))
+    if kind == "value_error":
+        return UsageError(str(context["error"]))
+    return UsageError(f"{key}: {_lower_first(first['msg'])}, got {first['input']!r}")
+
+
+def _choices(expected: str) -> list[str]:
+    """Read pydantic's "'a', 'b' or 'c'" as a, b and c."""
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
+
+
+def _lower_first(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,44 @@
+"""What a user can fix, and the one way in which an unknown name is refused."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GenrekitError(Exception):
+    """A problem that the user can fix: the message names the thing, its value and the remedy."""
+
+
+class UsageError(GenrekitError):
+    """A value that no run could accept, such as an unknown name or a number out of its range."""
+
+
+class UnreadableAudioError(GenrekitError):
+    """A file that cannot become a track; the message is the reason, without the file's name."""
+
+
+class IncompatibleCacheError(GenrekitError):
+    """A cache that is damaged, unfinished, of another format version or of another configuration."""
+
+
+class BundleError(GenrekitError):
+    """A bundle that is incomplete, damaged or of another format version."""
+
+
+class SplitError(GenrekitError):
+    """A split that cannot be made, or in which a track, artist or duplicate crosses parts."""
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the choices, with the closest ones.
+
+    >>> str(unknown_name("architecture", "cell3", ["cel", "cel2", "cel3"]))
+    "unknown architecture 'cell3': did you mean cel3, cel2 or cel? (choices: cel, cel2, cel3)"
+    """
+    known = list(choices)
+    close = get_close_matches(name, known, n=3)
+    hint = f"did you mean {_either(close)}? " if close else ""
+    return UsageError(f"unknown {kind} {name!r}: {hint}(choices: {', '.join(known)})")
+
+
+def _either(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,238 @@
+"""What the stages of genrekit exchange: frozen records whose field names are the keys of the JSON output."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One audio file with a genre; `id` is its POSIX path below the collection without the suffix."""
+
+    id: str
+    path: Path
+    genre: str
+    artists: tuple[str, ...] = ()
+    part: str | None = None
+    size: int = 0
+    mtime_ns: int = 0
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file of the collection that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All tracks below one folder or in one manifest, ordered by id, and the files that cannot be tracks."""
+
+    root: Path
+    tracks: tuple[Track, ...]
+    skipped: tuple[SkippedFile, ...] = ()
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Genres of the tracks, in alphabetical order."""
+        return tuple(sorted({track.genre for track in self.tracks}))
+
+
+@dataclass(frozen=True)
+class TrackTensors:
+    """The rows of one track, ordered by fragment and then by variant.
+
+    Shapes: waveform int16 [rows, n_samples], mel float16 [rows, n_mels, n_frames] in [0, 1],
+    start_s float64 [rows] in seconds, variant [rows] (index into the variants), strength float32 [rows]
+    (what the augmentation drew; 0 for originals).
+    """
+
+    digest: str
+    waveform: npt.NDArray[np.int16]
+    mel: npt.NDArray[np.float16]
+    start_s: npt.NDArray[np.float64]
+    variant: npt.NDArray[np.uint8]
+    strength: FloatArray
+    silent: bool
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """What `prepare` did; `reused` counts the tracks whose audio was not opened."""
+
+    cache: Path
+    tracks: int
+    fragments: int
+    variants: tuple[str, ...]
+    skipped: tuple[SkippedFile, ...]
+    duplicates: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The figures of one epoch; losses without penalties, accuracies per fragment and per track.
+
+    `train_accuracy` is measured while training, with dropout and drawn variants.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_fragment_accuracy: float
+    validation_track_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ValidationFigures:
+    """Validation figures of the best epoch."""
+
+    loss: float
+    fragment_accuracy: float
+    track_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` made."""
+
+    run: Path
+    bundle: Path
+    epochs: int
+    best_epoch: int
+    parameters: int
+    seconds: float
+    split: str
+    validation: ValidationFigures
+    kept: Path | None = None
+
+
+@dataclass(frozen=True)
+class GenreFigures:
+    """Precision, recall (with Wilson's 95 % interval) and F1 of one genre, over tracks."""
+
+    genre: str
+    tracks: int
+    precision: float
+    recall: Interval
+    f1: float
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """One model on the test part. `confusion[i][j]` counts tracks of genre i that were called genre j."""
+
+    bundle: Path
+    fragments: int
+    tracks: int
+    left_out: int
+    split: str
+    validation_track_accuracy: float
+    fragment_accuracy: Interval
+    track_accuracy: Interval
+    macro_f1: Interval
+    resampled: str
+    per_genre: tuple[GenreFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    genres: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """All models on the test part, ordered by their validation rank; `readings` counts the part's uses so far."""
+
+    models: tuple[ModelFigures, ...]
+    readings: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FragmentPrediction:
+    """The likeliest genre of one fragment."""
+
+    start_s: float
+    genre: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class FilePrediction:
+    """The likeliest genre of a file: mean probabilities over its fragments, and each fragment's own."""
+
+    path: Path
+    genre: str
+    probabilities: dict[str, float]
+    fragments: tuple[FragmentPrediction, ...]
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Predictions of all readable files, and the files that could not be read."""
+
+    bundle: Path
+    files: tuple[FilePrediction, ...]
+    skipped: tuple[SkippedFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class RankedRun:
+    """One configuration in a ranking: its finished runs, one a seed, and their mean validation figures."""
+
+    name: str
+    config: dict[str, Any]
+    seeds: tuple[int, ...]
+    track_accuracy: dict[str, float | None]
+    loss: float
+    parameters: int
+    split: str
+    kept: bool
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Existing runs ranked by validation track accuracy, then loss."""
+
+    runs: tuple[RankedRun, ...]
+    ranking: tuple[str, ...]
+    ties: tuple[str, ...] = ()
+    study: str | None = None
+    findings: tuple[dict[str, Any], ...] = ()
+    skipped: tuple[SkippedFile, ...] = field(default=())
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as a JSON object: paths as text, tuples as lists, field names as keys."""
+    converted = _plain(asdict(record))
+    assert isinstance(converted, dict)
+    return converted
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
