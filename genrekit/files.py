@@ -64,16 +64,16 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def exclusive_lock(path: Path, purpose: str) -> Iterator[None]:
+def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock file for the length of the block; it is released however the process ends.
 
-    Errors: GenrekitError that names the process that holds it.
+    Errors: GenrekitError that names the process that holds it, unless `wait` is asked for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:
         if fcntl is not None:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"

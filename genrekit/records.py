@@ -107,6 +107,20 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Where a training stands within an epoch; loss and accuracy are means over the epoch so far."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    lr: float
+    fragments_per_s: float
+
+
+@dataclass(frozen=True)
 class ValidationFigures:
     """Validation figures of the best epoch."""
 
@@ -221,6 +235,15 @@ class CompareResult:
     study: str | None = None
     findings: tuple[dict[str, Any], ...] = ()
     skipped: tuple[SkippedFile, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class InfoResult:
+    """What a path holds (a cache, a run or a bundle) and the facts about it."""
+
+    path: Path
+    kind: str
+    facts: dict[str, Any]
 
 
 def to_json(record: Any) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""Augmented variants of a fragment: time stretch, pitch shift, noise, and a narrower band.
+
+Each is applied to the track's audio around the fragment, so a stretched fragment is filled with the music that follows
+and not with silence. What is drawn depends on seed, track, fragment and variant alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import scipy.fft
+import soxr
+
+from genrekit.audio.fragments import cut
+from genrekit.config import Augmentation
+from genrekit.records import FloatArray
+
+_N_FFT, _HOP = 2_048, 512
+_MARGIN = 2 * _N_FFT
+
+
+def variant_generator(augment_seed: int, track_id: str, fragment: int, variant: str) -> np.random.Generator:
+    """Return the generator for one variant of one fragment: the same on every machine, in every order."""
+    key = f"{augment_seed}\0{track_id}\0{fragment}\0{variant}".encode()
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest(), "little"))
+
+
+def draw_strength(variant: str, augmentation: Augmentation, generator: np.random.Generator) -> float:
+    """Draw a variant's strength uniformly from its range."""
+    low, high = getattr(augmentation, variant)
+    return float(generator.uniform(low, high))
+
+
+def augmented_fragment(
+    waveform: FloatArray,
+    start: int,
+    n_samples: int,
+    variant: str,
+    strength: float,
+    sample_rate: int,
+    generator: np.random.Generator,
+) -> FloatArray:
+    """One variant of the fragment that begins at `start` of a track's waveform.
+
+    `strength` is the speed factor, semitones, signal-to-noise ratio in dB, or share of the sample rate. Where the
+    result would exceed 1 it is scaled down.
+    Shapes: waveform float32 [n_track]; the result float32 [n_samples].
+    """
+    if variant == "time_stretch":
+        context, offset = _context(waveform, start, round(n_samples * strength))
+        changed = cut(time_stretch(context, strength), round(offset / strength), n_samples)
+    elif variant == "pitch_shift":
+        context, offset = _context(waveform, start, n_samples)
+        changed = cut(pitch_shift(context, strength), offset, n_samples)
+    elif variant == "resampling":
+        context, offset = _context(waveform, start, n_samples)
+        changed = cut(resample_band(context, sample_rate, strength), offset, n_samples)
+    else:
+        changed = add_noise(cut(waveform, start, n_samples), strength, generator)
+    peak = np.abs(changed).max(initial=0)
+    return changed / peak if peak > 1 else changed
+
+
+def _context(waveform: FloatArray, start: int, needed: int) -> tuple[FloatArray, int]:
+    """The audio around a fragment, and the fragment's start within it.
+
+    Where the track ends before `needed` samples, the piece is taken earlier, so that music goes on to its end.
+    """
+    start = max(0, min(start, len(waveform) - needed))
+    before = min(start, _MARGIN)
+    return waveform[start - before : start + needed + _MARGIN], before
+
+
+def time_stretch(waveform: FloatArray, rate: float) -> FloatArray:
+    """Change the tempo by a factor and keep the pitch, by a phase vocoder (Flanagan and Golden 1966; Laroche and
+    Dolson 1999).
+
+    Phases advance by products of unit phasors: the ratio of two neighbouring frames' phasors is the advance over one
+    hop, whatever its unwrapped angle, so no angle is ever computed.
+    Shapes: float32 [n] to float32 [round(n / rate)].
+    """
+    spectrum = _stft(waveform)
+    steps = np.arange(0, spectrum.shape[0], rate)
+    spectrum = np.concatenate([spectrum, np.zeros((2, spectrum.shape[1]), spectrum.dtype)])
+    left = steps.astype(np.int64)
+    weight = (steps - left).astype(np.float32)[:, None]
+    magnitude = np.abs(spectrum)
+    advance = spectrum[1:] * np.conj(spectrum[:-1])
+    size = np.abs(advance)
+    advance = np.where(size > 0, advance / np.maximum(size, np.finfo(np.float32).tiny), 1).astype(np.complex64)
+    phasor = np.empty((len(steps), spectrum.shape[1]), np.complex64)
+    phasor[0] = _unit(spectrum[0])
+    np.cumprod(advance[left[:-1]], axis=0, out=phasor[1:])
+    phasor[1:] *= phasor[0]
+    stretched = _unit(phasor) * ((1 - weight) * magnitude[left] + weight * magnitude[left + 1])
+    return _istft(stretched, round(len(waveform) / rate))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    size = np.abs(values)
+    return np.where(size > 0, values / np.maximum(size, np.finfo(np.float32).tiny), 1).astype(np.complex64)
+
+
+def pitch_shift(waveform: FloatArray, semitones: float) -> FloatArray:
+    """Change the pitch and keep the tempo: stretch in time, then resample by the same factor.
+
+    Shapes: float32 [n] to float32 [n].
+    """
+    factor = 2 ** (semitones / 12)
+    stretched = time_stretch(waveform, 1 / factor)
+    return cut(soxr.resample(stretched, factor, 1.0, quality="HQ"), 0, len(waveform))
+
+
+def add_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator) -> FloatArray:
+    """Add white Gaussian noise at a signal-to-noise ratio in dB, relative to the waveform's own power."""
+    power = float(np.mean(np.square(waveform, dtype=np.float64)))
+    noise = generator.standard_normal(len(waveform), dtype=np.float32)
+    return waveform + noise * np.float32(np.sqrt(power * 10 ** (-snr_db / 10)))
+
+
+def resample_band(waveform: FloatArray, sample_rate: int, share: float) -> FloatArray:
+    """Resample to a share of the rate and back: what lies above half that rate is lost.
+
+    Shapes: float32 [n] to float32 [n].
+    """
+    lower = soxr.resample(waveform, sample_rate, sample_rate * share, quality="HQ")
+    return cut(soxr.resample(lower, sample_rate * share, sample_rate, quality="HQ"), 0, len(waveform))
+
+
+def _window() -> FloatArray:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)).astype(np.float32)
+
+
+def _stft(waveform: FloatArray) -> np.ndarray:
+    """Short-time spectra, complex64 [n_frames, bins], centred with zeros at the edges."""
+    padded = np.pad(waveform, _N_FFT // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP]
+    return scipy.fft.rfft(frames * _window(), axis=1, overwrite_x=True)
+
+
+def _istft(spectrum: np.ndarray, n_samples: int) -> FloatArray:
+    """The waveform whose windowed frames lie nearest to the spectra (Griffin and Lim 1984)."""
+    window = _window()
+    frames = scipy.fft.irfft(spectrum, _N_FFT, axis=1, overwrite_x=True) * window
+    overlap = _N_FFT // _HOP
+    total = np.zeros((len(frames) + overlap - 1, _HOP), np.float32)
+    weight = np.zeros_like(total)
+    squared = np.square(window).reshape(overlap, _HOP)
+    pieces = frames.reshape(len(frames), overlap, _HOP)
+    for part in range(overlap):
+        total[part : part + len(frames)] += pieces[:, part]
+        weight[part : part + len(frames)] += squared[part]
+    waveform = (total / np.maximum(weight, 1e-8)).reshape(-1)[_N_FFT // 2 :]
+    return cut(waveform.astype(np.float32, copy=False), 0, n_samples)

@@ -1,0 +1,171 @@
+"""From a folder of genre folders, or a CSV manifest, to tracks."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from genrekit.errors import GenrekitError
+from genrekit.files import reason
+from genrekit.records import Collection, SkippedFile, Track
+
+SUFFIXES = frozenset({".wav", ".au", ".flac", ".ogg", ".mp3", ".aiff", ".aif"})
+"""Suffixes of the files that are read, in lower case."""
+
+_UNREADABLE = frozenset({".m4a", ".mp4", ".aac", ".wma", ".alac", ".ape"})
+_PARTS = {
+    "": None,
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
+
+def scan_folder(root: Path) -> Collection:
+    """Find the tracks below a folder that has one folder per genre.
+
+    Hidden files and folders are no tracks (AppleDouble files such as `._song.wav` among them); other files that are
+    not audio are passed over. The tracks are ordered by id.
+    Errors: GenrekitError where the folder is missing, holds no audio, or holds one genre only.
+    """
+    if not root.is_dir():
+        raise GenrekitError(f"no folder {root}: make it, with one folder of audio files per genre in it")
+    found: list[Track] = []
+    skipped: list[SkippedFile] = []
+    for path in _audio_files(root):
+        relative = path.relative_to(root)
+        problem = _problem(relative)
+        if problem is not None:
+            skipped.append(SkippedFile(_printable(relative.as_posix()), problem))
+        else:
+            _add(found, skipped, path, relative.as_posix(), relative.parts[0])
+    _require_genres(root, found)
+    return _collection(root, found, skipped)
+
+
+def read_manifest(manifest: Path) -> Collection:
+    """Read the tracks that a CSV manifest lists.
+
+    Columns: path (below the manifest's folder, or absolute), genre, and where known artist (several joined by ";") and
+    split (train, validation or test); others are passed over.
+    Errors: GenrekitError with the line where the manifest cannot be understood.
+    """
+    try:
+        with open(manifest, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GenrekitError(f"cannot read the manifest {manifest}: {reason(error)}") from error
+    missing = {"path", "genre"} - set(rows[0] if rows else {})
+    if missing:
+        raise GenrekitError(
+            f"{manifest} must be CSV with the columns path and genre; {', '.join(sorted(missing))} missing"
+        )
+    found: list[Track] = []
+    skipped: list[SkippedFile] = []
+    for line, row in enumerate(rows, 2):
+        _add_row(found, skipped, manifest, line, row)
+    _require_genres(manifest, found)
+    return _collection(manifest.parent, found, skipped)
+
+
+def _add_row(
+    found: list[Track], skipped: list[SkippedFile], manifest: Path, line: int, row: dict[str, str | None]
+) -> None:
+    name, genre = (row["path"] or "").strip(), (row["genre"] or "").strip()
+    if not name or not genre:
+        raise GenrekitError(f"{manifest}, line {line}: path and genre must not be empty")
+    part = (row.get("split") or "").strip().lower()
+    if part not in _PARTS:
+        raise GenrekitError(f"{manifest}, line {line}: split must be train, validation or test, got {part!r}")
+    artists = tuple(artist.strip() for artist in (row.get("artist") or "").split(";") if artist.strip())
+    path = manifest.parent / name
+    relative = PurePosixPath(Path(name).as_posix().lstrip("/"))
+    problem = "no such file" if not path.is_file() else _unreadable(path)
+    if problem is not None:
+        skipped.append(SkippedFile(name, problem))
+    else:
+        _add(found, skipped, path, relative.as_posix(), genre, artists, _PARTS[part])
+
+
+def _add(
+    found: list[Track],
+    skipped: list[SkippedFile],
+    path: Path,
+    relative: str,
+    genre: str,
+    artists: tuple[str, ...] = (),
+    part: str | None = None,
+) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        skipped.append(SkippedFile(_printable(relative), reason(error)))
+        return
+    track_id = str(PurePosixPath(relative).with_suffix(""))
+    found.append(Track(track_id, path, genre, artists, part, status.st_size, status.st_mtime_ns))
+
+
+def _collection(root: Path, found: list[Track], skipped: list[SkippedFile]) -> Collection:
+    """Order the tracks by id and skip the second of two files with one id."""
+    tracks: dict[str, Track] = {}
+    for track in sorted(found, key=lambda track: (track.id, track.path)):
+        first = tracks.setdefault(track.id, track)
+        if first is not track:
+            skipped.append(SkippedFile(_below(track.path, root), f"same id as {_below(first.path, root)}"))
+    ordered = tuple(sorted(skipped, key=lambda file: file.path))
+    return Collection(root, tuple(tracks.values()), ordered)
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _audio_files(root: Path) -> Iterator[Path]:
+    """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop."""
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | _UNREADABLE:
+                yield Path(folder, name)
+
+
+def _problem(relative: Path) -> str | None:
+    text = relative.as_posix()
+    if not text.isprintable() or any("\ud800" <= character <= "\udfff" for character in text):
+        return "its name has characters that cannot be printed: rename it"
+    if len(relative.parts) < 2:
+        return "not in a genre's folder"
+    return _unreadable(relative)
+
+
+def _unreadable(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in _UNREADABLE:
+        return f"{suffix[1:]} cannot be read: convert it, for example with ffmpeg -i IN{suffix} OUT.flac"
+    return None if suffix in SUFFIXES else f"{suffix or 'no suffix'} is no audio format that is read"
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def _require_genres(root: Path, tracks: Iterable[Track]) -> None:
+    genres = sorted({track.genre for track in tracks})
+    if not genres:
+        raise GenrekitError(f"{root} holds no audio: put one folder of audio files per genre in it")
+    if len(genres) == 1:
+        inner = root / genres[0]
+        nested = [folder for folder in inner.iterdir() if folder.is_dir()] if inner.is_dir() else []
+        hint = f"; did you mean {inner}?" if len(nested) >= 2 else ""
+        raise GenrekitError(f"{root} holds one genre only ({genres[0]}): a classifier needs at least two{hint}")

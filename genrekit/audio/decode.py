@@ -1,0 +1,118 @@
+"""From an audio file to a mono waveform at the asked rate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from genrekit.errors import UnreadableAudioError
+from genrekit.records import FloatArray
+
+SHORTEST_S = 0.1
+"""Shorter files are not tracks."""
+
+RMS_LEVEL = 10 ** (-20 / 20)
+"""Root mean square of an rms-normalized waveform: -20 dBFS."""
+
+_MOST_CHANNELS = 64
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a file's header claims."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A mono waveform, float32 [n_samples], not normalized.
+
+    `digest` is that of the mono samples at the file's own rate: equal audio in WAV and FLAC has equal digests.
+    """
+
+    waveform: FloatArray
+    digest: str
+    native_rate: int
+
+
+def probe(path: Path) -> Probe:
+    """Read a file's header.
+
+    Errors: UnreadableAudioError with the reason.
+    """
+    with _opened(path) as file:
+        return Probe(file.frames, file.samplerate, file.channels)
+
+
+def decode(path: Path, sample_rate: int) -> Decoded:
+    """Decode a file to mono and resample it.
+
+    The length is that of what can be read, whatever the header claims.
+    Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN or infinite samples.
+    """
+    with _opened(path) as file:
+        native_rate = file.samplerate
+        mono = np.concatenate([*_mono_blocks(file), np.zeros(0, np.float32)])
+    if len(mono) < SHORTEST_S * native_rate:
+        raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
+    if not np.isfinite(mono.sum(dtype=np.float64)):
+        raise UnreadableAudioError("NaN or infinite samples")
+    digest = hashlib.blake2b(mono.astype("<f4", copy=False).tobytes(), digest_size=16).hexdigest()
+    waveform = mono if native_rate == sample_rate else soxr.resample(mono, native_rate, sample_rate, quality="HQ")
+    return Decoded(waveform, digest, native_rate)
+
+
+def resampled_length(frames: int, native_rate: int, sample_rate: int) -> int:
+    """Samples after resampling."""
+    return frames if native_rate == sample_rate else round(frames * sample_rate / native_rate)
+
+
+def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
+    """Bring a waveform to its level: `peak` to 1, `rms` to -20 dBFS, `none` as it is; the last two clipped to 1.
+
+    Silence stays silence.
+    """
+    if normalization == "none":
+        return np.clip(waveform, -1, 1)
+    peak = np.abs(waveform).max(initial=0)
+    if peak == 0:
+        return waveform
+    scaled = waveform / peak
+    if normalization == "peak":
+        return scaled
+    rms = np.sqrt(np.mean(np.square(scaled, dtype=np.float64)))
+    return np.clip(scaled * np.float32(RMS_LEVEL / rms), -1, 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.samplerate < 1 or not 1 <= file.channels <= _MOST_CHANNELS:
+                raise UnreadableAudioError(f"{file.channels} channels at {file.samplerate} Hz")
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise UnreadableAudioError(f"not decodable: {error.error_string.strip().rstrip('.')}") from error
+    except OSError as error:
+        raise UnreadableAudioError(error.strerror or "cannot be opened") from error
+
+
+def _mono_blocks(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]:
+    frames = max(1, _BLOCK // file.channels)
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
+        mono = block[:, 0].copy()
+        for channel in range(1, block.shape[1]):
+            mono += block[:, channel]
+        yield mono / np.float32(block.shape[1]) if block.shape[1] > 1 else mono

@@ -1,0 +1,100 @@
+"""The front end: dB mel spectrograms in [0, 1].
+
+Periodic Hann window, centred frames with reflection at the edges, power spectrum, triangular mel bands on Slaney's
+scale with Slaney's norm (Slaney 1998, Auditory Toolbox), decibels below a reference, mapped to [0, 1].
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import scipy.sparse
+
+from genrekit.config import FrontEnd
+from genrekit.records import FloatArray
+
+_LINEAR_HZ_PER_MEL = 200 / 3
+_BREAK_HZ = 1_000.0
+_LOG_STEP = np.log(6.4) / 27
+_FRAMES_PER_BLOCK = 64
+
+
+def hz_to_mel(frequency: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Slaney's mel scale: linear below 1 kHz, logarithmic above."""
+    hz = np.asarray(frequency, dtype=np.float64)
+    above = _BREAK_HZ / _LINEAR_HZ_PER_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return np.where(hz < _BREAK_HZ, hz / _LINEAR_HZ_PER_MEL, above)
+
+
+def mel_to_hz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The inverse of `hz_to_mel`."""
+    mels = np.asarray(mel, dtype=np.float64)
+    above = _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_HZ / _LINEAR_HZ_PER_MEL))
+    return np.where(mels < _BREAK_HZ / _LINEAR_HZ_PER_MEL, mels * _LINEAR_HZ_PER_MEL, above)
+
+
+def mel_filters(front_end: FrontEnd) -> npt.NDArray[np.float64]:
+    """Triangular mel bands of equal area.
+
+    Shape: [n_mels, n_fft // 2 + 1].
+    """
+    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
+    edges = mel_to_hz(np.linspace(low, high, front_end.n_mels + 2))
+    bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return triangles * (2 / (edges[2:] - edges[:-2]))[:, None]
+
+
+class MelSpectrogram:
+    """Mel power spectrograms of fragments of one front end."""
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        n_fft = front_end.n_fft
+        self.front_end = front_end
+        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+        self._filters = scipy.sparse.csr_array(mel_filters(front_end).astype(np.float32))
+
+    def power(self, fragment: FloatArray) -> FloatArray:
+        """Mel power of one fragment.
+
+        Shapes: float32 [n_samples] to float32 [n_mels, n_frames].
+        """
+        n_fft, hop = self.front_end.n_fft, self.front_end.hop_length
+        padded = np.pad(fragment, n_fft // 2, mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+        mel = np.empty((self.front_end.n_mels, len(frames)), dtype=np.float32)
+        for start in range(0, len(frames), _FRAMES_PER_BLOCK):
+            # A block of frames and its spectrum stay in the processor's cache between the steps.
+            block = slice(start, start + _FRAMES_PER_BLOCK)
+            spectrum = scipy.fft.rfft(frames[block] * self._window, axis=1, overwrite_x=True)
+            parts = spectrum.view(np.float32)
+            np.square(parts, out=parts)
+            mel[:, block] = self._filters @ (parts[:, 0::2] + parts[:, 1::2]).T
+        return mel
+
+
+@cache
+def mel_spectrogram(front_end: FrontEnd) -> MelSpectrogram:
+    """Return the spectrogram of a front end, made once."""
+    return MelSpectrogram(front_end)
+
+
+def to_unit_db(power: FloatArray, reference: float, top_db: float) -> FloatArray:
+    """Decibels below a reference, from -top_db or less to 0, mapped to [0, 1].
+
+    Power is divided by the reference first, so a quiet clip and its louder copy give the same values. A reference of
+    0 is silence: all is 0.
+
+    >>> to_unit_db(np.float32([1.0, 0.01, 0.0]), 1.0, 80.0)
+    array([1.  , 0.75, 0.  ], dtype=float32)
+    """
+    if reference <= 0:
+        return np.zeros_like(power)
+    relative = np.maximum(power / np.float32(reference), np.float32(10 ** (-top_db / 10)))
+    unit = np.log10(relative) * np.float32(10 / top_db) + np.float32(1)
+    return np.clip(unit, 0, 1, out=unit)

@@ -1,0 +1,34 @@
+"""Where the fragments of a track begin, and cutting them out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from genrekit.records import FloatArray
+
+
+def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "first"] | int) -> tuple[int, ...]:
+    """Starts of a track's fragments, in samples.
+
+    `all`: the whole ones, one after the other; `first`: one; a number: that many, evenly spread from the track's
+    beginning to its end (one alone lies in the middle). A track that is not longer than a fragment gives one.
+
+    >>> fragment_starts(10, 3, "all"), fragment_starts(10, 3, 2), fragment_starts(2, 3, "all")
+    ((0, 3, 6), (0, 7), (0,))
+    """
+    room = n_track - n_samples
+    if room <= 0 or fragments == "first":
+        return (0,)
+    if fragments == "all":
+        return tuple(range(0, room + 1, n_samples))
+    if fragments == 1:
+        return (room // 2,)
+    return tuple(round(position) for position in np.linspace(0, room, fragments))
+
+
+def cut(waveform: FloatArray, start: int, n_samples: int) -> FloatArray:
+    """Cut `n_samples` from a waveform, with zeros at the end where it is shorter."""
+    piece = waveform[start : start + n_samples]
+    return piece if len(piece) == n_samples else np.pad(piece, (0, n_samples - len(piece)))

@@ -1,0 +1,117 @@
+"""The command line as a whole: which commands there are, and how their errors become text and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from genrekit import __version__
+from genrekit.errors import GenrekitError, UsageError, unknown_name
+
+COMMANDS = {
+    "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
+    "train": "Train one model from the cache.",
+    "compare": "Rank the runs there are by their validation figures.",
+    "evaluate": "Score a bundle, or a folder of bundles, on the test part.",
+    "predict": "Name the genre of audio files.",
+    "info": "Describe a cache, a run or a bundle.",
+    "demo": "Show everything on a small synthetic collection, in under two minutes.",
+}
+"""Each command is a module of this package with a Typer app; it is imported when it is used."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module only when that command runs, so that --help stays quick."""
+
+    _listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the interface asks for it
+        """Names of the commands, in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the interface asks for it
+        """Load a command; while help is listed, a stand-in with its summary is enough."""
+        if cmd_name not in COMMANDS:
+            raise unknown_name("command", cmd_name, COMMANDS)
+        if self._listing:
+            return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
+        command = typer.main.get_command(import_module(f"genrekit.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        self._listing = True
+        super().format_help(ctx, formatter)
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"genrekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def genrekit(
+    version: Annotated[  # noqa: ARG001 - acts through its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Music genre classification that is fast, pleasant and honest.
+
+    Prepare once, train from the cache, compare on validation, evaluate on the test part last.
+    """
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 a problem the user can fix; 2 wrong usage; 130 interrupted; 143 terminated. A mistake of the user's is
+    one line on stderr (with --json also an object with the key "error" on stdout); a bug keeps its traceback.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        outcome = typer.main.get_command(app)(list(arguments), prog_name="genrekit", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _failed(str(error), 2, arguments)
+    except GenrekitError as error:
+        return _failed(str(error), 1, arguments)
+    except typer.TyperException as error:
+        return _failed(getattr(error, "format_message", error.__str__)(), 2, arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed("interrupted", 130, arguments)
+    except Terminated:
+        return _failed("terminated", 143, arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _failed(message: str, code: int, arguments: Sequence[str]) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"genrekit: {line}\n")
+    if "--json" in arguments:
+        sys.stdout.write(json.dumps({"error": line, "code": code}) + "\n")
+    return code

@@ -1,0 +1,74 @@
+"""genrekit train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genrekit.cli.display import duration, emit_json, percent, stdout, terminal
+from genrekit.cli.environment import tracker_settings
+from genrekit.cli.options import JsonFlag, QuietFlag, takes
+from genrekit.config import TrainConfig
+from genrekit.records import TrainResult
+
+app = typer.Typer()
+
+
+@app.command()
+@takes(TrainConfig)
+def train(
+    values: dict[str, Any],
+    cache: Annotated[Path, typer.Option(help="The cache to train from.")] = Path("data/cache.h5"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; by default runs/ and a name from time and settings.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|online|offline|off",
+            help="Tracking in Weights & Biases; auto is online where a key is known, else offline.",
+            show_default="auto",
+        ),
+    ] = None,
+    wandb_project: Annotated[str | None, typer.Option(help="Project of the runs.", show_default="genrekit")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")] = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Train one model from the cache.
+
+    Reads the training and validation parts only. The best epoch becomes a bundle in the run's folder, and in
+    best_models/ if it is among the five best of its split.
+    """
+    from genrekit.workflows.train import Tracking, train as run
+
+    settings = tracker_settings(wandb, wandb_project)
+    with terminal(quiet=quiet or as_json) as reporter:
+        result = run(
+            cache,
+            values,
+            out=out,
+            resume=resume,
+            best_models=best_models,
+            tracking=Tracking(settings.mode, settings.project, settings.key),
+            strict=strict,
+            reporter=reporter,
+        )
+    emit_json(result) if as_json else show(result)
+
+
+def show(result: TrainResult) -> None:
+    """Print the validation figures and where the bundle is."""
+    console = stdout()
+    figures = result.validation
+    console.print(
+        f"validation, best epoch {result.best_epoch} of {result.epochs}: loss {figures.loss:.3f}, "
+        f"{percent(figures.fragment_accuracy)} of fragments, [bold]{percent(figures.track_accuracy)} of tracks[/bold] "
+        f"({result.split} split; the best epoch was chosen on these tracks)"
+    )
+    kept = f", kept as {result.kept}" if result.kept else ""
+    console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}")

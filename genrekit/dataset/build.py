@@ -1,0 +1,329 @@
+"""Building a cache so that at every instant its path holds nothing or a whole one.
+
+The work happens in a `.partial` file beside it: a complete HDF5 file in which the rows of some tracks are still
+missing. Rows that are known, from the old cache or from an interrupted build, are copied; the rest is computed by
+workers. Where a track turns out otherwise than its header promised, the plan is made anew with what is now known.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from genrekit.audio.decode import probe
+from genrekit.audio.transform import expected_rows
+from genrekit.config import PrepareConfig
+from genrekit.dataset.cache import Cache, CachedSkip, CachedTrack, CachePlan, create_cache, open_cache
+from genrekit.dataset.rows import (
+    ROW_DATASETS,
+    Slot,
+    Surprise,
+    Written,
+    copy_rows,
+    open_descriptor,
+    write_at,
+    write_track,
+)
+from genrekit.errors import GenrekitError, IncompatibleCacheError, UnreadableAudioError
+from genrekit.files import exclusive_lock
+from genrekit.records import Collection, SkippedFile, Track
+
+OnTrack = Callable[[int, int], None]
+"""Called with the number of tracks done and of all tracks."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A cache that has just been built or found up to date; `reused` counts tracks whose audio was not opened."""
+
+    cache: Cache
+    reused: int
+
+
+@dataclass
+class _Knowledge:
+    """What is known of tracks without opening them: rows or a reason, by track id."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, tuple[Cache, CachedTrack]] = field(default_factory=dict)
+
+
+def build_cache(
+    collection: Collection,
+    config: PrepareConfig,
+    path: Path,
+    open_executor: Callable[[], Executor],
+    *,
+    overwrite: bool = False,
+    strict: bool = False,
+    on_plan: Callable[[CachePlan, int], None] | None = None,
+    on_track: OnTrack | None = None,
+) -> Build:
+    """Bring the cache at `path` up to date with a collection, computing only what is not there yet.
+
+    `on_plan` is called with the plan and the number of tracks to be transformed before work starts.
+    Errors: IncompatibleCacheError where the cache there has another configuration, GenrekitError where another
+    process builds it, the disk is too small, fewer than two genres are left, or with `strict` a file is skipped.
+    """
+    with exclusive_lock(path.with_name(f".{path.name}.lock"), f"cannot prepare {path}"):
+        old = None if overwrite else _existing(path, config)
+        partial = path.with_name(path.name + ".partial")
+        interrupted = _interrupted(partial, config)
+        known = _recall(collection, old, interrupted)
+        reused = len(known.sources)
+        while True:
+            plan = _plan(collection, config, known)
+            if strict:
+                _require_all(plan, collection)
+            if old is not None and plan.matches(old.plan):
+                partial.unlink(missing_ok=True)
+                return Build(old, reused)
+            if interrupted is None or not plan.matches(interrupted.plan):
+                _require_space(plan, path)
+                _lay_out(plan, partial, known)
+                interrupted = open_cache(partial, unfinished=True)
+            surprises = _fill(interrupted, collection, open_executor, on_plan, on_track)
+            interrupted = open_cache(partial, unfinished=True)
+            if not surprises:
+                break
+            known = _learn(_recall(collection, old, interrupted), known, surprises)
+        os.replace(partial, path)
+        return Build(open_cache(path), reused)
+
+
+def _existing(path: Path, config: PrepareConfig) -> Cache | None:
+    if not path.exists():
+        return None
+    cache = open_cache(path)
+    if cache.config != config:
+        raise IncompatibleCacheError(
+            f"{path} was prepared with another configuration ({_differences(cache.config, config)}): "
+            "choose another file, or overwrite it"
+        )
+    return cache
+
+
+def _differences(old: PrepareConfig, new: PrepareConfig) -> str:
+    """Name each value that differs, as "n_mels 64 there, 128 asked"."""
+    before, after = _flat(old), _flat(new)
+    return "; ".join(f"{key} {before[key]} there, {after[key]} asked" for key in before if before[key] != after[key])
+
+
+def _flat(config: PrepareConfig) -> dict[str, object]:
+    return {
+        **config.front_end.model_dump(),
+        "fragments": config.fragments,
+        **config.augmentation.model_dump(),
+    }
+
+
+def _interrupted(partial: Path, config: PrepareConfig) -> Cache | None:
+    """Return the unfinished build beside the cache where it can be continued."""
+    partial.with_name(partial.name + ".new").unlink(missing_ok=True)
+    with suppress(GenrekitError):
+        cache = open_cache(partial, unfinished=True)
+        if cache.config == config:
+            return cache
+    return None
+
+
+def _recall(collection: Collection, *caches: Cache | None) -> _Knowledge:
+    known = _Knowledge()
+    for cache in caches:
+        if cache is None:
+            continue
+        there = {track.id: track for track in cache.tracks}
+        skips = {(skip.file.path, skip.size, skip.mtime_ns): skip.file.reason for skip in cache.plan.skipped}
+        for track in collection.tracks:
+            cached = there.get(track.id)
+            if cached is not None and cached.describes(track):
+                known.sources[track.id] = (cache, cached)
+                known.rows[track.id] = cached.rows
+            skip = skips.get((_shown(track, collection), track.size, track.mtime_ns))
+            if skip is not None:
+                known.unreadable[track.id] = skip
+    return known
+
+
+def _learn(known: _Knowledge, before: _Knowledge, surprises: list[Surprise]) -> _Knowledge:
+    rows, unreadable = {**before.rows, **known.rows}, {**before.unreadable, **known.unreadable}
+    for surprise in surprises:
+        if surprise.reason is None:
+            rows[surprise.slot.track_id] = surprise.rows
+        else:
+            unreadable[surprise.slot.track_id] = surprise.reason
+    return _Knowledge(rows, unreadable, known.sources)
+
+
+def _plan(collection: Collection, config: PrepareConfig, known: _Knowledge) -> CachePlan:
+    tracks: list[CachedTrack] = []
+    skipped = [CachedSkip(file, 0, 0) for file in collection.skipped]
+    first_row = 0
+    for track in collection.tracks:
+        if track.id not in known.rows and track.id not in known.unreadable:
+            try:
+                known.rows[track.id] = expected_rows(probe(track.path), config)
+            except UnreadableAudioError as error:
+                known.unreadable[track.id] = str(error)
+        if track.id in known.unreadable:
+            file = SkippedFile(_shown(track, collection), known.unreadable[track.id])
+            skipped.append(CachedSkip(file, track.size, track.mtime_ns))
+            continue
+        tracks.append(_planned(track, first_row, known))
+        first_row += known.rows[track.id]
+    plan = CachePlan(config, tuple(tracks), tuple(skipped))
+    _require_genres(plan, collection)
+    return plan
+
+
+def _planned(track: Track, first_row: int, known: _Knowledge) -> CachedTrack:
+    rows, source = known.rows[track.id], known.sources.get(track.id)
+    planned = CachedTrack(track.id, track.genre, track.artists, track.part, track.size, track.mtime_ns, first_row, rows)
+    if source is None:
+        return planned
+    return replace(planned, digest=source[1].digest, silent=source[1].silent, done=True)
+
+
+def _shown(track: Track, collection: Collection) -> str:
+    """A track's path as it is shown and stored: below the collection where it lies there."""
+    try:
+        return track.path.relative_to(collection.root).as_posix()
+    except ValueError:
+        return track.path.as_posix()
+
+
+def _require_genres(plan: CachePlan, collection: Collection) -> None:
+    if len(plan.genres) >= 2:
+        return
+    left = f"only {plan.genres[0]} is left" if plan.genres else "nothing is left"
+    reasons = "; ".join(f"{skip.file.path}: {skip.file.reason}" for skip in plan.skipped[:3])
+    raise GenrekitError(
+        f"{collection.root}: {left} of {len(collection.genres)} genres after skipping {len(plan.skipped)} files "
+        f"({reasons}): a classifier needs at least two"
+    )
+
+
+def _require_all(plan: CachePlan, collection: Collection) -> None:
+    if plan.skipped:
+        first = plan.skipped[0].file
+        raise GenrekitError(
+            f"{collection.root}: {len(plan.skipped)} files cannot be used, the first is {first.path}: {first.reason}; "
+            "mend or remove them, or prepare without strictness"
+        )
+
+
+def _require_space(plan: CachePlan, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    needed, free = plan.n_rows * plan.row_bytes, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise GenrekitError(
+            f"{path} needs {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: make space, "
+            "or prepare fewer fragments or no augmented variants"
+        )
+
+
+def _lay_out(plan: CachePlan, partial: Path, known: _Knowledge) -> None:
+    """Replace the partial file by one for this plan, with the rows that are known copied into it."""
+    new = partial.with_name(partial.name + ".new")
+    try:
+        create_cache(new, plan)
+        target = open_cache(new, unfinished=True)
+        with open_descriptor(new, os.O_WRONLY) as descriptor:
+            for source, tracks in _by_source(plan, known):
+                _copy_tracks(source, target, tracks, descriptor)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    os.replace(new, partial)
+
+
+def _by_source(plan: CachePlan, known: _Knowledge) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
+    groups: dict[Path, tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]] = {}
+    for track in plan.tracks:
+        if track.done:
+            source, cached = known.sources[track.id]
+            groups.setdefault(source.path, (source, []))[1].append((cached, track))
+    yield from groups.values()
+
+
+def _copy_tracks(source: Cache, target: Cache, tracks: list[tuple[CachedTrack, CachedTrack]], descriptor: int) -> None:
+    with open_descriptor(source.path, os.O_RDONLY) as original:
+        for name in ROW_DATASETS:
+            for there, here in tracks:
+                extent = source.extents[name]
+                size = extent.row_bytes * there.rows
+                start, destination = extent.at(there.first_row), target.extents[name].at(here.first_row)
+                copy_rows(original, descriptor, start, size, destination)
+
+
+def _fill(
+    partial: Cache,
+    collection: Collection,
+    open_executor: Callable[[], Executor],
+    on_plan: Callable[[CachePlan, int], None] | None,
+    on_track: OnTrack | None,
+) -> list[Surprise]:
+    """Compute the tracks that are missing; return those that turned out otherwise than planned."""
+    paths = {track.id: track.path for track in collection.tracks}
+    todo = [
+        Slot(index, track.id, paths[track.id], track.first_row, track.rows)
+        for index, track in enumerate(partial.tracks)
+        if not track.done
+    ]
+    if on_plan is not None:
+        on_plan(partial.plan, len(todo))
+    if not todo:
+        return []
+    surprises = []
+    with open_descriptor(partial.path, os.O_WRONLY) as descriptor, _interruptible(open_executor()) as executor:
+        submit = executor.submit
+        futures = [submit(write_track, partial.path, partial.extents, slot, partial.config) for slot in todo]
+        for done, outcome in enumerate(_outcomes(futures), 1):
+            if isinstance(outcome, Surprise):
+                surprises.append(outcome)
+            else:
+                _mark_done(partial, descriptor, outcome)
+            if on_track is not None:
+                on_track(done, len(todo))
+        os.fsync(descriptor)
+    return surprises
+
+
+def _outcomes(futures: list[Future[Written | Surprise]]) -> Iterator[Written | Surprise]:
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise GenrekitError(
+            "a worker process died, perhaps for lack of memory: run again to go on, with fewer workers if it repeats"
+        ) from error
+
+
+def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
+    """Record a track's digest and, last, that its rows are whole."""
+    for name, value, kind in (
+        ("digest", written.digest, "S32"),
+        ("silent", written.silent, "u1"),
+        ("done", True, "u1"),
+    ):
+        write_at(descriptor, partial.extents[f"tracks/{name}"].at(written.slot.index), np.array([value], dtype=kind))
+
+
+@contextmanager
+def _interruptible(executor: Executor) -> Iterator[Executor]:
+    """Shut an executor down at the end of the block; after an error without starting what still waits."""
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=True, cancel_futures=True)
+        raise
+    executor.shutdown()

@@ -1,0 +1,28 @@
+"""Where prepare's work runs: a thread of this process, or worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_executor(workers: int) -> Executor:
+    """Return an executor with that many workers; one worker is a thread, more are fresh processes.
+
+    Processes are spawned, not forked, so that no open file, lock or thread of this process comes along. They ignore
+    the terminal's interrupt: the parent hears it and ends them.
+    """
+    if workers == 1:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

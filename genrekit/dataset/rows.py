@@ -1,0 +1,129 @@
+"""The rows of a cache as bytes at fixed offsets: how a worker writes its track, and how rows are copied.
+
+A cache's datasets are contiguous and preallocated, so a row's place in the file is known before its content. Workers
+write disjoint rows with plain positioned writes: nothing is sent back through a pipe, no HDF5 metadata changes while
+rows are written, and a killed writer leaves a file that still opens.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrekit.audio.transform import transform_track
+from genrekit.config import PrepareConfig
+from genrekit.errors import UnreadableAudioError
+
+ROW_DATASETS = ("waveform", "mel", "start_s", "variant", "strength", "checksum")
+"""Datasets with one entry per row that a worker writes."""
+
+_COPY_BLOCK = 8 << 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a contiguous dataset lies in its file: the offset of its first byte, and bytes per row."""
+
+    offset: int
+    row_bytes: int
+
+    def at(self, row: int) -> int:
+        """Offset of a row's first byte."""
+        return self.offset + row * self.row_bytes
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A track and the rows that are set aside for it."""
+
+    index: int
+    track_id: str
+    path: Path
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """A track whose rows stand in the file."""
+
+    slot: Slot
+    digest: str
+    silent: bool
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """A track that turned out otherwise than its header promised: another number of rows, or none and why."""
+
+    slot: Slot
+    rows: int
+    reason: str | None = None
+
+
+def write_track(file: Path, extents: dict[str, Extent], slot: Slot, config: PrepareConfig) -> Written | Surprise:
+    """Transform one track and write its rows into their place.
+
+    Errors: OSError where the file cannot be written, a full disk among them.
+    """
+    try:
+        tensors = transform_track(slot.track_id, slot.path, config)
+    except UnreadableAudioError as error:
+        return Surprise(slot, 0, str(error))
+    if len(tensors.mel) != slot.rows:
+        return Surprise(slot, len(tensors.mel))
+    columns = {
+        "waveform": tensors.waveform,
+        "mel": tensors.mel,
+        "start_s": tensors.start_s,
+        "variant": tensors.variant,
+        "strength": tensors.strength,
+        "checksum": row_checksums(tensors.waveform, tensors.mel),
+    }
+    with open_descriptor(file, os.O_WRONLY) as descriptor:
+        for name in ROW_DATASETS:
+            write_at(descriptor, extents[name].at(slot.first_row), np.ascontiguousarray(columns[name]))
+    return Written(slot, tensors.digest, tensors.silent)
+
+
+def row_checksums(waveform: npt.NDArray[np.int16], mel: npt.NDArray[np.float16]) -> npt.NDArray[np.uint32]:
+    """CRC-32 of each row: its waveform's bytes followed by its mel spectrogram's, as they stand in the file."""
+    return np.array(
+        [zlib.crc32(m.tobytes(), zlib.crc32(w.tobytes())) for w, m in zip(waveform, mel, strict=True)], dtype=np.uint32
+    )
+
+
+def copy_rows(source: int, target: int, start: int, size: int, destination: int) -> None:
+    """Copy `size` bytes from one descriptor to another, from offset `start` to offset `destination`."""
+    while size > 0:
+        block = os.pread(source, min(size, _COPY_BLOCK), start)
+        if not block:
+            raise OSError(f"the file ends {size} bytes early")
+        write_at(target, destination, np.frombuffer(block, dtype=np.uint8))
+        start, destination, size = start + len(block), destination + len(block), size - len(block)
+
+
+def write_at(descriptor: int, offset: int, values: npt.NDArray[Any]) -> None:
+    """Write a contiguous array's bytes at an offset, all of them."""
+    data = values.reshape(-1).view(np.uint8).data
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written
+
+
+@contextmanager
+def open_descriptor(path: Path, flags: int) -> Iterator[int]:
+    """Open a file descriptor for the length of the block."""
+    descriptor = os.open(path, flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

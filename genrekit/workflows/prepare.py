@@ -1,0 +1,97 @@
+"""prepare: a collection of audio files becomes a cache of fragments."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from genrekit.audio.collection import read_manifest, scan_folder
+from genrekit.config import PrepareConfig
+from genrekit.dataset.build import build_cache
+from genrekit.dataset.cache import CachePlan
+from genrekit.dataset.executors import available_cores, open_executor
+from genrekit.dataset.gtzan import has_gtzan_names
+from genrekit.errors import GenrekitError
+from genrekit.records import PrepareResult
+from genrekit.workflows.reporter import PreparePlan, Reporter
+
+_QUIET = Reporter()
+
+
+def prepare(
+    data: Path,
+    config: PrepareConfig,
+    *,
+    out: Path,
+    manifest: Path | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter = _QUIET,
+) -> PrepareResult:
+    """Bring the cache at `out` up to date with a folder of genre folders, or with a manifest.
+
+    `workers` is the number of processes (default: the cores there are). With `strict`, a file that
+    would be skipped is an error and the cache stays as it was.
+    Errors: GenrekitError, one line: the thing, its value and the remedy.
+    """
+    started = time.monotonic()
+    collection = scan_folder(data) if manifest is None else read_manifest(manifest)
+
+    def on_plan(plan: CachePlan, to_transform: int) -> None:
+        needed, free = plan.n_rows * plan.row_bytes, shutil.disk_usage(out.parent).free
+        variants = len(config.augmentation.variants)
+        reporter.preparing(PreparePlan(len(plan.tracks), plan.n_rows // variants, variants, to_transform, needed, free))
+
+    try:
+        build = build_cache(
+            collection,
+            config,
+            out,
+            partial(open_executor, workers or available_cores()),
+            overwrite=overwrite,
+            strict=strict,
+            on_plan=on_plan,
+            on_track=reporter.tracks_done,
+        )
+    except OSError as error:
+        raise _disk_error(error, out) from error
+    finally:
+        reporter.finished()
+    cache = build.cache
+    result = PrepareResult(
+        cache=out,
+        tracks=len(cache.tracks),
+        fragments=len(cache.track) // len(cache.variants),
+        variants=cache.variants,
+        skipped=cache.skipped,
+        duplicates=cache.duplicates(),
+        warnings=tuple(f"{track.id} is silent" for track in cache.tracks if track.silent),
+        reused=build.reused,
+        seconds=time.monotonic() - started,
+    )
+    _tell(result, [track.id for track in cache.tracks], reporter)
+    return result
+
+
+def _tell(result: PrepareResult, track_ids: Sequence[str], reporter: Reporter) -> None:
+    for file in result.skipped:
+        reporter.warning(f"skipped {file.path}: {file.reason}")
+    for warning in result.warnings:
+        reporter.warning(warning)
+    for first, second in result.duplicates:
+        reporter.note(f"{first} and {second} are sample-identical: every split keeps them on one side")
+    if has_gtzan_names(track_ids):
+        reporter.note(
+            "these are GTZAN's names: its fault-filtered split (443/197/290 tracks, artists apart) is available to train"
+        )
+
+
+def _disk_error(error: OSError, out: Path) -> GenrekitError:
+    return GenrekitError(
+        f"cannot write {out}: {error.strerror or error}; what was there is untouched and the work done is kept: "
+        "make space or choose another place, then run prepare again to go on"
+    )

@@ -1,0 +1,70 @@
+"""What a workflow tells while it runs; whoever shows it overrides what it wants to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genrekit.records import Epoch, Step
+
+
+@dataclass(frozen=True)
+class PreparePlan:
+    """What `prepare` is about to do; sizes in bytes."""
+
+    tracks: int
+    fragments: int
+    variants: int
+    to_transform: int
+    bytes_needed: int
+    bytes_free: int
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What `train` is about to do; counts of tracks and of original fragments."""
+
+    run: str
+    arch: str
+    input: str
+    parameters: int
+    parameter_bytes: int
+    epochs: int
+    patience: int
+    device: str
+    split: str
+    training_tracks: int
+    training_fragments: int
+    validation_tracks: int
+    validation_fragments: int
+    tracking: str
+
+
+class Reporter:
+    """Hears everything and says nothing."""
+
+    def stage(self, text: str) -> None:
+        """A new stage of a longer workflow begins."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+    def warning(self, text: str) -> None:
+        """Something that may be wrong."""
+
+    def preparing(self, plan: PreparePlan) -> None:
+        """Tracks are about to be transformed."""
+
+    def tracks_done(self, done: int, of: int) -> None:
+        """Some of the tracks are transformed, or written, or predicted."""
+
+    def training(self, plan: TrainPlan) -> None:
+        """A training is about to begin."""
+
+    def step(self, step: Step) -> None:
+        """A training step has ended."""
+
+    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+        """An epoch has ended; `best` if it is the best so far."""
+
+    def finished(self) -> None:
+        """The progress that was shown is over."""

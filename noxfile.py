@@ -1,0 +1,57 @@
+"""Maintenance, one session each: `nox -l` lists them, `nox -s NAME` runs one, `nox` runs what a change must pass."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests; with arguments, those: nox -s tests -- tests/audio -k stretch."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install("ruff>=0.14")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict type checking."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The examples in docstrings, and the structure of the output that the README shows."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "--doctest-modules", "genrekit", "tests/test_readme.py")
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """Write the README's output anew by running its commands: nox -s readme -- GTZAN_FOLDER MP3."""
+    session.install("-e", ".")
+    session.run("python", "docs/readme_output.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What is claimed about speed, each against a peer in the same run: nox -s bench -- GTZAN_FOLDER."""
+    session.install("-e", ".[dev]")
+    session.run("python", "benchmarks/prepare.py", *session.posargs)
+    session.run("python", "benchmarks/batches.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The demo, as a newcomer runs it."""
+    session.install(".")
+    session.run("genrekit", "demo", *session.posargs)

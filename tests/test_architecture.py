@@ -1,0 +1,107 @@
+"""The house: imports point down, and each outside library has one door."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "genrekit"
+
+FLOORS = [
+    "errors",
+    "config",
+    "records",
+    "files",
+    "audio",
+    "dataset",
+    "models",
+    "evaluation",
+    "training",
+    "workflows",
+    "cli",
+]
+"""From the bottom up: a module imports only from its own floor or from those before it."""
+
+DOORS = {
+    "h5py": {"dataset/cache.py"},
+    "wandb": {"training/tracking.py"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "dotenv": {"cli"},
+    "torchaudio": set(),
+    "librosa": set(),
+    "soundfile": {"audio"},
+    "soxr": {"audio"},
+    "matplotlib": {"evaluation/plots.py"},
+    "safetensors": {"models/bundle.py", "training/checkpoint.py"},
+}
+"""The files or folders through which each library comes in."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module or ""
+
+
+def floor(name: str) -> int | None:
+    return FLOORS.index(name) if name in FLOORS else None
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_down(path: Path) -> None:
+    own = floor(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
+    for name in imported(path):
+        parts = name.split(".")
+        if own is not None and parts[0] == "genrekit" and len(parts) > 1:
+            theirs = floor(parts[1])
+            assert theirs is not None, f"{path}: {name} has no floor"
+            assert theirs <= own, f"{path} imports {name}, which stands above it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_libraries_come_in_by_their_door(path: Path) -> None:
+    place = path.relative_to(PACKAGE).as_posix()
+    for name in imported(path):
+        library = name.split(".")[0]
+        if library in DOORS:
+            assert any(place == door or place.startswith(f"{door}/") for door in DOORS[library]), f"{place}: {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> None:
+    if path.is_relative_to(PACKAGE / "cli"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), path
+        assert not (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "stdout", "argv")), path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        pytest.param("import genrekit", ["torch", "librosa", "wandb", "pydantic", "typer"], id="import"),
+        pytest.param(
+            "from genrekit.cli.app import run; run(['--help'])", ["torch", "librosa", "wandb", "pydantic"], id="help"
+        ),
+        pytest.param(
+            "import genrekit.workflows.prepare", ["torch", "librosa", "wandb", "sklearn", "matplotlib"], id="prepare"
+        ),
+        pytest.param("import genrekit.dataset.rows", ["torch", "h5py", "librosa", "sklearn"], id="worker"),
+    ],
+)
+def test_heavy_libraries_are_imported_only_where_they_are_used(arguments: str, absent: list[str]) -> None:
+    script = (
+        f"{arguments}\nimport sys\nassert not set({absent!r}) & set(sys.modules), set({absent!r}) & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
