@@ -1,0 +1,1 @@
+"""Audio: from files to tensors."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 import soxr
 
 from genrekit.audio.fragments import cut
 from genrekit.config import Augmentation
 from genrekit.records import FloatArray
+
+ComplexArray = npt.NDArray[np.complex64]
 
 _N_FFT, _HOP = 2_048, 512
 _MARGIN = 2 * _N_FFT
@@ -73,11 +76,11 @@ def _context(waveform: FloatArray, start: int, needed: int) -> tuple[FloatArray,
 
 
 def time_stretch(waveform: FloatArray, rate: float) -> FloatArray:
-    """Change the tempo by a factor and keep the pitch, by a phase vocoder (Flanagan and Golden 1966; Laroche and
-    Dolson 1999).
+    """Change the tempo by a factor and keep the pitch, by a phase vocoder.
 
-    Phases advance by products of unit phasors: the ratio of two neighbouring frames' phasors is the advance over one
-    hop, whatever its unwrapped angle, so no angle is ever computed.
+    After Flanagan and Golden (1966) and Laroche and Dolson (1999). Phases advance by products of unit phasors: the
+    ratio of two neighbouring frames' phasors is the advance over one hop, whatever its unwrapped angle, so no angle
+    is ever computed.
     Shapes: float32 [n] to float32 [round(n / rate)].
     """
     spectrum = _stft(waveform)
@@ -97,7 +100,7 @@ def time_stretch(waveform: FloatArray, rate: float) -> FloatArray:
     return _istft(stretched, round(len(waveform) / rate))
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
+def _unit(values: ComplexArray) -> ComplexArray:
     size = np.abs(values)
     return np.where(size > 0, values / np.maximum(size, np.finfo(np.float32).tiny), 1).astype(np.complex64)
 
@@ -132,14 +135,14 @@ def _window() -> FloatArray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)).astype(np.float32)
 
 
-def _stft(waveform: FloatArray) -> np.ndarray:
+def _stft(waveform: FloatArray) -> ComplexArray:
     """Short-time spectra, complex64 [n_frames, bins], centred with zeros at the edges."""
     padded = np.pad(waveform, _N_FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP]
     return scipy.fft.rfft(frames * _window(), axis=1, overwrite_x=True)
 
 
-def _istft(spectrum: np.ndarray, n_samples: int) -> FloatArray:
+def _istft(spectrum: ComplexArray, n_samples: int) -> FloatArray:
     """The waveform whose windowed frames lie nearest to the spectra (Griffin and Lim 1984)."""
     window = _window()
     frames = scipy.fft.irfft(spectrum, _N_FFT, axis=1, overwrite_x=True) * window

@@ -129,7 +129,7 @@ def _audio_files(root: Path) -> Iterator[Path]:
     """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop."""
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
+        status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue

@@ -65,7 +65,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def genrekit(
-    version: Annotated[  # noqa: ARG001 - acts through its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -89,20 +89,34 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = typer.main.get_command(app)(list(arguments), prog_name="genrekit", standalone_mode=False)
         sys.stdout.flush()
-    except UsageError as error:
-        return _failed(str(error), 2, arguments)
-    except GenrekitError as error:
-        return _failed(str(error), 1, arguments)
-    except typer.TyperException as error:
-        return _failed(getattr(error, "format_message", error.__str__)(), 2, arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        return _failed("interrupted", 130, arguments)
-    except Terminated:
-        return _failed("terminated", 143, arguments)
     except BrokenPipeError:
+        # Whoever read our output has gone: nothing more is written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except tuple(_CODES) as error:
+        code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
+        return _failed(_message(error), code, arguments)
     return outcome if isinstance(outcome, int) else 0
+
+
+_CODES: dict[type[BaseException], int] = {
+    UsageError: 2,
+    GenrekitError: 1,
+    typer.TyperException: 2,
+    KeyboardInterrupt: 130,
+    typer.Abort: 130,
+    Terminated: 143,
+}
+"""The exit code of each kind of error, the special ones first."""
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted"
+    if isinstance(error, Terminated):
+        return "terminated"
+    formatted = getattr(error, "format_message", None)
+    return str(formatted() if formatted else error)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from genrekit.cli.display import emit_json, percent, plain_table, stdout, termin
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.records import CompareResult, RankedRun
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()

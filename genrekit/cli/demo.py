@@ -12,7 +12,7 @@ from genrekit.cli import compare, evaluate, predict
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 _NEXT = """
 Now with your own music, one folder of audio files per genre in data/:

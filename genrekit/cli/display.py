@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,9 +18,18 @@ from genrekit.records import Epoch, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan
 
 
+PIPE_WIDTH = 120
+"""Columns of a table that no terminal shows."""
+
+
 def stdout() -> Console:
-    """The console for results."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    """The console for results: lines are left whole, tables fit the terminal."""
+    return _console(sys.stdout)
+
+
+def _console(file: IO[str]) -> Console:
+    width = None if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(file=file, highlight=False, soft_wrap=True, width=width)
 
 
 def emit_json(record: Any) -> None:
@@ -37,12 +47,12 @@ def percent(value: float) -> str:
 
 
 def interval(figure: Interval) -> str:
-    """A share with its interval.
+    """A share with its 95 % interval, in per cent.
 
     >>> interval(Interval(0.5, 0.41, 0.59))
-    '50.0 % [41.0, 59.0]'
+    '50.0 (41 to 59)'
     """
-    return f"{percent(figure.value)} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+    return f"{100 * figure.value:.1f} ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
 
 
 def gigabytes(n_bytes: float) -> str:
@@ -71,7 +81,7 @@ def plain_table(*columns: str, title: str | None = None, right: tuple[str, ...] 
     """A table in the house's style; the columns named in `right` hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
     return table
 
 
@@ -79,7 +89,7 @@ class TerminalReporter(Reporter):
     """Shows progress on stderr: a live display on a terminal, one line a stage or epoch in a pipe."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = _console(sys.stderr)
         self._quiet = quiet
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -137,6 +147,7 @@ class TerminalReporter(Reporter):
             f"to train, {plan.validation_tracks} ({plan.validation_fragments:,}) to validate; tracking {plan.tracking}"
         )
         self._say(f"run {escape(plan.run)}")
+        self._say("[dim]epochs: loss and accuracy per fragment in training and validation; tracks in validation[/dim]")
         self._start("epoch 1", 1, "{task.fields[figures]}")
 
     def step(self, step: Step) -> None:
@@ -160,9 +171,9 @@ class TerminalReporter(Reporter):
         mark = " [green]best[/green]" if best else ""
         self._say(
             f"epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"train loss {epoch.train_loss:.3f} acc {percent(epoch.train_accuracy)}  "
-            f"validation loss {epoch.validation_loss:.3f} acc {percent(epoch.validation_fragment_accuracy)} "
-            f"(tracks {percent(epoch.validation_track_accuracy)})  rate {epoch.lr:.2g}{mark}"
+            f"loss {epoch.train_loss:.3f} {epoch.validation_loss:.3f}  "
+            f"accuracy {percent(epoch.train_accuracy)} {percent(epoch.validation_fragment_accuracy)}  "
+            f"tracks {percent(epoch.validation_track_accuracy)}  rate {epoch.lr:.2g}{mark}"
         )
 
     def finished(self) -> None:

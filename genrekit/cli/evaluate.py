@@ -12,7 +12,7 @@ from genrekit.cli.display import emit_json, interval, percent, plain_table, stdo
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.records import EvaluateResult, ModelFigures
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
@@ -47,17 +47,17 @@ def show(result: EvaluateResult, *, details: bool) -> None:
         "",
         "model",
         "validation",
-        "test, tracks",
-        "test, fragments",
+        "test tracks",
+        "fragments",
         "macro F1",
-        right=("", "validation"),
-        title=f"test part ({result.models[0].split} split), in the order of validation",
+        right=("", "validation", "test tracks", "fragments", "macro F1"),
+        title=f"accuracy in % on the test part ({result.models[0].split} split), models in the order of validation",
     )
     for place, model in enumerate(result.models, 1):
         table.add_row(
             str(place),
             model.bundle.name,
-            percent(model.validation_track_accuracy),
+            f"{100 * model.validation_track_accuracy:.1f}",
             interval(model.track_accuracy),
             interval(model.fragment_accuracy),
             interval(model.macro_f1),

@@ -11,7 +11,7 @@ import typer
 from genrekit.cli.display import emit_json, plain_table, stdout
 from genrekit.cli.options import JsonFlag
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()

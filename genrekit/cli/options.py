@@ -60,8 +60,8 @@ def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter
     kind: Any = _plain_type(field.annotation)
     option = typer.Option(
         *((flag,) if kind is not bool else (f"{flag}/--no-{flag[2:]}",)),
-        help=field.description,
-        show_default=_shown(field.get_default(call_default_factory=True)),
+        help=f"{field.description}{_shown(field.get_default(call_default_factory=True))}",
+        show_default=False,
         metavar="|".join(choices) if choices and kind is str else None,
         rich_help_panel=panel,
     )
@@ -77,9 +77,9 @@ def _plain_type(annotation: Any) -> type:
 
 
 def _choices(annotation: Any) -> list[str]:
-    return [
-        str(choice) for member in _members(annotation) if get_origin(member) is Literal for choice in get_args(member)
-    ]
+    members = _members(annotation)
+    choices = [str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)]
+    return [*choices, "N"] if choices and int in members else choices
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -90,9 +90,9 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _shown(default: Any) -> str | bool:
-    if default is None:
-        return False
-    if isinstance(default, tuple):
-        return ",".join(f"{value:g}" for value in default) or "none"
-    return str(default).lower() if isinstance(default, bool) else str(default)
+def _shown(default: Any) -> str:
+    """The default as the help text ends with it."""
+    if default is None or isinstance(default, bool):
+        return ""
+    text = ",".join(f"{value:g}" for value in default) if isinstance(default, tuple) else str(default)
+    return f" [dim]\\[default: {text}][/dim]"

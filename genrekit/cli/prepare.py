@@ -12,7 +12,7 @@ from genrekit.cli.options import JsonFlag, QuietFlag, takes
 from genrekit.config import Augmentation, FrontEnd, PrepareConfig
 from genrekit.records import PrepareResult
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()

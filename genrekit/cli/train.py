@@ -13,7 +13,7 @@ from genrekit.cli.options import JsonFlag, QuietFlag, takes
 from genrekit.config import TrainConfig
 from genrekit.records import TrainResult
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
@@ -44,7 +44,8 @@ def train(
     Reads the training and validation parts only. The best epoch becomes a bundle in the run's folder, and in
     best_models/ if it is among the five best of its split.
     """
-    from genrekit.workflows.train import Tracking, train as run
+    from genrekit.workflows.train import Tracking
+    from genrekit.workflows.train import train as run
 
     settings = tracker_settings(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
@@ -68,7 +69,7 @@ def show(result: TrainResult) -> None:
     console.print(
         f"validation, best epoch {result.best_epoch} of {result.epochs}: loss {figures.loss:.3f}, "
         f"{percent(figures.fragment_accuracy)} of fragments, [bold]{percent(figures.track_accuracy)} of tracks[/bold] "
-        f"({result.split} split; the best epoch was chosen on these tracks)"
+        f"({result.split} split; chosen on these tracks)"
     )
     kept = f", kept as {result.kept}" if result.kept else ""
     console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}")

@@ -1,0 +1,1 @@
+"""The cache, its splits and its batches."""

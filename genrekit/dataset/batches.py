@@ -63,6 +63,11 @@ class TrainingBatches:
         """Training fragments, originals only."""
         return len(self._training.rows)
 
+    @property
+    def n_validation(self) -> int:
+        """Validation fragments."""
+        return len(self._validation.rows)
+
     @cached_property
     def _edges(self) -> list[int]:
         edges = [*range(0, self.n_training, self._batch_size), self.n_training]

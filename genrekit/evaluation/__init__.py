@@ -1,0 +1,1 @@
+"""Figures, intervals and pictures."""

@@ -1,0 +1,76 @@
+"""Architectures: a literal table from names to builders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from genrekit.config import FrontEnd, TrainConfig
+from genrekit.errors import unknown_name
+from genrekit.models.cel import ACTIVATIONS, Cel
+from genrekit.models.mlp import Mlp
+from genrekit.models.standardize import Standardize
+
+Model = Mlp | Cel
+
+
+def build_model(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Model:
+    """Make an untrained model, with weights drawn from the configuration's seed.
+
+    Errors: UsageError where the architecture does not fit the fragments' shape.
+    """
+    if config.arch not in BUILDERS:
+        raise unknown_name("architecture", config.arch, BUILDERS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return BUILDERS[config.arch](config, front_end, n_genres)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _mlp(norm: bool, config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Mlp:
+    return Mlp(
+        _standardize(config, front_end),
+        math.prod(front_end.shape(config.input)),
+        config.hidden_widths,
+        n_genres,
+        norm=norm,
+        dropout=config.dropout if norm else 0.0,
+    )
+
+
+def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
+    model = Cel(
+        _standardize(config, front_end),
+        front_end.shape(config.input),
+        config.block_channels,
+        config.hidden_widths,
+        n_genres,
+        activation=ACTIVATIONS[config.arch],
+        dropout=config.dropout,
+    )
+    if config.input == "mel":
+        # Two-dimensional convolutions and batch norms run up to twice as fast with channels innermost.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def _standardize(config: TrainConfig, front_end: FrontEnd) -> Standardize:
+    return Standardize((front_end.n_mels, 1) if config.input == "mel" else (1,))
+
+
+BUILDERS: dict[str, Callable[[TrainConfig, FrontEnd, int], Model]] = {
+    "mlp": partial(_mlp, False),
+    "mlp2": partial(_mlp, True),
+    "cel": _cel,
+    "cel2": _cel,
+    "cel3": _cel,
+}
+"""Builder of each architecture."""

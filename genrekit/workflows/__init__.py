@@ -1,0 +1,1 @@
+"""One verb a file: a configuration in, a record out."""

@@ -86,7 +86,7 @@ def _tell(result: PrepareResult, track_ids: Sequence[str], reporter: Reporter) -
         reporter.note(f"{first} and {second} are sample-identical: every split keeps them on one side")
     if has_gtzan_names(track_ids):
         reporter.note(
-            "these are GTZAN's names: its fault-filtered split (443/197/290 tracks, artists apart) is available to train"
+            "these are GTZAN's names: training can use its fault-filtered split (443/197/290 tracks, artists apart)"
         )
 
 

@@ -1,0 +1,69 @@
+"""Figures from predictions: all come from one confusion matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from genrekit.evaluation.statistics import wilson
+from genrekit.records import GenreFigures
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def track_probabilities(probabilities: Floats, track: Ints) -> tuple[Floats, Ints]:
+    """Mean probabilities over the fragments of each track.
+
+    Shapes: probabilities [F, n_genres] and track [F] to [T, n_genres] and the T track indices, ascending.
+    """
+    tracks, index, counts = np.unique(track, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(tracks), probabilities.shape[1]))
+    np.add.at(sums, index, probabilities)
+    return sums / counts[:, None], tracks.astype(np.int64)
+
+
+def confusion_matrix(truth: Ints, predicted: Ints, n_genres: int) -> Ints:
+    """Counts [n_genres, n_genres]: row i, column j counts what is genre i and was called genre j."""
+    return np.bincount(truth * n_genres + predicted, minlength=n_genres**2).reshape(n_genres, n_genres)
+
+
+def accuracy(confusion: npt.NDArray[np.number]) -> Floats:
+    """Share that is right.
+
+    Shapes: confusion [..., n, n] to [...].
+    """
+    return np.trace(confusion, axis1=-2, axis2=-1) / np.maximum(confusion.sum((-2, -1)), 1)
+
+
+def f1_scores(confusion: npt.NDArray[np.number]) -> Floats:
+    """F1 of each genre: 2 TP / (2 TP + FP + FN); 0 where a genre neither occurs nor is called.
+
+    Shapes: confusion [..., n, n] to [..., n].
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return 2 * hits / np.maximum(confusion.sum(-1) + confusion.sum(-2), 1)
+
+
+def macro_f1(confusion: npt.NDArray[np.number]) -> Floats:
+    """Mean F1 over the genres that occur or are called.
+
+    Shapes: confusion [..., n, n] to [...].
+    """
+    present = (confusion.sum(-1) + confusion.sum(-2)) > 0
+    return (f1_scores(confusion) * present).sum(-1) / np.maximum(present.sum(-1), 1)
+
+
+def per_genre_figures(confusion: Ints, genres: tuple[str, ...]) -> tuple[GenreFigures, ...]:
+    """Precision, recall with its interval, and F1 of each genre; a ratio of nothing to nothing is 0."""
+    called, f1 = confusion.sum(axis=0), f1_scores(confusion)
+    return tuple(
+        GenreFigures(
+            genre=genre,
+            tracks=int(confusion[index].sum()),
+            precision=float(confusion[index, index] / max(called[index], 1)),
+            recall=wilson(int(confusion[index, index]), int(confusion[index].sum())),
+            f1=float(f1[index]),
+        )
+        for index, genre in enumerate(genres)
+    )

@@ -1,0 +1,79 @@
+"""Pictures of a training and of its mistakes, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from genrekit.files import atomic_write
+from genrekit.records import Epoch
+
+_TRAIN, _VALIDATION, _TRACKS, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"
+"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
+
+
+def learning_curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
+    """Loss and accuracy over epochs, each curve named at its end, with the best epoch marked."""
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [epoch.epoch for epoch in history]
+    for axes, title, curves in (
+        (
+            left,
+            "Cross-entropy loss",
+            [
+                ("training", _TRAIN, [epoch.train_loss for epoch in history]),
+                ("validation", _VALIDATION, [epoch.validation_loss for epoch in history]),
+            ],
+        ),
+        (
+            right,
+            "Accuracy in %",
+            [
+                ("training", _TRAIN, [100 * epoch.train_accuracy for epoch in history]),
+                ("validation, fragments", _VALIDATION, [100 * epoch.validation_fragment_accuracy for epoch in history]),
+                ("validation, tracks", _TRACKS, [100 * epoch.validation_track_accuracy for epoch in history]),
+            ],
+        ),
+    ):
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.axvline(best_epoch, color=_QUIET, linewidth=0.8, linestyle=":", label=f"best epoch ({best_epoch})")
+        for name, colour, values in curves:
+            axes.plot(epochs, values, color=colour, label=name, marker="o" if len(epochs) == 1 else None)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], title: str) -> Figure:
+    """A confusion matrix: shades by the share of the row, counts in the cells."""
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(4.5, 0.6 * len(genres) + 1.5)
+    figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right")
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set_xlabel("called")
+    axes.set_ylabel("is")
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_write(path) as file:
+        FigureCanvasAgg(figure).print_png(file)

@@ -1,0 +1,61 @@
+"""Intervals: Wilson's for a share, and the bootstrap over clusters for figures of a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from genrekit.records import Interval
+
+Z_95 = 1.959963984540054
+"""Quantile of the normal distribution for a 95 % interval."""
+
+RESAMPLES = 2_000
+SEED = 20_130_601
+"""Of the resampling: the same predictions always have the same interval."""
+
+Figure = Callable[[npt.NDArray[np.number]], npt.NDArray[np.float64]]
+"""From confusion matrices [..., n, n] to one value each [...]."""
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """95 % interval of a share by Wilson's score (Wilson 1927); of nothing, all is possible.
+
+    >>> wilson(8, 10)
+    Interval(value=0.8, low=0.49..., high=0.94...)
+    """
+    if n == 0:
+        return Interval(0.0, 0.0, 1.0)
+    share, spread = successes / n, Z_95**2 / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z_95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def cluster_bootstrap(
+    truth: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    clusters: Sequence[Hashable],
+    n_genres: int,
+    figures: Sequence[Figure],
+) -> tuple[Interval, ...]:
+    """95 % percentile intervals of figures, by resampling whole clusters (Field and Welsh 2007).
+
+    Items of one cluster (the fragments of a track, the tracks of an artist) stay together, because they are not
+    independent. Shapes: truth and predicted [N]; one cluster name for each item.
+    """
+    names = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
+    index = np.array([names[name] for name in clusters])
+    sums = np.zeros((len(names), n_genres, n_genres))
+    np.add.at(sums, (index, truth, predicted), 1)
+    generator = np.random.default_rng(SEED)
+    draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    resampled = np.tensordot(draws, sums, axes=1)
+    return tuple(_percentile(figure, sums.sum(axis=0), resampled) for figure in figures)
+
+
+def _percentile(figure: Figure, whole: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(figure(resampled), [0.025, 0.975])
+    return Interval(float(figure(whole)), float(low), float(high))

@@ -1,0 +1,189 @@
+"""A bundle: a trained model as a folder with `model.safetensors` and `model.json`.
+
+It predicts from an audio file alone, because it carries its front end. Loading reads JSON and tensors; no code is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig
+from genrekit.errors import BundleError, GenrekitError
+from genrekit.files import read_json
+from genrekit.models import Model, build_model, count_parameters
+
+FORMAT_VERSION = 1
+
+_JSON, _TENSORS = "model.json", "model.safetensors"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Figure(Config):
+    """A share with its 95 % interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class ValidationSummary(Config):
+    """Validation figures of the best epoch."""
+
+    loss: float
+    fragment_accuracy: Figure
+    track_accuracy: Figure
+
+
+class BundleMetadata(Config):
+    """What `model.json` says.
+
+    `training` and `validation` map the ids of the tracks that the model has seen to the digests of their audio.
+    """
+
+    format_version: int = FORMAT_VERSION
+    genrekit_version: str
+    versions: dict[str, str]
+    created: str
+    train: TrainConfig
+    prepare: PrepareConfig
+    genres: tuple[str, ...] = Field(min_length=2)
+    split: SplitPolicy
+    split_seed: int
+    training: dict[str, str]
+    validation: dict[str, str]
+    epochs: int
+    best_epoch: int
+    validation_figures: ValidationSummary
+    parameters: int
+
+    @property
+    def split_name(self) -> str:
+        """The split and its seed, as results name it."""
+        return self.split if self.split in ("fault-filtered", "manifest") else f"{self.split}, seed {self.split_seed}"
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sort key: better models first, by validation track accuracy and then by loss."""
+        return (-self.validation_figures.track_accuracy.value, self.validation_figures.loss)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle; the model is on the CPU and in evaluation mode."""
+
+    path: Path
+    metadata: BundleMetadata
+    model: Model
+
+
+def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> None:
+    """Write a bundle so that the folder holds nothing, the old bundle or the new one, never a half one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        (scratch / _TENSORS).write_bytes(save_tensors(state))
+        (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        scratch.chmod(0o755)
+        place_folder(scratch, folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def place_folder(new: Path, folder: Path) -> None:
+    """Move a complete folder to its place; what stood there goes only when the new one is ready."""
+    old = new.with_name(new.name + ".old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_metadata(folder: Path) -> BundleMetadata:
+    """Read what a bundle says of itself, without its weights.
+
+    Errors: BundleError where it is no bundle, damaged, or of another format version.
+    """
+    if not is_bundle(folder):
+        raise BundleError(f"{folder} is no bundle: it needs {_JSON} and {_TENSORS}")
+    try:
+        values = read_json(folder / _JSON)
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version != FORMAT_VERSION:
+            raise BundleError(f"{folder} has bundle format {version}, this genrekit reads format {FORMAT_VERSION}")
+        return BundleMetadata.of(values)
+    except BundleError:
+        raise
+    except GenrekitError as error:
+        raise BundleError(f"{folder / _JSON} is damaged: {error}") from error
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load a bundle.
+
+    Errors: BundleError where a file is missing, damaged, or does not hold the model that the JSON claims.
+    """
+    metadata = read_metadata(folder)
+    try:
+        tensors = load_tensors((folder / _TENSORS).read_bytes())
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise BundleError(f"{folder / _TENSORS} is damaged: {error}") from error
+    _check_size(folder, metadata, tensors)
+    model = build_model(metadata.train, metadata.prepare.front_end, len(metadata.genres))
+    claimed = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in model.state_dict().items()}
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    if claimed != found:
+        name = next(name for name in sorted({*claimed, *found}) if claimed.get(name) != found.get(name))
+        raise BundleError(
+            f"{folder}: {_TENSORS} does not hold the model that {_JSON} claims: {name} is {_shape(found.get(name))}, "
+            f"claimed {_shape(claimed.get(name))}"
+        )
+    model.load_state_dict(tensors)
+    return Bundle(folder, metadata, model.eval())
+
+
+def _check_size(folder: Path, metadata: BundleMetadata, tensors: dict[str, Any]) -> None:
+    """Refuse a JSON that claims a larger model than the tensors before any memory is taken for it."""
+    import torch
+
+    with torch.device("meta"):
+        claimed = count_parameters(build_model(metadata.train, metadata.prepare.front_end, len(metadata.genres)))
+    stored = sum(tensor.numel() for tensor in tensors.values())
+    if claimed > stored:
+        raise BundleError(f"{folder}: {_JSON} claims {claimed:,} parameters, {_TENSORS} holds {stored:,} values")
+
+
+def _shape(found: tuple[tuple[int, ...], Any] | None) -> str:
+    return "missing" if found is None else f"{found[1]} {list(found[0])}".removeprefix("torch.")
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder has the two files of a bundle."""
+    return (folder / _JSON).is_file() and (folder / _TENSORS).is_file()
+
+
+def find_bundles(folder: Path) -> list[Path]:
+    """A bundle itself, or the bundles in a folder.
+
+    Errors: BundleError where there is none.
+    """
+    if is_bundle(folder):
+        return [folder]
+    found = sorted(path for path in folder.iterdir() if is_bundle(path)) if folder.is_dir() else []
+    if not found:
+        raise BundleError(f"no bundle at {folder}: train a model first, or name a folder that holds bundles")
+    return found

@@ -1,0 +1,32 @@
+"""The first layer of every model: input statistics that travel with the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_SMALLEST_DEVIATION = 1e-4
+
+
+class Standardize(nn.Module):
+    """Subtract the training part's mean and divide by its deviation, per mel band or for the whole waveform.
+
+    Shapes: [B, n_mels, n_frames] with statistics [n_mels, 1], or [B, n_samples] with statistics [1].
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("deviation", torch.ones(shape))
+
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Take over statistics of the training part; a band that never changes is not blown up."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation.clamp_min(_SMALLEST_DEVIATION))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Standardize a batch."""
+        return (inputs - self.mean) / self.deviation

@@ -1,0 +1,94 @@
+"""The state of an interrupted training: one safetensors file, replaced atomically after each epoch.
+
+Nothing is ever unpickled: tensors stand under "model.", "best." and "optimizer.", everything else is JSON in the file's
+metadata. The file before the last is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from genrekit.errors import GenrekitError
+from genrekit.files import atomic_write
+
+FORMAT_VERSION = 1
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after some epochs; `progress` holds JSON values."""
+
+    model: State
+    best: State
+    optimizer: dict[str, Any]
+    progress: dict[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint at `path`; the one that was there becomes `previous` beside it."""
+    slots = checkpoint.optimizer["state"]
+    tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in checkpoint.best.items()}
+    tensors |= {f"optimizer.{slot}.{name}": value for slot, values in slots.items() for name, value in values.items()}
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "groups": checkpoint.optimizer["param_groups"],
+        "progress": checkpoint.progress,
+    }
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, _text(metadata))
+    previous = previous_path(path)
+    if path.exists():
+        previous.unlink(missing_ok=True)
+        os.link(path, previous)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def previous_path(path: Path) -> Path:
+    """Where the checkpoint before the last is kept."""
+    return path.with_name(f"previous-{path.name}")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Errors: GenrekitError where there is none, or it is damaged or of another format version.
+    """
+    if not path.is_file():
+        raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; train anew")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = json.loads((file.metadata() or {})["genrekit"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        if metadata["format_version"] != FORMAT_VERSION:
+            raise GenrekitError(
+                f"{path} has checkpoint format {metadata['format_version']}, this genrekit {FORMAT_VERSION}"
+            )
+        slots: dict[int, State] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            slot, _, key = name.partition(".")
+            slots.setdefault(int(slot), {})[key] = tensor
+        optimizer = {"state": slots, "param_groups": metadata["groups"]}
+        return Checkpoint(_under("model.", tensors), _under("best.", tensors), optimizer, metadata["progress"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise GenrekitError(
+            f"{path} is damaged ({error}): put {previous_path(path).name} in its place to go on one epoch earlier"
+        ) from error
+
+
+def _under(prefix: str, tensors: State) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _text(metadata: dict[str, Any]) -> dict[str, str]:
+    return {"genrekit": json.dumps(metadata)}

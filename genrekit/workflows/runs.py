@@ -1,0 +1,34 @@
+"""The runs on disk: finding them, and reading what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from genrekit.errors import GenrekitError
+
+
+def find_runs(folders: Sequence[Path]) -> list[Path]:
+    """Finished runs among folders: each is a run itself or holds some.
+
+    Errors: GenrekitError where a folder is missing, or none holds a finished run.
+    """
+    found = [run for folder in folders for run in _runs_in(folder)]
+    if not found:
+        named = ", ".join(str(folder) for folder in folders)
+        raise GenrekitError(f"no finished run in {named}: train a model first")
+    return list(dict.fromkeys(found))
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise GenrekitError(f"no folder {folder}: train a model first, or name the folder of its run")
+    if is_run(folder):
+        yield folder
+    else:
+        yield from sorted(path for path in folder.iterdir() if is_run(path))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a finished run."""
+    return (folder / "result.json").is_file() and (folder / "best").is_dir()
