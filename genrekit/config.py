@@ -224,6 +224,8 @@ class TrainConfig(Config):
             raise ValueError(f"channels must be none for {self.arch}, which has no convolutions, got {self.channels}")
         if self.arch == "mlp" and len(self.hidden_widths) != 2:
             raise ValueError(f"hidden must be two widths for mlp (three linear layers), got {len(self.hidden_widths)}")
+        if self.arch == "mlp2" and self.hidden_widths and self.batch_size == 1:
+            raise ValueError("batch_size must be at least 2 for mlp2, whose batch norm compares fragments, got 1")
         return self
 
     @property

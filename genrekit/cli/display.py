@@ -17,7 +17,6 @@ from rich.table import Table
 from genrekit.records import Epoch, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan
 
-
 PIPE_WIDTH = 120
 """Columns of a table that no terminal shows."""
 

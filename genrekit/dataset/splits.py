@@ -350,8 +350,8 @@ def _why_missing(policy: str, genre: str, own: Sequence[SplitTrack], missing: Se
         who = f"one artist only ({artists[0]})" if len(artists) == 1 else "too few artists that can be told apart"
         return f"{genre} has {who}, so no artist split has {lacks} tracks of it: choose the track split, or add artists"
     return (
-        f"{genre} has {len(own)} usable {'track' if len(own) == 1 else 'tracks'}, training and validation need one each: "
-        "add tracks, or leave the genre out"
+        f"{genre} has {len(own)} usable {'track' if len(own) == 1 else 'tracks'}, training and validation need one "
+        "each: add tracks, or leave the genre out"
     )
 
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig
 from genrekit.errors import BundleError, GenrekitError
-from genrekit.files import read_json
+from genrekit.files import read_json, reason
 from genrekit.models import Model, build_model, count_parameters
 
 FORMAT_VERSION = 1
@@ -90,7 +90,12 @@ class Bundle:
 
 
 def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> None:
-    """Write a bundle so that the folder holds nothing, the old bundle or the new one, never a half one."""
+    """Write a bundle so that the folder holds nothing, the old bundle or the new one, never a half one.
+
+    Errors: BundleError where the folder holds something that is no bundle, or cannot be written.
+    """
+    if folder.exists() and not is_bundle(folder):
+        raise BundleError(f"{folder} exists and is no bundle: choose another name, or remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -99,8 +104,10 @@ def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> Non
         (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
         scratch.chmod(0o755)
         place_folder(scratch, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise BundleError(f"cannot write the bundle {folder}: {reason(error)}") from error
         raise
 
 
@@ -183,7 +190,7 @@ def find_bundles(folder: Path) -> list[Path]:
     """
     if is_bundle(folder):
         return [folder]
-    found = sorted(path for path in folder.iterdir() if is_bundle(path)) if folder.is_dir() else []
+    found = sorted(path for path in folder.glob("[!.]*") if is_bundle(path)) if folder.is_dir() else []
     if not found:
         raise BundleError(f"no bundle at {folder}: train a model first, or name a folder that holds bundles")
     return found

@@ -48,7 +48,8 @@ class Cel(nn.Module):
         convolution, norm, pool, drop = _LAYERS[len(shape)]
         blocks: list[nn.Module] = []
         for n_in, n_out in pairwise((1, *channels)):
-            # The norm takes any bias away again. Pooling first gives the same, because the activations rise everywhere, and leaves them less to do.
+            # Pooling first gives the same, because the activations rise everywhere, and leaves them less to do;
+            # a bias of the convolution's own would be taken away again by the norm.
             blocks += [convolution(n_in, n_out, 3, padding=1, bias=False), norm(n_out), pool(2), activation()]
             blocks += [drop(dropout)] if dropout else []
         self.blocks = nn.Sequential(*blocks)
@@ -61,8 +62,5 @@ class Cel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of a batch."""
-        values = self.standardize(inputs)
-        # Images have their channel last in memory, which this view tells the convolutions: on a CPU a third faster.
-        channelled = values.unsqueeze(-1).movedim(-1, 1) if values.ndim == 3 else values.unsqueeze(1)
-        logits: Tensor = self.dense(self.blocks(channelled))
+        logits: Tensor = self.dense(self.blocks(self.standardize(inputs).unsqueeze(1)))
         return logits

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_SMALLEST_DEVIATION = 1e-4
+_SMALLEST_DEVIATION = 0.01
+"""A hundredth of full scale: what hardly varies in training, such as bands above a codec's cutoff, is not blown up."""
 
 
 class Standardize(nn.Module):
@@ -23,7 +24,7 @@ class Standardize(nn.Module):
         self.register_buffer("deviation", torch.ones(shape))
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Take over statistics of the training part; a band that never changes is not blown up."""
+        """Take over statistics of the training part."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.clamp_min(_SMALLEST_DEVIATION))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from genrekit.errors import GenrekitError
-from genrekit.files import atomic_write
+from genrekit.files import atomic_write, reason
 
 FORMAT_VERSION = 1
 
@@ -35,7 +36,10 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint at `path`; the one that was there becomes `previous` beside it."""
+    """Replace the checkpoint at `path`; the one that was there becomes `previous` beside it.
+
+    Errors: GenrekitError where it cannot be written, such as on a full disk; the one that was there stays.
+    """
     slots = checkpoint.optimizer["state"]
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in checkpoint.best.items()}
@@ -46,12 +50,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "progress": checkpoint.progress,
     }
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, _text(metadata))
-    previous = previous_path(path)
-    if path.exists():
-        previous.unlink(missing_ok=True)
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+            if path.exists():
+                _keep(path, previous_path(path))
+    except OSError as error:
+        raise GenrekitError(f"cannot write {path}: {reason(error)}; mend that, then resume the training") from error
+
+
+def _keep(path: Path, previous: Path) -> None:
+    previous.unlink(missing_ok=True)
+    try:
         os.link(path, previous)
-    with atomic_write(path) as file:
-        file.write(data)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, previous)
 
 
 def previous_path(path: Path) -> Path:

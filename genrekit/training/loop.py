@@ -78,7 +78,8 @@ def fit(
 
     The loss that is reported is the cross-entropy, without penalties. With `checkpoint`, the state is saved there
     after each epoch; with `resume` it is read from there, and on a CPU the weights end bit for bit as those of an
-    uninterrupted training: each epoch's randomness depends on the seed and its number alone.
+    uninterrupted training: each epoch's randomness depends on the seed and its number alone. The caller's random
+    state is left as it was.
     Errors: GenrekitError where the loss is no longer a number.
     """
     model.to(device)
@@ -88,6 +89,22 @@ def fit(
     if resume and checkpoint is not None:
         progress = _restore(load_checkpoint(checkpoint), model, optimizer, schedule)
     trainer = _Trainer(model, data, config, device, optimizer, schedule, on_step)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        _run(trainer, progress, checkpoint, on_epoch)
+    model.load_state_dict(progress.best)
+    return FitResult(
+        tuple(progress.history), progress.best_epoch, predict_batches(model, data.validation_batches(), device)
+    )
+
+
+def _run(
+    trainer: _Trainer,
+    progress: _Progress,
+    checkpoint: Path | None,
+    on_epoch: Callable[[Epoch, bool], None] | None,
+) -> None:
+    """Train from where the progress stands to the end."""
+    model, config = trainer.model, trainer.config
     while len(progress.history) < config.epochs and not 0 < config.patience <= progress.stale:
         epoch = trainer.epoch(len(progress.history) + 1)
         progress.history.append(epoch)
@@ -96,13 +113,9 @@ def fit(
             progress.best_epoch = epoch.epoch
             progress.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         if checkpoint is not None:
-            save_checkpoint(checkpoint, _snapshot(progress, model, optimizer, schedule))
+            save_checkpoint(checkpoint, _snapshot(progress, model, trainer.optimizer, trainer.schedule))
         if on_epoch is not None:
             on_epoch(epoch, better)
-    model.load_state_dict(progress.best)
-    return FitResult(
-        tuple(progress.history), progress.best_epoch, predict_batches(model, data.validation_batches(), device)
-    )
 
 
 def predict_batches(
@@ -160,13 +173,13 @@ class _Trainer:
     def _train(self, number: int) -> tuple[float, float]:
         torch.manual_seed(int(np.random.SeedSequence((self.config.seed, number)).generate_state(1, np.uint64)[0] >> 1))
         self.model.train()
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        total = torch.zeros((), device=self.device)  # MPS has no doubles
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         count, started, reported = 0, time.monotonic(), 0.0
         for step, (inputs, targets) in enumerate(self.data.train_batches(number), 1):
             lr = self.schedule.lr
             loss, correct = self._step(inputs.to(self.device), targets.to(self.device))
-            total += loss.double() * len(targets)
+            total += loss * len(targets)
             right += correct
             count += len(targets)
             now = time.monotonic()
@@ -175,7 +188,7 @@ class _Trainer:
             reported = now
             mean = float(total) / count
             if not math.isfinite(mean):
-                raise self._diverged(number, f"step {step}")
+                raise self._diverged(number, f"by step {step}")
             if self.on_step is not None:
                 speed = count / max(now - started, 1e-9)
                 place = (number, self.config.epochs, step, self.data.steps_per_epoch)

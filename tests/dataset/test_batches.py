@@ -1,11 +1,9 @@
 """Batches visit each training fragment once an epoch, draw its variants, and never touch the other parts."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from dataset.test_build import AUGMENTED, build
+from tiny_cache import AUGMENTED, build
 from tiny_music import write_collection
 
 from genrekit.config import Input

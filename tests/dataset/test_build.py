@@ -5,42 +5,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from tiny_cache import AUGMENTED, SMALL, build, content
 from tiny_music import write_collection
 
-from genrekit.audio.collection import scan_folder
-from genrekit.config import FrontEnd, PrepareConfig
+from genrekit.config import PrepareConfig
 from genrekit.dataset import rows
-from genrekit.dataset.build import Build, build_cache
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.executors import open_executor
 from genrekit.errors import GenrekitError, IncompatibleCacheError
-
-SMALL = FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
-PLAIN = PrepareConfig(front_end=SMALL)
-AUGMENTED = PrepareConfig.of({"front_end": SMALL.model_dump(), "augmentation": {"augment": True}})
-
-
-def one_thread() -> Executor:
-    return ThreadPoolExecutor(1)
-
-
-def build(folder: Path, out: Path, config: PrepareConfig = PLAIN, **options: Any) -> Build:
-    return build_cache(scan_folder(folder), config, out, options.pop("executor", one_thread), **options)
-
-
-def content(path: Path) -> dict[str, Any]:
-    """Return every dataset of a cache."""
-    found: dict[str, Any] = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    return found
 
 
 def assert_equal_content(first: Path, second: Path) -> None:
@@ -123,7 +102,7 @@ def test_a_killed_prepare_goes_on_and_ends_with_the_same_bytes(folder: Path, tmp
         "import sys, time\n"
         "from pathlib import Path\n"
         "sys.path.insert(0, sys.argv[3])\n"
-        "from dataset.test_build import AUGMENTED, build\n"
+        "from tiny_cache import AUGMENTED, build\n"
         "build(Path(sys.argv[1]), Path(sys.argv[2]), AUGMENTED,"
         " on_track=lambda done, of: (print(done, flush=True), time.sleep(30 if done == 3 else 0)))\n"
     )
@@ -180,7 +159,7 @@ def test_a_header_that_lies_about_the_length_costs_a_second_plan(folder: Path, t
 
 
 def test_a_file_that_only_decoding_finds_bad_is_skipped(folder: Path, tmp_path: Path) -> None:
-    import soundfile  # noqa: PLC0415
+    import soundfile
 
     bad = np.full(9_600, np.nan, dtype=np.float32)
     soundfile.write(folder / "blues" / "nan.wav", bad, 8_000, subtype="FLOAT")
@@ -233,7 +212,7 @@ def test_a_full_disk_is_told_and_loses_nothing(folder: Path, tmp_path: Path, mon
 
 
 def test_sample_identical_tracks_are_paired_across_formats(folder: Path, tmp_path: Path) -> None:
-    import soundfile  # noqa: PLC0415
+    import soundfile
 
     samples, rate = soundfile.read(folder / "blues" / "blues-0.wav", dtype="int16")
     soundfile.write(folder / "jazz" / "twin.flac", samples, rate)

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from dataset.test_build import AUGMENTED, build
+from tiny_cache import AUGMENTED, build
 from tiny_music import write_collection
 
 from genrekit.dataset.cache import Cache, open_cache
@@ -19,7 +19,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def test_a_missing_cache_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(GenrekitError, match="no cache at .*: prepare a collection first"):
+    with pytest.raises(GenrekitError, match=r"no cache at .*: prepare a collection first"):
         open_cache(tmp_path / "cache.h5")
 
 

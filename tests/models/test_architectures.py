@@ -1,0 +1,146 @@
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+from tiny_training import FRONT_END, tiny_config, tiny_model
+from torch import nn
+
+from genrekit.config import DEFAULT_CHANNELS, Architecture, FrontEnd, Input, TrainConfig
+from genrekit.errors import UsageError
+from genrekit.models import BUILDERS, build_model, count_parameters
+
+ARCHITECTURES = get_args(Architecture)
+INPUTS: tuple[Input, ...] = get_args(Input)
+
+
+def kinds(model: nn.Module, *wanted: type[nn.Module]) -> list[type[nn.Module]]:
+    return [type(module) for module in model.modules() if isinstance(module, wanted)]
+
+
+def test_every_architecture_of_the_configuration_has_a_builder() -> None:
+    assert tuple(BUILDERS) == ARCHITECTURES
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_model_gives_a_logit_for_each_genre(arch: str, kind: Input) -> None:
+    model = tiny_model(tiny_config(arch=arch, input=kind)).eval()
+    logits = model(torch.rand(3, *FRONT_END.shape(kind)))
+    assert logits.shape == (3, 2)
+    assert not torch.allclose(logits.exp().sum(dim=1), torch.ones(3))
+
+
+def test_mlp_is_three_linear_layers_with_relu_between_them() -> None:
+    model = tiny_model(tiny_config(arch="mlp", hidden=(16, 8)))
+    layers = kinds(model, nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout)
+    assert layers == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (9, 7, 5)])
+def test_mlp2_has_any_number_of_normalized_hidden_layers(hidden: tuple[int, ...]) -> None:
+    model = tiny_model(tiny_config(arch="mlp2", hidden=hidden, dropout=0.5))
+    assert kinds(model, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout) == [
+        *[nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout] * len(hidden),
+        nn.Linear,
+    ]
+    widths = [module.out_features for module in model.modules() if isinstance(module, nn.Linear)]
+    assert widths == [*hidden, 2]
+
+
+@pytest.mark.parametrize(
+    ("arch", "activation"), [("cel", nn.ReLU()), ("cel2", nn.LeakyReLU(0.01)), ("cel3", nn.ELU())], ids=str
+)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_a_cel_model_is_what_its_definition_says(arch: str, activation: nn.Module, kind: Input) -> None:
+    """Convolution, batch norm, activation, max pool and channel dropout; flatten; dense layers: written out by hand."""
+    model = tiny_model(tiny_config(arch=arch, input=kind, channels=(4, 8), hidden=(6,))).eval()
+    values = torch.rand(3, *FRONT_END.shape(kind))
+    two = kind == "mel"
+    convolve = nn.functional.conv2d if two else nn.functional.conv1d
+    pool = nn.functional.max_pool2d if two else nn.functional.max_pool1d
+    convolutions = [module for module in model.modules() if isinstance(module, (nn.Conv1d, nn.Conv2d))]
+    norms = [module for module in model.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    first, output = (module for module in model.modules() if isinstance(module, nn.Linear))
+    assert [tuple(module.weight.shape[2:]) for module in convolutions] == [(3, 3) if two else (3,)] * 2
+    for norm in norms:  # statistics and weights that change something, a negative weight among them
+        norm.running_mean = torch.rand(norm.num_features)
+        norm.weight.data.uniform_(-1, 1)
+        norm.bias.data.uniform_(-1, 1)
+
+    expected = values.unsqueeze(1)
+    for convolution, norm in zip(convolutions, norms, strict=True):
+        expected = pool(activation(norm(convolve(expected, convolution.weight, padding=1))), 2)
+    expected = output(activation(first(expected.flatten(1))))
+    torch.testing.assert_close(model(values), expected)
+
+
+@pytest.mark.parametrize(("kind", "drop"), [("mel", nn.Dropout2d), ("waveform", nn.Dropout1d)])
+def test_a_cel_model_drops_whole_channels(kind: Input, drop: type[nn.Module]) -> None:
+    model = tiny_model(tiny_config(arch="cel", input=kind, channels=(4, 8), dropout=0.3))
+    dropped = [module for module in model.modules() if isinstance(module, (nn.Dropout1d, nn.Dropout2d, nn.Dropout))]
+    assert [(type(module), module.p) for module in dropped] == [(drop, 0.3), (drop, 0.3)]
+
+
+@pytest.mark.parametrize(("kind", "most"), [("mel", 4), ("waveform", 9)])
+def test_a_block_that_would_pool_away_a_dimension_is_refused_with_the_most_blocks(kind: Input, most: int) -> None:
+    """Fragments are [16, 17] and [512] here."""
+    tiny_model(tiny_config(arch="cel", input=kind, channels=(2,) * most))
+    with pytest.raises(UsageError, match=rf"channels must name at most {most} blocks .* got {most + 1}"):
+        tiny_model(tiny_config(arch="cel", input=kind, channels=(2,) * (most + 1)))
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_the_default_blocks_fit_the_default_fragments(kind: Input) -> None:
+    with torch.device("meta"):
+        model = build_model(TrainConfig.of({"arch": "cel", "input": kind}), FrontEnd(), 10)
+    assert len(kinds(model, nn.Conv1d, nn.Conv2d)) == len(DEFAULT_CHANNELS[kind])
+
+
+def test_parameters_are_counted_as_by_hand() -> None:
+    model = tiny_model(tiny_config(arch="mlp", hidden=(16, 8)))
+    n_inputs = math.prod(FRONT_END.shape("mel"))
+    assert count_parameters(model) == (n_inputs * 16 + 16) + (16 * 8 + 8) + (8 * 2 + 2)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_seed_decides_the_first_weights_and_leaves_the_callers_randomness_alone(arch: str) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        return torch.cat([p.flatten() for p in tiny_model(tiny_config(arch=arch, seed=seed)).parameters()])
+
+    torch.manual_seed(5)
+    undisturbed = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+    assert torch.equal(torch.rand(1), undisturbed)
+
+
+class TestStandardization:
+    """Inputs are standardized inside the model."""
+
+    @pytest.mark.parametrize("kind", INPUTS)
+    def test_what_comes_after_sees_mean_0_and_deviation_1(self, kind: Input) -> None:
+        model = tiny_model(tiny_config(arch="mlp", input=kind))
+        values = 3 + 2 * torch.randn(64, *FRONT_END.shape(kind), generator=torch.Generator().manual_seed(0))
+        if kind == "mel":
+            values *= torch.arange(1, 17)[:, None]
+        axes: Any = (0, 2) if kind == "mel" else (0, 1)
+        shape = (16, 1) if kind == "mel" else (1,)
+        model.standardize.set_statistics(values.mean(axes).reshape(shape), values.std(axes).reshape(shape))
+        standardized = model.standardize(values)
+        torch.testing.assert_close(standardized.mean(axes), torch.zeros(shape).squeeze(), atol=1e-4, rtol=0)
+        torch.testing.assert_close(standardized.std(axes), torch.ones(shape).squeeze(), atol=1e-4, rtol=0)
+
+    def test_a_band_that_is_always_silent_in_training_is_not_blown_up_later(self) -> None:
+        model = tiny_model(tiny_config(arch="mlp"))
+        model.standardize.set_statistics(torch.zeros(16, 1), torch.zeros(16, 1))
+        assert model.standardize(torch.ones(1, 16, 17)).max() <= 100
+
+    def test_statistics_travel_with_the_weights_and_are_not_trained(self) -> None:
+        model = tiny_model(tiny_config(arch="mlp"))
+        model.standardize.set_statistics(torch.full((16, 1), 0.25), torch.full((16, 1), 0.5))
+        other = tiny_model(tiny_config(arch="mlp"))
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(other.standardize.mean, torch.full((16, 1), 0.25))
+        assert not [name for name, _ in model.named_parameters() if name.startswith("standardize")]

@@ -1,0 +1,31 @@
+"""Building and reading caches that are small enough for a test."""
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from genrekit.audio.collection import scan_folder
+from genrekit.config import FrontEnd, PrepareConfig
+from genrekit.dataset.build import Build, build_cache
+
+SMALL = FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
+PLAIN = PrepareConfig(front_end=SMALL)
+AUGMENTED = PrepareConfig.of({"front_end": SMALL.model_dump(), "augmentation": {"augment": True}})
+
+
+def one_thread() -> Executor:
+    return ThreadPoolExecutor(1)
+
+
+def build(folder: Path, out: Path, config: PrepareConfig = PLAIN, **options: Any) -> Build:
+    return build_cache(scan_folder(folder), config, out, options.pop("executor", one_thread), **options)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Return every dataset of a cache."""
+    found: dict[str, Any] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return found

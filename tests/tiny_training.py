@@ -1,0 +1,60 @@
+"""A training small enough for a test: eight fragments of noise of two genres, two fragments a track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genrekit.config import FrontEnd, Input, TrainConfig
+from genrekit.models import Model, build_model
+
+torch.set_num_threads(1)  # tensors this small gain nothing from more
+
+FRONT_END = FrontEnd(sample_rate=1_000, duration_s=0.512, n_fft=64, hop_length=32, n_mels=16)
+"""Fragments of [16, 17] or [512]."""
+
+
+def tiny_config(**values: Any) -> TrainConfig:
+    """A configuration for `TinyData`, whose models have few and narrow layers."""
+    conv = values.get("arch", "cel").startswith("cel")
+    small = {"channels": (4, 8)} if conv else {"hidden": (16, 8)}
+    return TrainConfig.of({"batch_size": 4, "epochs": 3, "patience": 0, "device": "cpu", **small, **values})
+
+
+def tiny_model(config: TrainConfig) -> Model:
+    """An untrained model for two genres."""
+    return build_model(config, FRONT_END, 2)
+
+
+@dataclass
+class TinyData:
+    """Training data that validates on the fragments that it trains on."""
+
+    kind: Input = "mel"
+    n_fragments: int = 8
+    batch_size: int = 4
+    seed: int = 0
+    inputs: Tensor = field(init=False)
+    targets: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(1)
+        self.inputs = torch.rand(self.n_fragments, *FRONT_END.shape(self.kind), generator=generator)
+        self.targets = torch.arange(self.n_fragments) // 2 % 2
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.n_fragments // self.batch_size)
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(1_000 * self.seed + epoch)
+        for rows in torch.randperm(self.n_fragments, generator=generator).split(self.batch_size):
+            yield self.inputs[rows], self.targets[rows]
+
+    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        tracks = torch.arange(self.n_fragments) // 2
+        yield from zip(self.inputs.split(3), self.targets.split(3), tracks.split(3), strict=True)

@@ -1,0 +1,272 @@
+import builtins
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.records import Epoch
+from genrekit.training import tracking
+from genrekit.training.tracking import Tracker, logged_in, open_tracker
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+"""Of a key's form, and nobody's."""
+
+HISTORY = [
+    Epoch(1, 0.01, 2.25, 0.125, 2.0, 0.25, 0.5, 1.0),
+    Epoch(2, 0.005, 1.5, 0.5, 1.75, 0.375, 0.625, 1.0),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home without a login, where wandb may keep its logs; after the test, wandb's service process is gone."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # no server listens there
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
+def start(mode: str, folder: Path, key: str | None = None, warnings: list[str] | None = None) -> Tracker:
+    return open_tracker(
+        mode,
+        project="genres",
+        run_name="cel-mel",
+        config={"arch": "cel", "lr": 0.01},
+        folder=folder,
+        key=key,
+        on_warning=([] if warnings is None else warnings).append,
+    )
+
+
+def track(tracker: Tracker) -> None:
+    """Tell a tracker of a whole training, whose second epoch called one blues track rock."""
+    for epoch in HISTORY:
+        tracker.log_epoch(epoch)
+    tracker.finish(
+        summary={"best_epoch": 2}, truth=[0, 0, 1], predicted=[0, 1, 1], genres=["blues", "rock"], history=HISTORY
+    )
+
+
+def records(path: Path) -> Iterator[Any]:
+    """Read a run file: a 7-byte header, then LevelDB's log of records, cut into blocks of 32 KiB."""
+    record = import_module("wandb.proto.wandb_internal_pb2").Record  # its stubs name no messages
+
+    data = path.read_bytes()
+    position, parts = 7, b""
+    while position + 7 <= len(data):
+        left = 32_768 - position % 32_768
+        if left < 7:  # too short for a header: padding
+            position += left
+            continue
+        length, kind = struct.unpack_from("<HB", data, position + 4)
+        parts += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a full record, or the last part of one
+            yield record.FromString(parts)
+            parts = b""
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's history."""
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return [
+        {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        for record in records(path)
+        if record.HasField("history")
+    ]
+
+
+def table(folder: Path, chart: str) -> dict[str, Any]:
+    """The table behind a chart: the run file names its path."""
+    (path,) = (row[f"{chart}_table/path"] for row in logged(folder) if f"{chart}_table/path" in row)
+    (run,) = folder.glob("wandb/offline-run-*")
+    content: dict[str, Any] = json.loads((run / "files" / path).read_text())
+    return content
+
+
+def test_an_offline_run_holds_figures_of_each_epoch_configuration_and_summary(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tracker = start("offline", tmp_path)
+    track(tracker)
+    assert tracker.mode == "offline"
+    assert capfd.readouterr() == ("", "")
+
+    rows = [row for row in logged(tmp_path) if "train/loss" in row]
+    for row, epoch in zip(rows, HISTORY, strict=True):
+        assert row["epoch"] == epoch.epoch
+        assert row["lr"] == epoch.lr
+        assert row["train/loss"] == epoch.train_loss
+        assert row["train/accuracy"] == epoch.train_accuracy
+        assert row["validation/loss"] == epoch.validation_loss
+        assert row["validation/fragment_accuracy"] == epoch.validation_fragment_accuracy
+        assert row["validation/track_accuracy"] == epoch.validation_track_accuracy
+
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    kept = list(records(path))
+    (run,) = (record.run for record in kept if record.HasField("run"))
+    assert (run.project, run.display_name) == ("genres", "cel-mel")
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config.items() >= {"arch": "cel", "lr": 0.01}.items()
+    summary = {item.key: item.value_json for record in kept for item in record.summary.update}
+    assert summary["best_epoch"] == "2"
+    assert [record.exit.exit_code for record in kept if record.HasField("exit")] == [0]
+
+
+def test_an_offline_run_holds_the_confusion_matrix_and_the_learning_curves(tmp_path: Path) -> None:
+    track(start("offline", tmp_path))
+    cells = table(tmp_path, "validation/confusion")
+    assert cells["columns"] == ["Actual", "Predicted", "nPredictions"]
+    assert cells["data"] == [["blues", "blues", 1], ["blues", "rock", 1], ["rock", "blues", 0], ["rock", "rock", 1]]
+    losses = table(tmp_path, "learning_curves/loss")["data"]
+    assert sorted(losses) == [[1, "train", 2.25], [1, "validation", 2.0], [2, "train", 1.5], [2, "validation", 1.75]]
+    accuracies = table(tmp_path, "learning_curves/accuracy")["data"]
+    assert [2, "validation, tracks", 0.625] in accuracies
+
+
+def test_an_abandoned_training_is_marked_as_failed(tmp_path: Path) -> None:
+    start("offline", tmp_path).abandon()
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    assert [record.exit.exit_code for record in records(path) if record.HasField("exit")] == [1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are listed in /proc")
+def test_the_end_of_a_tracked_training_ends_the_service_process_of_wandb(tmp_path: Path) -> None:
+    tracker = start("offline", tmp_path)
+    assert services()
+    track(tracker)
+    assert not services()
+
+
+def services() -> list[str]:
+    """The processes of wandb's that this process has started and that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = path.read_text().partition("(")[2].rpartition(")")
+            state, parent = rest.split()[:2]
+            found += [name] if int(parent) == os.getpid() and state != "Z" and name.startswith("wandb") else []
+    return found
+
+
+def test_an_offline_run_reaches_for_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left to itself, wandb reports how it is used to its server, at the latest when the process ends."""
+    script = (
+        "import sys; from pathlib import Path; from genrekit.records import Epoch\n"
+        "from genrekit.training.tracking import open_tracker\n"
+        "tracker = open_tracker('offline', project='p', run_name='r', config={}, folder=Path(sys.argv[1]), key=None,\n"
+        "                       on_warning=print)\n"
+        "tracker.log_epoch(Epoch(1, 0.1, 2.0, 0.1, 2.0, 0.1, 0.1, 1.0)); tracker.abandon()\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True, text=True, timeout=60
+        )
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_auto_is_offline_without_a_key(tmp_path: Path) -> None:
+    tracker = start("auto", tmp_path)
+    tracker.abandon()
+    assert tracker.mode == "offline"
+
+
+def test_an_unreachable_server_means_offline_and_one_warning_without_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "_INIT_TIMEOUT_S", 1)
+    warnings: list[str] = []
+    tracker = start("auto", tmp_path, KEY, warnings)
+    track(tracker)
+    assert tracker.mode == "offline"
+    assert len(warnings) == 1
+    assert "\n" not in warnings[0]
+    assert [row["epoch"] for row in logged(tmp_path) if "train/loss" in row] == [1, 2]
+    kept = [path for folder in (tmp_path, Path.home()) for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if KEY.encode() in path.read_bytes()]
+    assert KEY not in "".join([*warnings, *capfd.readouterr()])
+
+
+def test_the_key_is_taken_out_of_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(mode: str, *_: object) -> object:
+        raise RuntimeError(f"cannot start {mode} with {KEY}\nand more")
+
+    monkeypatch.setattr(tracking, "_init", fail)
+    warnings: list[str] = []
+    assert start("auto", tmp_path, KEY, warnings).mode == "off"
+    assert ["online" in warning for warning in warnings] == [True, False]
+    assert not [warning for warning in warnings if KEY in warning or "\n" in warning]
+
+
+def test_a_failure_while_tracking_is_warned_of_once_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def log(self, *_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tracking, "_init", lambda *_: Full())
+    warnings: list[str] = []
+    track(start("offline", tmp_path, None, warnings))
+    assert len(warnings) == 1
+    assert "No space left" in warnings[0]
+
+
+def test_off_imports_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def no_wandb(name: str, *rest: Any, **options: Any) -> Any:
+        assert name.partition(".")[0] != "wandb"
+        return real(name, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", no_wandb)
+        tracker = start("off", tmp_path, KEY)
+        track(tracker)
+    assert tracker.mode == "off"
+    assert not list(tmp_path.iterdir())
+
+
+def test_online_without_a_key_says_how_to_give_one(tmp_path: Path) -> None:
+    with pytest.raises(GenrekitError, match="WANDB_API_KEY"):
+        start("online", tmp_path)
+
+
+def test_an_unknown_mode_is_refused_with_its_close_match(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean offline"):
+        start("ofline", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        pytest.param(f"machine api.wandb.ai login user password {KEY}", True, id="wandb"),
+        pytest.param("machine example.org login user password secret", False, id="another"),
+        pytest.param("machine", False, id="damaged"),
+        pytest.param(None, False, id="missing"),
+    ],
+)
+def test_a_stored_login_is_one_for_the_tracking_host(tmp_path: Path, content: str | None, found: bool) -> None:
+    path = tmp_path / "netrc"
+    if content is not None:
+        path.write_text(content)
+    assert logged_in(path) is found
