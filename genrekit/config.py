@@ -28,7 +28,7 @@ def _numbers(value: object) -> object:
     return value
 
 
-Widths = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_numbers)]
+Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(_numbers)]
 Range = Annotated[tuple[float, float], BeforeValidator(_numbers)]
 
 
@@ -93,7 +93,8 @@ class FrontEnd(Config):
     @property
     def n_frames(self) -> int:
         """Frames per mel spectrogram of a fragment, with centred windows."""
-        return 1 + self.n_samples // self.hop_length
+        odd = self.n_fft % 2  # half an odd window on both sides is a sample less than the window
+        return 1 + (self.n_samples - odd) // self.hop_length
 
     @property
     def fmax_hz(self) -> float:
@@ -206,14 +207,15 @@ class TrainConfig(Config):
         """Spell out what depends on the architecture, the input and the optimizer."""
         if not isinstance(values, dict):
             return values
-        arch, kind = values.get("arch", "cel"), values.get("input", "mel")
+        # What is no name at all, such as a list, has no defaults and is refused later.
+        arch, kind, opt = (str(values.get(*pair)) for pair in (("arch", "cel"), ("input", "mel"), ("opt", "adam")))
         filled = dict(values)
         if filled.get("hidden") is None:
             filled["hidden"] = DEFAULT_HIDDEN.get(arch)
         if filled.get("channels") is None:
             filled["channels"] = DEFAULT_CHANNELS.get(kind) if arch in CONVOLUTIONAL else ()
         if filled.get("lr") is None:
-            filled["lr"] = DEFAULT_LR.get(values.get("opt", "adam"))
+            filled["lr"] = DEFAULT_LR.get(opt)
         return filled
 
     @model_validator(mode="after")
@@ -251,12 +253,24 @@ def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
     )
     kind, context = first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
-        return unknown_name("key", key, cls.model_fields)
+        return _unknown_key(cls, [str(part) for part in first["loc"]])
     if kind == "literal_error":
         return unknown_name(key, str(first["input"]), _choices(str(context["expected"])))
     if kind == "value_error":
         return UsageError(str(context["error"]))
+    if kind == "missing":  # what was given is all the rest
+        return UsageError(f"{key}: field required")
     return UsageError(f"{key}: {_lower_first(first['msg'])}, got {first['input']!r}")
+
+
+def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:
+    """Compare a key with those of the part that it stands in."""
+    *parts, key = location
+    for part in parts:
+        annotation = cls.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Config):
+            cls = annotation
+    return unknown_name(" of ".join(["key", *reversed(parts)]), key, cls.model_fields)
 
 
 def _choices(expected: str) -> list[str]:

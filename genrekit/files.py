@@ -54,7 +54,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GenrekitError(f"cannot read {path}: {reason(error)}") from error
 
 
@@ -86,6 +86,18 @@ def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[
         file.flush()
         yield
         file.truncate(0)
+
+
+def size_text(n_bytes: float) -> str:
+    """A size as text.
+
+    >>> size_text(1_730_000_000), size_text(2_500_000), size_text(900)
+    ('1.73 GB', '2.5 MB', '0.9 kB')
+    """
+    for unit, size, digits in (("GB", 1e9, 2), ("MB", 1e6, 1)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.{digits}f} {unit}"
+    return f"{n_bytes / 1e3:.1f} kB"
 
 
 def _umask() -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from genrekit.errors import GenrekitError
@@ -44,7 +45,7 @@ def scan_folder(root: Path) -> Collection:
             skipped.append(SkippedFile(_printable(relative.as_posix()), problem))
         else:
             _add(found, skipped, path, relative.as_posix(), relative.parts[0])
-    _require_genres(root, found)
+    _require_genres(root, found, skipped, "put one folder of audio files per genre in it")
     return _collection(root, found, skipped)
 
 
@@ -57,19 +58,20 @@ def read_manifest(manifest: Path) -> Collection:
     """
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            missing = {"path", "genre"} - set(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise GenrekitError(f"cannot read the manifest {manifest}: {reason(error)}") from error
-    missing = {"path", "genre"} - set(rows[0] if rows else {})
     if missing:
         raise GenrekitError(
             f"{manifest} must be CSV with the columns path and genre; {', '.join(sorted(missing))} missing"
         )
     found: list[Track] = []
     skipped: list[SkippedFile] = []
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         _add_row(found, skipped, manifest, line, row)
-    _require_genres(manifest, found)
+    _require_genres(manifest, found, skipped, "list one file a line, with its genre")
     return _collection(manifest.parent, found, skipped)
 
 
@@ -85,9 +87,9 @@ def _add_row(
     artists = tuple(artist.strip() for artist in (row.get("artist") or "").split(";") if artist.strip())
     path = manifest.parent / name
     relative = PurePosixPath(Path(name).as_posix().lstrip("/"))
-    problem = "no such file" if not path.is_file() else _unreadable(path)
+    problem = _unprintable(name) or _missing(path) or _unreadable(path)
     if problem is not None:
-        skipped.append(SkippedFile(name, problem))
+        skipped.append(SkippedFile(_printable(name), problem))
     else:
         _add(found, skipped, path, relative.as_posix(), genre, artists, _PARTS[part])
 
@@ -141,12 +143,25 @@ def _audio_files(root: Path) -> Iterator[Path]:
 
 
 def _problem(relative: Path) -> str | None:
-    text = relative.as_posix()
-    if not text.isprintable() or any("\ud800" <= character <= "\udfff" for character in text):
-        return "its name has characters that cannot be printed: rename it"
+    unprintable = _unprintable(relative.as_posix())
+    if unprintable is not None:
+        return unprintable
     if len(relative.parts) < 2:
         return "not in a genre's folder"
     return _unreadable(relative)
+
+
+def _missing(path: Path) -> str | None:
+    try:
+        return None if path.is_file() else "no such file"
+    except OSError as error:  # a name that no file can have
+        return reason(error)
+
+
+def _unprintable(name: str) -> str | None:
+    """Line breaks, escapes and what is no Unicode; spaces of any script can be printed."""
+    printable = all(character.isprintable() or unicodedata.category(character) == "Zs" for character in name)
+    return None if printable else "its name has characters that cannot be printed: rename it"
 
 
 def _unreadable(path: Path) -> str | None:
@@ -157,13 +172,16 @@ def _unreadable(path: Path) -> str | None:
 
 
 def _printable(name: str) -> str:
-    return name if name.isprintable() else ascii(name)[1:-1]
+    return name if _unprintable(name) is None else ascii(name)[1:-1]
 
 
-def _require_genres(root: Path, tracks: Iterable[Track]) -> None:
+def _require_genres(root: Path, tracks: Sequence[Track], skipped: Sequence[SkippedFile], remedy: str) -> None:
     genres = sorted({track.genre for track in tracks})
+    if not genres and skipped:
+        first = min(skipped, key=lambda file: file.path)
+        raise GenrekitError(f"{root} holds no audio that can be used; {first.path}: {first.reason}")
     if not genres:
-        raise GenrekitError(f"{root} holds no audio: put one folder of audio files per genre in it")
+        raise GenrekitError(f"{root} holds no audio: {remedy}")
     if len(genres) == 1:
         inner = root / genres[0]
         nested = [folder for folder in inner.iterdir() if folder.is_dir()] if inner.is_dir() else []

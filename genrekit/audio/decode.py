@@ -22,6 +22,10 @@ SHORTEST_S = 0.1
 RMS_LEVEL = 10 ** (-20 / 20)
 """Root mean square of an rms-normalized waveform: -20 dBFS."""
 
+_NO_AUDIO = "not decodable: Format not recognised"
+_NO_MP3_FRAME = 7
+"""The error code with which libsndfile says that an MP3 file without a frame does not exist."""
+
 _MOST_CHANNELS = 64
 _BLOCK = 1 << 20
 
@@ -67,7 +71,9 @@ def decode(path: Path, sample_rate: int) -> Decoded:
         mono = np.concatenate([*_mono_blocks(file), np.zeros(0, np.float32)])
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
-    if not np.isfinite(mono.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(mono.sum(dtype=np.float64))
+    if not finite:
         raise UnreadableAudioError("NaN or infinite samples")
     digest = hashlib.blake2b(mono.astype("<f4", copy=False).tobytes(), digest_size=16).hexdigest()
     waveform = mono if native_rate == sample_rate else soxr.resample(mono, native_rate, sample_rate, quality="HQ")
@@ -75,8 +81,8 @@ def decode(path: Path, sample_rate: int) -> Decoded:
 
 
 def resampled_length(frames: int, native_rate: int, sample_rate: int) -> int:
-    """Samples after resampling."""
-    return frames if native_rate == sample_rate else round(frames * sample_rate / native_rate)
+    """Samples after resampling, rounded as soxr rounds, whose quotient decides where half a sample is left."""
+    return int(frames / (native_rate / sample_rate) + 0.5)
 
 
 def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
@@ -98,13 +104,22 @@ def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    if path.suffix.lower() == ".raw":
+        raise UnreadableAudioError(_NO_AUDIO)
     try:
+        with open(path, "rb"):
+            pass  # where this fails, the reason is told: libsndfile knows only a "System error"
         with soundfile.SoundFile(path) as file:
+            if file.format == "RAW":  # whatever is named .au and has no header would be read as samples
+                raise UnreadableAudioError(_NO_AUDIO)
             if file.samplerate < 1 or not 1 <= file.channels <= _MOST_CHANNELS:
                 raise UnreadableAudioError(f"{file.channels} channels at {file.samplerate} Hz")
             yield file
     except soundfile.LibsndfileError as error:
-        raise UnreadableAudioError(f"not decodable: {error.error_string.strip().rstrip('.')}") from error
+        told = f"not decodable: {error.error_string.strip().rstrip('.')}"
+        raise UnreadableAudioError(_NO_AUDIO if error.code == _NO_MP3_FRAME else told) from error
+    except UnicodeEncodeError as error:
+        raise UnreadableAudioError("its name is no Unicode text: rename it") from error
     except OSError as error:
         raise UnreadableAudioError(error.strerror or "cannot be opened") from error
 
@@ -113,6 +128,7 @@ def _mono_blocks(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]
     frames = max(1, _BLOCK // file.channels)
     while len(block := file.read(frames, dtype="float32", always_2d=True)):
         mono = block[:, 0].copy()
-        for channel in range(1, block.shape[1]):
-            mono += block[:, channel]
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in the end
+            for channel in range(1, block.shape[1]):
+                mono += block[:, channel]
         yield mono / np.float32(block.shape[1]) if block.shape[1] > 1 else mono

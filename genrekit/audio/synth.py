@@ -513,7 +513,9 @@ class _Session:
         floor = 10 ** (rng.uniform(*style.noise_db) / 20) * float(np.sqrt(np.mean(np.square(mix))))
         mix += np.float32(floor) * rng.standard_normal(self.n_samples, np.float32)
         peak = 10 ** (rng.uniform(-6, -0.5) / 20)
-        return (mix * np.float32(peak / np.max(np.abs(mix)))).astype(np.float32)
+        loudest = float(np.max(np.abs(mix)))
+        # A track that ends before its first note is silent.
+        return (mix * np.float32(peak / loudest if loudest > 0 else 0)).astype(np.float32)
 
     def _equalizer(self, n_fft: int) -> FloatArray:
         """Gain per frequency bin: a tilt, and bumps and dips an octave or so wide."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from genrekit import __version__
+from genrekit.cli.signals import Terminated, listen
 from genrekit.errors import GenrekitError, UsageError, unknown_name
 
 COMMANDS = {
@@ -46,6 +46,8 @@ class LazyGroup(TyperGroup):
             return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
         command = typer.main.get_command(import_module(f"genrekit.cli.{cmd_name}").app)
         command.name = cmd_name
+        # Lines of a docstring are not lines of a help page; its paragraphs are.
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (command.help or "").split("\n\n"))
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -75,17 +77,13 @@ def genrekit(
     """
 
 
-class Terminated(BaseException):
-    """The process was asked to end (SIGTERM)."""
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code.
 
     0 done; 1 a problem the user can fix; 2 wrong usage; 130 interrupted; 143 terminated. A mistake of the user's is
     one line on stderr (with --json also an object with the key "error" on stdout); a bug keeps its traceback.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
     try:
         outcome = typer.main.get_command(app)(list(arguments), prog_name="genrekit", standalone_mode=False)
         sys.stdout.flush()
@@ -93,9 +91,16 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone: nothing more is written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror}; what was there before is untouched", 1, arguments)
     except tuple(_CODES) as error:
         code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
         return _failed(_message(error), code, arguments)
+    if outcome == _CODES[KeyboardInterrupt]:  # typer has turned the interrupt into its code
+        return _failed("interrupted", outcome, arguments)
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -110,6 +115,23 @@ _CODES: dict[type[BaseException], int] = {
 """The exit code of each kind of error, the special ones first."""
 
 
+_SURROUNDINGS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.EMFILE,
+    }
+)
+"""What an operating system says of the disk, the permissions or a path: nothing that a traceback would explain."""
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted"
@@ -117,10 +139,6 @@ def _message(error: BaseException) -> str:
         return "terminated"
     formatted = getattr(error, "format_message", None)
     return str(formatted() if formatted else error)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _failed(message: str, code: int, arguments: Sequence[str]) -> int:

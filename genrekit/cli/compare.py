@@ -18,7 +18,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN_DIR]...", help="Runs, or folders of runs.", show_default="runs")
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN_DIR", help="Runs, or folders of runs. [dim]\\[default: runs][/dim]", show_default=False
+        ),
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,24 +12,29 @@ from typing import IO, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from genrekit.cli.signals import check
+from genrekit.files import size_text
 from genrekit.records import Epoch, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan
 
 PIPE_WIDTH = 120
 """Columns of a table that no terminal shows."""
 
+ROOMY_WIDTH = 100
+"""Columns from which on a progress bar may be long."""
+
 
 def stdout() -> Console:
-    """The console for results: lines are left whole, tables fit the terminal."""
+    """The console for results: tables and lines fit the terminal; in a pipe lines are left whole."""
     return _console(sys.stdout)
 
 
 def _console(file: IO[str]) -> Console:
     width = None if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=file, highlight=False, soft_wrap=True, width=width)
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=width)
 
 
 def emit_json(record: Any) -> None:
@@ -52,15 +58,6 @@ def interval(figure: Interval) -> str:
     '50.0 (41 to 59)'
     """
     return f"{100 * figure.value:.1f} ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
-
-
-def gigabytes(n_bytes: float) -> str:
-    """A size as text.
-
-    >>> gigabytes(1_730_000_000), gigabytes(2_500_000)
-    ('1.73 GB', '2.5 MB')
-    """
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def duration(seconds: float) -> str:
@@ -122,16 +119,17 @@ class TerminalReporter(Reporter):
         extra = f" x {plan.variants} variants" if plan.variants > 1 else ""
         self._say(
             f"{plan.tracks} tracks, {plan.fragments} fragments{extra}: "
-            f"{gigabytes(plan.bytes_needed)} on disk, {gigabytes(plan.bytes_free)} free afterwards"
+            f"{size_text(plan.bytes_needed)} on disk, {size_text(plan.bytes_free)} free afterwards"
         )
-        self._start(f"transforming {plan.to_transform} tracks", plan.to_transform, "{task.fields[figures]}")
+        self._start(f"transforming {plan.to_transform} tracks", plan.to_transform)
 
     def tracks_done(self, done: int, of: int) -> None:
         """Move the bar."""
+        check()
         if self._progress is None:
-            self._start("reading", of, "{task.fields[figures]}")
+            self._start("reading", of)
         if self._progress is not None:
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._task, completed=done, figures=f"{done}/{of}")
 
     def training(self, plan: TrainPlan) -> None:
         """Say what will be trained, and show a bar."""
@@ -139,23 +137,25 @@ class TerminalReporter(Reporter):
         self._epochs = plan.epochs
         self._say(
             f"[bold]{escape(plan.arch)}[/bold] on {plan.input}: {plan.parameters:,} parameters "
-            f"({gigabytes(plan.parameter_bytes)}), on {plan.device}"
+            f"({size_text(plan.parameter_bytes)}), on {plan.device}"
         )
         self._say(
             f"split {escape(plan.split)}: {plan.training_tracks} tracks ({plan.training_fragments:,} fragments) "
             f"to train, {plan.validation_tracks} ({plan.validation_fragments:,}) to validate; tracking {plan.tracking}"
         )
         self._say(f"run {escape(plan.run)}")
-        self._say("[dim]epochs: loss and accuracy per fragment in training and validation; tracks in validation[/dim]")
-        self._start("epoch 1", 1, "{task.fields[figures]}")
+        width = self._epoch_width
+        self._say(f"[dim]{'':{width}}  training          validation[/dim]")
+        self._say(f"[dim]{'epoch':>{width}}    loss  accuracy    loss  fragments   tracks     rate[/dim]")
+        self._start(f"epoch 1/{plan.epochs}", 1)
 
     def step(self, step: Step) -> None:
         """Move the bar and show loss, accuracy, rate and speed."""
+        check()
         if self._progress is None:
             return
         figures = (
-            f"loss {step.loss:.3f}  accuracy {percent(step.accuracy)}  rate {step.lr:.2g}  "
-            f"{step.fragments_per_s:.0f} fragments/s"
+            f"loss {step.loss:.3f}  accuracy {percent(step.accuracy)}  rate {step.lr:.2g}  {step.fragments_per_s:.0f}/s"
         )
         self._progress.update(
             self._task,
@@ -167,13 +167,21 @@ class TerminalReporter(Reporter):
 
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """Print one line for the epoch."""
-        mark = " [green]best[/green]" if best else ""
+        mark = "  [green]best[/green]" if best else ""
         self._say(
-            f"epoch {epoch.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
-            f"loss {epoch.train_loss:.3f} {epoch.validation_loss:.3f}  "
-            f"accuracy {percent(epoch.train_accuracy)} {percent(epoch.validation_fragment_accuracy)}  "
-            f"tracks {percent(epoch.validation_track_accuracy)}  rate {epoch.lr:.2g}{mark}"
+            f"{f'{epoch.epoch}/{self._epochs}':>{self._epoch_width}}  "
+            f"{epoch.train_loss:6.3f}  {percent(epoch.train_accuracy):>8}  "
+            f"{epoch.validation_loss:6.3f}  {percent(epoch.validation_fragment_accuracy):>9}  "
+            f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}{mark}"
         )
+
+    def resumable(self, run: str) -> None:
+        """Say what to type."""
+        self.note(f"to go on from the last whole epoch: genrekit train --resume --out {shlex.quote(run)}")
+
+    @property
+    def _epoch_width(self) -> int:
+        return max(len("epoch"), 2 * len(str(self._epochs)) + 1)
 
     def finished(self) -> None:
         """Take the bar away."""
@@ -181,15 +189,16 @@ class TerminalReporter(Reporter):
             self._progress.stop()
             self._progress = None
 
-    def _start(self, description: str, total: int, figures: str) -> None:
+    def _start(self, description: str, total: int) -> None:
         if not self._live:
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn(figures),
+            BarColumn(bar_width=10 if self._console.width < ROOMY_WIDTH else 30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(compact=True),
+            TextColumn("left"),
             console=self._console,
             transient=True,
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,5 +27,22 @@ def info(
         return
     table = plain_table(f"{result.kind} {result.path}", "")
     for key, value in result.facts.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        table.add_row(key, shown(value))
     stdout().print(table)
+
+
+def shown(value: Any) -> str:
+    """A fact as a person reads it.
+
+    >>> shown({"blues": 10, "jazz": 9}), shown(["original", "noise"]), shown(None), shown(1_500)
+    ('blues 10, jazz 9', 'original, noise', 'none', '1,500')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(" = ".join(item) if isinstance(item, list) else shown(item) for item in value) or "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "none" if value is None else str(value)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from genrekit.config import Config
+from genrekit.config import Augmentation, Config, FrontEnd
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -37,7 +37,7 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
             command(**arguments, values={name: value for name, value in given.items() if value is not None})
 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "values"]
-        options = [_option(name, field, _panel(name, schemas)) for name, field in fields.items()]
+        options = [_option(name, field) for name, field in fields.items()]
         wrapper.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
         wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
         wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
@@ -46,40 +46,54 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
     return decorate
 
 
-def _panel(name: str, schemas: tuple[type[Config], ...]) -> str | None:
-    owner = next(schema for schema in schemas if name in schema.model_fields)
-    return None if len(schemas) == 1 else _PANELS.get(owner.__name__)
+PANELS = {
+    "Fragments": ("fragments", "duration_s"),
+    "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
+    "Augmentation": tuple(Augmentation.model_fields),
+    "Model": ("arch", "input", "hidden", "channels", "dropout"),
+    "Optimization": ("opt", "sched", "lr", "batch_size", "epochs", "patience", "monitor", "l1", "l2", "seed", "device"),
+    "Split": ("split", "split_seed"),
+}
+"""Under which heading the help page of a command shows each option."""
 
 
-_PANELS = {"FrontEnd": "Waveform and mel spectrogram", "Augmentation": "Augmentation"}
-
-
-def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
-    choices = _choices(field.annotation)
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
-    kind: Any = _plain_type(field.annotation)
+    # Text is read by the configuration, whose errors name the value; only a flag has none.
+    kind: Any = bool if bool in _members(field.annotation) else str
     option = typer.Option(
         *((flag,) if kind is not bool else (f"{flag}/--no-{flag[2:]}",)),
         help=f"{field.description}{_shown(field.get_default(call_default_factory=True))}",
         show_default=False,
-        metavar="|".join(choices) if choices and kind is str else None,
-        rich_help_panel=panel,
+        metavar=_metavar(field.annotation) if kind is str else None,
+        rich_help_panel=next((panel for panel, names in PANELS.items() if name in names), None),
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
-def _plain_type(annotation: Any) -> type:
-    """The type that the command line reads; what a number or a flag is not, the configuration reads from text."""
-    members = [member for member in _members(annotation) if member is not type(None)]
-    return members[0] if len(members) == 1 and members[0] in (int, float, bool) else str
+def _metavar(annotation: Any) -> str | None:
+    """How a help page writes what an option takes."""
+    members = _members(annotation)
+    shapes = [_SHAPES[_numbers_in(annotation)], *(name for kind, name in _NUMBERS.items() if kind in members)]
+    return "|".join(_choices(annotation)) or next((shape for shape in shapes if shape), None)
+
+
+_SHAPES = {0: None, 1: "N,N,...", 2: "LOW,HIGH"}
+_NUMBERS = {int: "<int>", float: "<float>"}
 
 
 def _choices(annotation: Any) -> list[str]:
     members = _members(annotation)
     choices = [str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)]
     return [*choices, "N"] if choices and int in members else choices
+
+
+def _numbers_in(annotation: Any) -> int:
+    """How many numbers a tuple holds; 1 for any count; 0 for what is no tuple."""
+    tuples = [member for member in _members(annotation) if get_origin(member) is tuple]
+    return len([part for part in get_args(tuples[0]) if part is not Ellipsis]) if tuples else 0
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any length.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio files of any length.")],
     model: Annotated[
         Path, typer.Option(help="A bundle, or a folder of bundles whose best by validation is used.")
     ] = Path("best_models"),

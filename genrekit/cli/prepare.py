@@ -19,9 +19,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @takes(PrepareConfig, FrontEnd, Augmentation)
 def prepare(
     values: dict[str, Any],
-    data: Annotated[
-        Path, typer.Argument(metavar="[DATA_DIR]", help="Folder with one folder of audio per genre.")
-    ] = Path("data"),
+    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with one folder of audio per genre.")] = Path(
+        "data"
+    ),
     out: Annotated[Path, typer.Option(help="The cache to write.")] = Path("data/cache.h5"),
     manifest: Annotated[
         Path | None, typer.Option(help="CSV with path, genre and, if known, artist and split; instead of a folder.")

@@ -30,11 +30,18 @@ def train(
         str | None,
         typer.Option(
             metavar="auto|online|offline|off",
-            help="Tracking in Weights & Biases; auto is online where a key is known, else offline.",
-            show_default="auto",
+            help="Tracking in Weights & Biases; auto is online where a key is known, else offline. "
+            "[dim]\\[default: auto][/dim]",
+            show_default=False,
+            rich_help_panel="Tracking",
         ),
     ] = None,
-    wandb_project: Annotated[str | None, typer.Option(help="Project of the runs.", show_default="genrekit")] = None,
+    wandb_project: Annotated[
+        str | None,
+        typer.Option(
+            help="Project of the runs. [dim]\\[default: genrekit][/dim]", show_default=False, rich_help_panel="Tracking"
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,

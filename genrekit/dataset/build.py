@@ -33,7 +33,7 @@ from genrekit.dataset.rows import (
     write_track,
 )
 from genrekit.errors import GenrekitError, IncompatibleCacheError, UnreadableAudioError
-from genrekit.files import exclusive_lock
+from genrekit.files import exclusive_lock, size_text
 from genrekit.records import Collection, SkippedFile, Track
 
 OnTrack = Callable[[int, int], None]
@@ -226,7 +226,7 @@ def _require_space(plan: CachePlan, path: Path) -> None:
     needed, free = plan.n_rows * plan.row_bytes, shutil.disk_usage(path.parent).free
     if needed > free:
         raise GenrekitError(
-            f"{path} needs {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: make space, "
+            f"{path} needs {size_text(needed)} and {size_text(free)} are free: make space, "
             "or prepare fewer fragments or no augmented variants"
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 from genrekit.config import SplitPolicy
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.gtzan import CROSSING_ARTISTS, artists_of, fault_filtered_part, has_gtzan_names, is_gtzan
-from genrekit.errors import SplitError
+from genrekit.errors import GenrekitError, SplitError
 from genrekit.files import read_json, write_json
 
 FORMAT_VERSION = 1
@@ -231,7 +231,7 @@ def _groups(tracks: Sequence[SplitTrack], *, by_artist: bool) -> list[list[Split
     first: dict[tuple[str, str], str] = {}
     for track in tracks:
         links = [("digest", track.digest)] if track.digest else []
-        links += [("artist", artist.casefold()) for artist in track.artists] if by_artist else []
+        links += [("artist", artist) for artist in _folded_artists(track)] if by_artist else []
         for link in links:
             one, other = sorted((root(first.setdefault(link, track.id)), root(track.id)))
             parent[other] = one
@@ -276,8 +276,8 @@ class _Drawing:
 
     def fill_empty_parts(self, movable: set[str]) -> None:
         """Give each genre that has the groups for it a track in every part: validation first, then test."""
-        for genre in self.genres:
-            for part in ("train", "validation", "test"):
+        for part in ("train", "validation", "test"):
+            for genre in self.genres:
                 if not self.count[genre, part]:
                     self._fill(genre, part, movable)
 
@@ -309,19 +309,28 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
     there = [track for track in tracks if track.id in split.parts]
     found = {"sample-identical pairs": _crossing(split, there, lambda track: (track.digest,) if track.digest else ())}
     if split.policy != "track":
-        artists = _crossing(split, there, lambda track: track.artists)
+        artists = _crossing(split, there, _folded_artists)
         if split.policy == "fault-filtered":
-            artists = [artist for artist in artists if artist not in CROSSING_ARTISTS]
-        found["artists"] = artists
+            declared = {artist.casefold() for artist in CROSSING_ARTISTS}
+            artists = [artist for artist in artists if artist not in declared]
+        written = {artist.casefold(): artist for track in there for artist in track.artists}
+        found["artists"] = [written[artist] for artist in artists]
     notes = []
     for what, names in found.items():
         if names:
             shown = f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if what == "artists" else ""
             message = f"{len(names)} {what}{shown} stand on two sides of the {split.policy} split"
+            if split.policy in ("track", "artist"):
+                raise SplitError(f"{message}, as tracks have changed since it was made: take another split seed")
             if strict or split.policy != "manifest":
                 raise SplitError(f"{message}: mend the split, or choose the artist split")
             notes.append(message)
     return notes
+
+
+def _folded_artists(track: SplitTrack) -> tuple[str, ...]:
+    """Artists' names as they are compared: ABBA and Abba are one artist."""
+    return tuple(artist.casefold() for artist in track.artists)
 
 
 def _crossing(split: Split, tracks: Iterable[SplitTrack], keys: Callable[[SplitTrack], tuple[str, ...]]) -> list[str]:
@@ -338,19 +347,21 @@ def _require_parts(split: Split, tracks: Sequence[SplitTrack]) -> None:
         counts = Counter(split.parts.get(track.id) for track in own)
         missing = [part for part in _NEEDED if not counts[part]]
         if missing:
-            raise SplitError(_why_missing(split.policy, genre, own, missing))
+            usable = [track for track in own if track.id not in split.left_out]
+            raise SplitError(_why_missing(split.policy, genre, usable, missing))
 
 
-def _why_missing(policy: str, genre: str, own: Sequence[SplitTrack], missing: Sequence[str]) -> str:
+def _why_missing(policy: str, genre: str, usable: Sequence[SplitTrack], missing: Sequence[str]) -> str:
     lacks = " or ".join(missing)
-    artists = sorted({artist for track in own for artist in track.artists})
+    artists = sorted({artist for track in usable for artist in track.artists})
+    count = len({track.digest or track.id for track in usable})  # sample-identical ones count as one
     if policy in ("fault-filtered", "manifest"):
         return f"{genre} has no {lacks} tracks in the {policy} split: choose the track split, or add such tracks"
-    if policy == "artist" and len(own) > 1:
+    if policy == "artist" and count > 1:
         who = f"one artist only ({artists[0]})" if len(artists) == 1 else "too few artists that can be told apart"
         return f"{genre} has {who}, so no artist split has {lacks} tracks of it: choose the track split, or add artists"
     return (
-        f"{genre} has {len(own)} usable {'track' if len(own) == 1 else 'tracks'}, training and validation need one "
+        f"{genre} has {count} usable {'track' if count == 1 else 'tracks'}, training and validation need one "
         "each: add tracks, or leave the genre out"
     )
 
@@ -366,10 +377,16 @@ def load_split(path: Path) -> Split:
 
     Errors: SplitError where it is damaged or of another format version.
     """
-    values: Any = read_json(path)
+    try:
+        values: Any = read_json(path)
+    except GenrekitError as error:
+        raise SplitError(f"{error}; remove it to draw the split anew") from error
     if not isinstance(values, Mapping) or values.get("format_version") != FORMAT_VERSION:
         raise SplitError(f"{path} is no split of format {FORMAT_VERSION}: remove it to draw the split anew")
     try:
-        return Split(values["policy"], values["seed"], dict(values["parts"]), dict(values["left_out"]))
+        split = Split(values["policy"], values["seed"], dict(values["parts"]), dict(values["left_out"]))
+        if not set(split.parts.values()) <= SHARES.keys():
+            raise ValueError("it names a part that does not exist")
     except (KeyError, TypeError, ValueError) as error:
         raise SplitError(f"{path} is damaged: remove it to draw the split anew") from error
+    return split

@@ -17,7 +17,7 @@ _TRAIN, _VALIDATION, _TRACKS, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666
 
 
 def learning_curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
-    """Loss and accuracy over epochs, each curve named at its end, with the best epoch marked."""
+    """Loss and accuracy over epochs, each curve named in a legend, with the best epoch marked."""
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [epoch.epoch for epoch in history]
@@ -45,7 +45,7 @@ def learning_curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
         axes.axvline(best_epoch, color=_QUIET, linewidth=0.8, linestyle=":", label=f"best epoch ({best_epoch})")
         for name, colour, values in curves:
             axes.plot(epochs, values, color=colour, label=name, marker="o" if len(epochs) == 1 else None)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
     return figure
@@ -55,12 +55,12 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
     """A confusion matrix: shades by the share of the row, counts in the cells."""
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(4.5, 0.6 * len(genres) + 1.5)
-    figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
+    cells, name = max(3.0, 0.6 * len(genres)), 0.12 * max(map(len, genres))  # inches that they take
+    figure = Figure(figsize=(cells + name + 0.6, cells + 0.7 * name + 0.9), dpi=120, layout="compressed")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right")
-    axes.set_yticks(range(len(genres)), genres)
+    axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(genres)), genres, parse_math=False)
     axes.set_xlabel("called")
     axes.set_ylabel("is")
     axes.set_title(title, loc="left", fontsize=11)
@@ -69,7 +69,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9, in_layout=False)
     return figure
 
 

@@ -31,7 +31,8 @@ def wilson(successes: int, n: int) -> Interval:
     share, spread = successes / n, Z_95**2 / n
     centre = (share + spread / 2) / (1 + spread)
     half = Z_95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    # The interval of none or all ends at the share itself: rounding must not leave it outside.
+    return Interval(share, max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half))))
 
 
 def cluster_bootstrap(

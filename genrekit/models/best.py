@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from genrekit.errors import BundleError
-from genrekit.files import exclusive_lock
-from genrekit.models.bundle import BundleMetadata, is_bundle, place_folder, read_metadata
+from genrekit.files import exclusive_lock, reason
+from genrekit.models.bundle import BundleMetadata, is_bundle, new_folder, read_metadata
 
 KEPT = 5
 """How many bundles of one split are kept."""
@@ -20,23 +19,30 @@ def keep_best(bundle: Path, folder: Path, limit: int = KEPT) -> Path | None:
     """Copy a bundle into a folder if it is among the best of its genres and split there; the one that falls out goes.
 
     Returns the copy's path, or None where the bundle is not among the best.
+    Errors: BundleError where it is no bundle, or cannot be copied.
     """
-    own = read_metadata(bundle)
-    folder.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(folder / ".lock", f"cannot keep a bundle in {folder}", wait=True):
-        rivals = sorted(
-            ((metadata.rank, path) for path, metadata in _kept(folder) if _comparable(metadata, own)),
-            key=lambda r: r[0],
-        )
-        if len(rivals) >= limit and own.rank >= rivals[limit - 1][0]:
-            return None
-        place = _free_name(folder, own)
-        scratch = Path(tempfile.mkdtemp(prefix=".new.", dir=folder))
-        shutil.copytree(bundle, scratch, dirs_exist_ok=True)
-        place_folder(scratch, place)
-        for _, path in rivals[limit - 1 :]:
-            shutil.rmtree(path)
-        return place
+    own, failure = read_metadata(bundle), f"cannot keep a bundle in {folder}"
+    try:
+        with exclusive_lock(folder / ".lock", failure, wait=True):
+            return _keep(bundle, own, folder, limit)
+    except OSError as error:
+        raise BundleError(f"{failure}: {reason(error)}") from error
+
+
+def _keep(bundle: Path, own: BundleMetadata, folder: Path, limit: int) -> Path | None:
+    rivals = sorted(
+        ((metadata.rank, path) for path, metadata in _kept(folder) if _comparable(metadata, own)),
+        key=lambda r: r[0],
+    )
+    if len(rivals) >= limit and own.rank >= rivals[limit - 1][0]:
+        return None
+    place = _free_name(folder, own)
+    with new_folder(place) as scratch:
+        for path in filter(Path.is_file, bundle.iterdir()):
+            shutil.copy(path, scratch)
+    for _, path in rivals[limit - 1 :]:
+        shutil.rmtree(path)
+    return place
 
 
 def _kept(folder: Path) -> Iterator[tuple[Path, BundleMetadata]]:

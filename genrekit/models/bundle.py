@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +22,10 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig
-from genrekit.errors import BundleError, GenrekitError
+from genrekit.errors import BundleError, GenrekitError, UsageError
 from genrekit.files import read_json, reason
 from genrekit.models import Model, build_model, count_parameters
+from genrekit.records import AnyPath
 
 FORMAT_VERSION = 1
 
@@ -96,27 +99,35 @@ def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> Non
     """
     if folder.exists() and not is_bundle(folder):
         raise BundleError(f"{folder} exists and is no bundle: choose another name, or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        (scratch / _TENSORS).write_bytes(save_tensors(state))
-        (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        scratch.chmod(0o755)
-        place_folder(scratch, folder)
-    except BaseException as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise BundleError(f"cannot write the bundle {folder}: {reason(error)}") from error
-        raise
+        with new_folder(folder) as scratch:
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+            (scratch / _TENSORS).write_bytes(save_tensors(state))
+            (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"cannot write the bundle {folder}: {reason(error)}") from error
 
 
-def place_folder(new: Path, folder: Path) -> None:
-    """Move a complete folder to its place; what stood there goes only when the new one is ready."""
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder beside `folder` that takes its place when the block ends without an error.
+
+    After an error, what stood there is there again and the new one is gone.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     old = new.with_name(new.name + ".old")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(new, folder)
+    try:
+        yield new
+        new.chmod(0o755)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -131,7 +142,10 @@ def read_metadata(folder: Path) -> BundleMetadata:
         values = read_json(folder / _JSON)
         version = values.get("format_version") if isinstance(values, dict) else None
         if version != FORMAT_VERSION:
-            raise BundleError(f"{folder} has bundle format {version}, this genrekit reads format {FORMAT_VERSION}")
+            raise BundleError(
+                f"{folder} has bundle format {version}, this genrekit reads format {FORMAT_VERSION}: "
+                "train the model anew, or use the genrekit that wrote it"
+            )
         return BundleMetadata.of(values)
     except BundleError:
         raise
@@ -139,11 +153,12 @@ def read_metadata(folder: Path) -> BundleMetadata:
         raise BundleError(f"{folder / _JSON} is damaged: {error}") from error
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(path: AnyPath) -> Bundle:
     """Load a bundle.
 
     Errors: BundleError where a file is missing, damaged, or does not hold the model that the JSON claims.
     """
+    folder = Path(path)
     metadata = read_metadata(folder)
     try:
         tensors = load_tensors((folder / _TENSORS).read_bytes())
@@ -167,8 +182,11 @@ def _check_size(folder: Path, metadata: BundleMetadata, tensors: dict[str, Any])
     """Refuse a JSON that claims a larger model than the tensors before any memory is taken for it."""
     import torch
 
-    with torch.device("meta"):
-        claimed = count_parameters(build_model(metadata.train, metadata.prepare.front_end, len(metadata.genres)))
+    try:
+        with torch.device("meta"):
+            claimed = count_parameters(build_model(metadata.train, metadata.prepare.front_end, len(metadata.genres)))
+    except UsageError as error:
+        raise BundleError(f"{folder / _JSON} is damaged: {error}") from error
     stored = sum(tensor.numel() for tensor in tensors.values())
     if claimed > stored:
         raise BundleError(f"{folder}: {_JSON} claims {claimed:,} parameters, {_TENSORS} holds {stored:,} values")

@@ -85,7 +85,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         if metadata["format_version"] != FORMAT_VERSION:
             raise GenrekitError(
-                f"{path} has checkpoint format {metadata['format_version']}, this genrekit {FORMAT_VERSION}"
+                f"{path} has checkpoint format {metadata['format_version']}, this genrekit reads format "
+                f"{FORMAT_VERSION}: train anew"
             )
         slots: dict[int, State] = {}
         for name, tensor in _under("optimizer.", tensors).items():
@@ -94,9 +95,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         optimizer = {"state": slots, "param_groups": metadata["groups"]}
         return Checkpoint(_under("model.", tensors), _under("best.", tensors), optimizer, metadata["progress"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise GenrekitError(
-            f"{path} is damaged ({error}): put {previous_path(path).name} in its place to go on one epoch earlier"
-        ) from error
+        previous = previous_path(path)
+        remedy = f"put {previous.name} in its place to go on one epoch earlier" if previous.exists() else "train anew"
+        raise GenrekitError(f"{path} is damaged ({error}): {remedy}") from error
 
 
 def _under(prefix: str, tensors: State) -> State:

@@ -87,7 +87,7 @@ def fit(
     schedule = make_schedule(optimizer, config, data.steps_per_epoch)
     progress = _Progress()
     if resume and checkpoint is not None:
-        progress = _restore(load_checkpoint(checkpoint), model, optimizer, schedule)
+        progress = _restore(checkpoint, model, optimizer, schedule)
     trainer = _Trainer(model, data, config, device, optimizer, schedule, on_step)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         _run(trainer, progress, checkpoint, on_epoch)
@@ -234,12 +234,16 @@ def _snapshot(progress: _Progress, model: nn.Module, optimizer: Any, schedule: A
     )
 
 
-def _restore(saved: Checkpoint, model: nn.Module, optimizer: Any, schedule: Any) -> _Progress:
+def _restore(path: Path, model: nn.Module, optimizer: Any, schedule: Any) -> _Progress:
+    saved = load_checkpoint(path)
     try:
+        model.load_state_dict(saved.best)  # it is needed only at the end, and refused now if it does not fit
         model.load_state_dict(saved.model)
-    except RuntimeError as error:
-        raise GenrekitError("the checkpoint is of another model: resume with the run's own configuration") from error
-    optimizer.load_state_dict(saved.optimizer)
-    schedule.restore(saved.progress["schedule"])
-    history = [Epoch(**values) for values in saved.progress["history"]]
-    return _Progress(history, saved.best, saved.progress["best_epoch"])
+        optimizer.load_state_dict(saved.optimizer)
+        schedule.restore(saved.progress["schedule"])
+        history = [Epoch(**values) for values in saved.progress["history"]]
+        return _Progress(history, saved.best, saved.progress["best_epoch"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise GenrekitError(
+            f"{path} is of another training: resume with the run's own configuration, or train anew"
+        ) from error

@@ -62,7 +62,8 @@ class Plateau(_Torch):
     """Halve the rate after three epochs without a lower validation loss."""
 
     def __init__(self, optimizer: Optimizer, _config: TrainConfig, _steps: int) -> None:
-        super().__init__(optimizer, ReduceLROnPlateau(optimizer, factor=0.5, patience=3))
+        # torch's patience is the epochs that are let pass before the one that lowers the rate.
+        super().__init__(optimizer, ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0))
 
     def after_epoch(self, validation_loss: float) -> None:
         """Compare the loss with the best so far."""

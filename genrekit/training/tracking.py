@@ -140,8 +140,7 @@ def open_tracker(
     An offline run reaches for no network; `wandb sync` uploads it later.
     Errors: UsageError for an unknown mode, GenrekitError for `online` where no key is known.
     """
-    if mode not in MODES:
-        raise unknown_name("tracking mode", mode, MODES)
+    require_mode(mode)
     known = key is not None or logged_in()
     if mode == "online" and not known:
         raise GenrekitError("tracking online needs a wandb key: set WANDB_API_KEY, run `wandb login`, or track offline")
@@ -156,6 +155,15 @@ def open_tracker(
             continue
         return WandbTracker(run, attempt, key, on_warning)
     return Tracker()
+
+
+def require_mode(mode: str) -> None:
+    """Refuse an unknown mode.
+
+    Errors: UsageError with the close match.
+    """
+    if mode not in MODES:
+        raise unknown_name("tracking mode", mode, MODES)
 
 
 def logged_in(path: Path | None = None) -> bool:

@@ -10,14 +10,14 @@ from genrekit.errors import GenrekitError
 from genrekit.files import read_json
 from genrekit.models.best import KEPT
 from genrekit.models.bundle import BundleMetadata, read_metadata
-from genrekit.records import CompareResult, RankedRun, SkippedFile
+from genrekit.records import AnyPath, CompareResult, RankedRun, SkippedFile
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import find_runs
 
 _QUIET = Reporter()
 
 
-def compare(folders: Sequence[Path], *, reporter: Reporter = _QUIET) -> CompareResult:
+def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> CompareResult:
     """Rank finished runs by validation track accuracy, then loss; each split is ranked apart.
 
     A run that cannot be read is skipped with a warning.
@@ -25,7 +25,7 @@ def compare(folders: Sequence[Path], *, reporter: Reporter = _QUIET) -> CompareR
     """
     read: list[tuple[Path, BundleMetadata]] = []
     skipped: list[SkippedFile] = []
-    for run in find_runs(folders):
+    for run in find_runs([Path(folder) for folder in folders]):
         try:
             read_json(run / "result.json")
             read.append((run, read_metadata(run / "best")))

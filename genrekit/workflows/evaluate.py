@@ -15,7 +15,7 @@ from genrekit.evaluation.metrics import per_genre_figures
 from genrekit.evaluation.scores import score
 from genrekit.files import exclusive_lock, read_json, write_json
 from genrekit.models.bundle import BundleMetadata, find_bundles, load_bundle, read_metadata
-from genrekit.records import EvaluateResult, ModelFigures
+from genrekit.records import AnyPath, EvaluateResult, ModelFigures
 from genrekit.training.devices import choose_device
 from genrekit.training.loop import predict_batches
 from genrekit.workflows.reporter import Reporter
@@ -34,15 +34,17 @@ class _TestPart:
     resampled: str
 
 
-def evaluate(models: Path, cache_path: Path, *, device: str = "auto", reporter: Reporter = _QUIET) -> EvaluateResult:
+def evaluate(
+    models: AnyPath, cache_path: AnyPath, *, device: str = "auto", reporter: Reporter = _QUIET
+) -> EvaluateResult:
     """Score a bundle, or all bundles in a folder, on the test part of the split that each was trained with.
 
     Models keep the order of their validation rank, each split apart. Tracks that a model was trained or validated on
     are left out and counted. How often this test part has been read is written beside the cache.
     Errors: GenrekitError where no bundle fits the cache, or the test part is empty.
     """
-    cache = open_cache(cache_path)
-    fitting = _fitting(find_bundles(models), cache, reporter)
+    cache = open_cache(Path(cache_path))
+    fitting = _fitting(find_bundles(Path(models)), cache, reporter)
     parts: dict[str, _TestPart] = {}
     figures = []
     for done, (path, metadata) in enumerate(fitting, 1):

@@ -8,7 +8,7 @@ from typing import Any
 
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.errors import GenrekitError
-from genrekit.files import read_json
+from genrekit.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
 from genrekit.records import InfoResult
 from genrekit.workflows.runs import is_run
@@ -55,5 +55,5 @@ def _cache(cache: Cache) -> dict[str, Any]:
         "tracks_per_genre": dict(sorted(counts.items())),
         "duplicates": [list(pair) for pair in cache.duplicates()],
         "skipped": [f"{file.path}: {file.reason}" for file in cache.skipped],
-        "bytes": cache.path.stat().st_size,
+        "size": size_text(cache.path.stat().st_size),
     }

@@ -13,7 +13,7 @@ from genrekit.audio.fragments import cut, fragment_starts
 from genrekit.audio.transform import FULL_SCALE, quantized, unit_mels
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
-from genrekit.records import FilePrediction, FragmentPrediction, PredictResult, SkippedFile
+from genrekit.records import AnyPath, FilePrediction, FragmentPrediction, PredictResult, SkippedFile
 from genrekit.training.devices import choose_device
 from genrekit.workflows.reporter import Reporter
 
@@ -21,18 +21,20 @@ _BATCH = 64
 _QUIET = Reporter()
 
 
-def predict(files: Sequence[Path], model: Path, *, device: str = "auto", reporter: Reporter = _QUIET) -> PredictResult:
+def predict(
+    files: Sequence[AnyPath], model: AnyPath, *, device: str = "auto", reporter: Reporter = _QUIET
+) -> PredictResult:
     """Name the genre of each file by the mean probabilities over its whole fragments.
 
     `model` is a bundle, or a folder of bundles whose best by validation is used. A file that cannot be read is skipped
     with its reason and the rest goes on.
     Errors: GenrekitError where there is no bundle, or no file can be read.
     """
-    bundle = load_bundle(min(find_bundles(model), key=lambda path: (read_metadata(path).rank, path)))
+    bundle = load_bundle(min(find_bundles(Path(model)), key=lambda path: (read_metadata(path).rank, path)))
     where = choose_device(device)
     bundle.model.to(where)
     found, skipped = [], []
-    for done, path in enumerate(files, 1):
+    for done, path in enumerate(map(Path, files), 1):
         try:
             found.append(_predicted(path, bundle, where))
         except UnreadableAudioError as error:

@@ -15,18 +15,19 @@ from genrekit.dataset.cache import CachePlan
 from genrekit.dataset.executors import available_cores, open_executor
 from genrekit.dataset.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError
-from genrekit.records import PrepareResult
+from genrekit.records import AnyPath, PrepareResult
 from genrekit.workflows.reporter import PreparePlan, Reporter
 
 _QUIET = Reporter()
+_DEFAULTS = PrepareConfig()
 
 
 def prepare(
-    data: Path,
-    config: PrepareConfig,
+    data: AnyPath,
+    config: PrepareConfig = _DEFAULTS,
     *,
-    out: Path,
-    manifest: Path | None = None,
+    out: AnyPath,
+    manifest: AnyPath | None = None,
     workers: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
@@ -39,7 +40,8 @@ def prepare(
     Errors: GenrekitError, one line: the thing, its value and the remedy.
     """
     started = time.monotonic()
-    collection = scan_folder(data) if manifest is None else read_manifest(manifest)
+    out = Path(out)
+    collection = scan_folder(Path(data)) if manifest is None else read_manifest(Path(manifest))
 
     def on_plan(plan: CachePlan, to_transform: int) -> None:
         needed, free = plan.n_rows * plan.row_bytes, shutil.disk_usage(out.parent).free

@@ -66,5 +66,8 @@ class Reporter:
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """An epoch has ended; `best` if it is the best so far."""
 
+    def resumable(self, run: str) -> None:
+        """A training was stopped, and the run in this folder can go on from its last whole epoch."""
+
     def finished(self) -> None:
         """The progress that was shown is over."""

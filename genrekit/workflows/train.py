@@ -27,10 +27,10 @@ from genrekit.files import read_json, write_json, write_text
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
-from genrekit.records import Epoch, TrainResult, ValidationFigures, to_json
+from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
 from genrekit.training.devices import choose_device
 from genrekit.training.loop import FitResult, fit
-from genrekit.training.tracking import Tracker, open_tracker
+from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan
 
 RUN_FORMAT_VERSION = 1
@@ -46,18 +46,21 @@ class Tracking:
     project: str = "genrekit"
     key: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        require_mode(self.mode)
+
 
 NO_TRACKING = Tracking()
 
 
 def train(
-    cache_path: Path,
+    cache_path: AnyPath,
     values: Mapping[str, Any],
     *,
-    out: Path | None = None,
-    runs: Path = Path("runs"),
+    out: AnyPath | None = None,
+    runs: AnyPath = "runs",
     resume: bool = False,
-    best_models: Path | None = None,
+    best_models: AnyPath | None = None,
     tracking: Tracking = NO_TRACKING,
     strict: bool = False,
     reporter: Reporter = _QUIET,
@@ -70,8 +73,9 @@ def train(
     Errors: UsageError for a value that no training accepts, GenrekitError for what stands in the way of this one.
     """
     started = time.monotonic()
-    config, run = _resumed(values, out) if resume else _new(values, out, runs)
-    cache = open_cache(cache_path)
+    named = None if out is None else Path(out)
+    config, run = _resumed(values, named) if resume else _new(values, named, Path(runs))
+    cache = open_cache(Path(cache_path))
     split = open_split(cache, config.split, config.split_seed, strict=strict)
     data = TrainingBatches(
         FragmentSource(cache, config.input, split.ids("train")),
@@ -103,7 +107,7 @@ def train(
         validation=ValidationFigures(
             fitted.predictions.loss, fitted.predictions.fragment_accuracy, fitted.predictions.track_accuracy
         ),
-        kept=None if best_models is None else keep_best(run / "best", best_models),
+        kept=None if best_models is None else keep_best(run / "best", Path(best_models)),
     )
     write_json(run / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
     _, truth, called = fitted.predictions.per_track()
@@ -218,7 +222,7 @@ def _fit(
         tracker.abandon()
         if checkpoint.exists():
             reporter.finished()
-            reporter.note(f"the run {run} can be resumed from its last whole epoch")
+            reporter.resumable(str(run))
         raise
     finally:
         reporter.finished()

@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM become exceptions: at once, and once more at the next sign of progress.
+
+Python drops an exception that a signal's handler raises while a destructor or a library's callback runs; a stop that
+was lost so must not be lost for good.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
+
+
+_KINDS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+_heard: list[int] = []
+
+
+def listen() -> None:
+    """Hear both signals from now on, and forget those of before."""
+    _heard.clear()
+    sys.unraisablehook = _pass_over_ours
+    for number in _KINDS:
+        signal.signal(number, _stop)
+
+
+def check() -> None:
+    """Raise what a signal has asked for and nothing has raised through to the end."""
+    if _heard:
+        raise _KINDS[_heard[-1]]
+
+
+def _pass_over_ours(lost: sys.UnraisableHookArgs) -> None:
+    """Show what else could not be raised; our own lost exceptions are raised later."""
+    if lost.exc_type not in _KINDS.values():
+        sys.__unraisablehook__(lost)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    _heard.append(number)
+    raise _KINDS[number]

@@ -1,0 +1,170 @@
+"""Errors become one line and an exit code, in one place for all commands."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_cli import SMALL, CommandLine
+from tiny_music import write_collection
+
+from genrekit import __version__
+from genrekit.cli.app import COMMANDS
+from genrekit.workflows.reporter import Reporter
+
+
+def test_help_names_every_command(genrekit: CommandLine) -> None:
+    outcome = genrekit("--help")
+    assert outcome.code == 0
+    assert all(name in outcome.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_explains_itself(genrekit: CommandLine, name: str) -> None:
+    outcome = genrekit(name, "--help")
+    assert outcome.code == 0
+    assert COMMANDS[name].split(",")[0] in " ".join(outcome.out.split())
+    assert "--json" in outcome.out
+
+
+def test_version(genrekit: CommandLine) -> None:
+    assert genrekit("--version").out == f"genrekit {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(("prepair",), "unknown command 'prepair': did you mean prepare?", id="command"),
+        pytest.param(("train", "--archh", "cel"), "No such option: --archh", id="option"),
+        pytest.param(("train", "--arch", "cell3"), "unknown arch 'cell3': did you mean cel3", id="architecture"),
+        pytest.param(("train", "--opt", "sdg"), "unknown opt 'sdg': did you mean sgd?", id="optimizer"),
+        pytest.param(("train", "--sched", "cosin"), "did you mean cosine?", id="schedule"),
+        pytest.param(("train", "--split", "artists"), "did you mean artist?", id="split"),
+        pytest.param(("train", "--wandb", "ofline"), "did you mean offline", id="tracking"),
+        pytest.param(
+            ("train", "--epochs", "0"), "epochs: input should be greater than or equal to 1, got '0'", id="epochs"
+        ),
+        pytest.param(
+            ("train", "--epochs", "many"),
+            "epochs: input should be a valid integer, unable to parse string as an integer, got 'many'",
+            id="word",
+        ),
+        pytest.param(("train", "--lr", "nan"), "lr: ", id="nan"),
+        pytest.param(("train", "--hidden", "12,x"), "got 'x'", id="widths"),
+        pytest.param(
+            ("train", "--arch", "mlp", "--channels", "8"), "channels must be none for mlp", id="contradiction"
+        ),
+        pytest.param(("train", "--device", "gpu"), "unknown device 'gpu'", id="device"),
+        pytest.param(
+            ("prepare", "--fragments", "some"), "fragments must be all, first or a number from 1", id="fragments"
+        ),
+        pytest.param(("prepare", "--normalization", "peek"), "did you mean peak?", id="normalization"),
+        pytest.param(("prepare", "--hop-length", "4096"), "hop_length must be in 1..n_fft (2048), got 4096", id="hop"),
+        pytest.param(("prepare", "--noise", "50,30"), "noise must be two rising numbers", id="range"),
+        pytest.param(("prepare", "--workers", "0"), "workers", id="workers"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], says: str
+) -> None:
+    outcome = genrekit(*arguments)
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
+
+
+def test_with_json_an_error_is_an_object_too(genrekit: CommandLine, tmp_path: Path) -> None:
+    outcome = genrekit("info", tmp_path / "absent", "--json")
+    assert outcome.code == 1
+    assert outcome.json["code"] == 1
+    assert f"genrekit: {outcome.json['error']}\n" == outcome.err
+
+
+def test_a_bug_keeps_its_traceback(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("genrekit.workflows.compare.compare", broken)
+    with pytest.raises(ZeroDivisionError):
+        genrekit("compare")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS], ids=errno.errorcode.get)
+def test_what_the_system_refuses_is_one_line(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "runs/x/history.csv")
+
+    monkeypatch.setattr("genrekit.workflows.compare.compare", refused)
+    outcome = genrekit("compare")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert f"runs/x/history.csv: {os.strerror(number)}" in outcome.err
+
+
+def test_an_interrupt_is_130(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genrekit.workflows.compare.compare", interrupted)
+    outcome = genrekit("compare")
+    assert (outcome.code, outcome.err) == (130, "genrekit: interrupted\n")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "genrekit", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+def test_a_stopped_prepare_says_so_and_the_next_goes_on(
+    tmp_path: Path, genrekit: CommandLine, number: int, code: int
+) -> None:
+    data = write_collection(tmp_path / "data", {"blues": 20, "jazz": 20}, duration_s=3.0, sample_rate=8_000)
+    process = start(tmp_path, "prepare", *SMALL, "--augment", "--workers", "1")
+    partial = data / "cache.h5.partial"
+    while not partial.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-1] in ("genrekit: interrupted", "genrekit: terminated")
+    assert "Traceback" not in err
+    assert not (data / "cache.h5").exists()
+    outcome = genrekit("prepare", data, "--out", data / "cache.h5", *SMALL, "--augment", "--workers", "1", "--json")
+    assert outcome.json["tracks"] == 40
+
+
+def test_a_signal_whose_exception_was_lost_is_raised_at_the_next_progress(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that is raised in a destructor goes no further."""
+
+    class Leaves:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def lossy(*_: object, reporter: Reporter, **__: object) -> None:
+        Leaves()
+        reporter.tracks_done(1, 2)
+
+    monkeypatch.setattr("genrekit.workflows.prepare.prepare", lossy)
+    outcome = genrekit("prepare")
+    assert (outcome.code, outcome.err) == (143, "genrekit: terminated\n")
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(here: Path) -> None:
+    command = f"{sys.executable} -m genrekit info data/cache.h5 | true"
+    done = subprocess.run(["bash", "-c", command], check=False, cwd=here, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr
+
+
+def test_colours_are_for_terminals_only(here: Path, genrekit: CommandLine) -> None:
+    assert "\x1b" not in genrekit("compare").out

@@ -1,0 +1,173 @@
+"""genrekit prepare, as it is typed."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_cli import SMALL, CommandLine
+from tiny_music import write_collection
+
+from genrekit.dataset.cache import open_cache
+
+PREPARE = ("prepare", *SMALL, "--workers", "1")
+
+
+@pytest.fixture
+def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder whose data/ has three tracks of each of two genres."""
+    monkeypatch.chdir(tmp_path)
+    return write_collection(tmp_path / "data", {"blues": 3, "jazz": 3}, duration_s=1.1, sample_rate=8_000)
+
+
+def test_json_has_the_keys_that_others_rely_on(music: Path, genrekit: CommandLine) -> None:
+    (music / "blues" / "broken.wav").write_bytes(b"no audio")
+    (music / "jazz" / "twin.wav").write_bytes((music / "blues" / "blues-0.wav").read_bytes())
+    outcome = genrekit(*PREPARE, "--augment", "--json")
+    assert outcome.code == 0
+    found = outcome.json
+    assert found["cache"] == "data/cache.h5"
+    assert (found["tracks"], found["fragments"], found["reused"]) == (7, 14, 0)
+    assert found["variants"] == ["original", "time_stretch", "pitch_shift", "noise", "resampling"]
+    assert [skip["path"] for skip in found["skipped"]] == ["blues/broken.wav"]
+    assert found["skipped"][0]["reason"].startswith("not decodable")
+    assert found["duplicates"] == [["blues/blues-0", "jazz/twin"]]
+    assert found["seconds"] > 0
+    assert genrekit(*PREPARE, "--augment", "--json").json["reused"] == 7
+
+
+def test_the_result_is_on_stdout_and_everything_else_on_stderr(music: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*PREPARE)
+    assert outcome.out.startswith("data/cache.h5: 6 tracks, 12 fragments, 0 skipped, 0 duplicates, 0 tracks reused")
+    assert "6 tracks, 12 fragments" in outcome.err
+    assert "free afterwards" in outcome.err
+    assert genrekit(*PREPARE, "--quiet").err == ""
+
+
+def test_a_bad_file_is_named_with_its_reason_and_the_rest_goes_on(music: Path, genrekit: CommandLine) -> None:
+    soundfile.write(music / "blues" / "one.wav", np.zeros(1), 8_000)
+    soundfile.write(music / "blues" / "nan.wav", np.full(8_000, np.nan), 8_000, subtype="FLOAT")
+    (music / "jazz" / "text.mp3").write_text("la la la")
+    (music / "jazz" / "song.m4a").write_bytes(b"?")
+    outcome = genrekit(*PREPARE)
+    assert outcome.code == 0
+    assert "4 skipped" in outcome.out
+    for line in (
+        "warning: skipped blues/one.wav: 0.000125 s of audio, shorter than 0.1 s",
+        "warning: skipped blues/nan.wav: NaN or infinite samples",
+        "warning: skipped jazz/text.mp3: not decodable",
+        "warning: skipped jazz/song.m4a: m4a cannot be read: convert it",
+    ):
+        assert line in outcome.err
+
+
+def test_strict_stops_at_a_bad_file_and_keeps_the_old_cache(music: Path, genrekit: CommandLine) -> None:
+    genrekit(*PREPARE)
+    before = (music / "cache.h5").read_bytes()
+    (music / "jazz" / "text.mp3").write_text("la la la")
+    outcome = genrekit(*PREPARE, "--strict")
+    assert outcome.code == 1
+    assert "jazz/text.mp3" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert (music / "cache.h5").read_bytes() == before
+
+
+def test_silence_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> None:
+    soundfile.write(music / "jazz" / "rest.wav", np.zeros(8_800), 8_000)
+    outcome = genrekit(*PREPARE)
+    assert "7 tracks" in outcome.out
+    assert "warning: jazz/rest is silent" in outcome.err
+    cache = open_cache(music / "cache.h5")
+    assert not cache.mel[cache.original_rows(["jazz/rest"])].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(
+            lambda _data: None, "no folder data: make it, with one folder of audio files per genre in it", id="missing"
+        ),
+        pytest.param(lambda data: data.mkdir(), "data holds no audio", id="empty"),
+        pytest.param(
+            lambda data: write_collection(data, {"blues": 2}, duration_s=1.1, sample_rate=8_000),
+            "data holds one genre only (blues): a classifier needs at least two",
+            id="one genre",
+        ),
+        pytest.param(
+            lambda data: write_collection(
+                data / "genres_original", {"blues": 2, "jazz": 2}, duration_s=1.1, sample_rate=8_000
+            ),
+            "did you mean data/genres_original?",
+            id="one folder deeper",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_collection_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine, make: object, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert callable(make)
+    make(Path("data"))
+    outcome = genrekit(*PREPARE)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert says in outcome.err
+    assert not Path("data/cache.h5").exists()
+
+
+def test_a_cache_of_another_configuration_is_left_alone_until_overwriting_is_asked_for(
+    music: Path, genrekit: CommandLine
+) -> None:
+    genrekit(*PREPARE)
+    before = (music / "cache.h5").read_bytes()
+    outcome = genrekit(*PREPARE, "--top-db", "60")
+    assert outcome.code == 1
+    assert "top_db 80.0 there, 60.0 asked" in outcome.err
+    assert (music / "cache.h5").read_bytes() == before
+    assert genrekit(*PREPARE, "--top-db", "60", "--overwrite").code == 0
+
+
+def test_a_file_that_is_no_cache_is_not_overwritten(music: Path, genrekit: CommandLine) -> None:
+    (music / "cache.h5").write_text("my thesis")
+    outcome = genrekit(*PREPARE)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert (music / "cache.h5").read_text() == "my thesis"
+
+
+def test_a_manifest_brings_artists_and_parts(music: Path, genrekit: CommandLine) -> None:
+    lines = ["path,genre,artist,split"]
+    for genre in ("blues", "jazz"):
+        for n, part in enumerate(("train", "valid", "test")):
+            lines.append(f"data/{genre}/{genre}-{n}.wav,{genre},singer {n},{part}")
+    Path("tracks.csv").write_text("\n".join(lines))
+    outcome = genrekit(*PREPARE, "--manifest", "tracks.csv", "--json")
+    assert outcome.json["tracks"] == 6
+    tracks = open_cache(music / "cache.h5").tracks[:2]
+    assert [track.artists for track in tracks] == [("singer 0",), ("singer 1",)]
+    assert [track.part for track in tracks] == ["train", "validation"]
+
+
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(
+    music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        outcome = genrekit(*PREPARE)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.splitlines()[-1].startswith("genrekit: cannot write data/cache.h5: No space left on device")
+    assert not (music / "cache.h5").exists()
+    assert genrekit(*PREPARE).code == 0
+
+
+def test_less_space_than_needed_is_found_before_work_begins(
+    music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_000))
+    outcome = genrekit(*PREPARE)
+    assert outcome.code == 1
+    assert "and 1.0 kB are free: make space" in outcome.err
+    assert sorted(path.name for path in music.iterdir() if path.is_file()) == [".cache.h5.lock"]

@@ -1,0 +1,194 @@
+"""genrekit compare, evaluate, predict and info, as they are typed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+from tiny_cli import SMALL, CommandLine
+from tiny_music import write_collection
+
+from genrekit.models.bundle import read_metadata
+
+FIGURES = ("fragment_accuracy", "track_accuracy", "macro_f1")
+
+
+class TestCompare:
+    """genrekit compare."""
+
+    def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
+        found = genrekit("compare", "--json").json
+        assert set(found) >= {"study", "runs", "ranking", "ties", "findings"}
+        assert sorted(found["ranking"]) == ["cel", "mlp"]
+        ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in found["runs"]]
+        assert ranks == sorted(ranks)
+        for run in found["runs"]:
+            assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
+            assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
+
+    def test_the_table_marks_the_five_best(self, here: Path, genrekit: CommandLine) -> None:
+        for seed in range(5):
+            genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--seed", seed, "--quiet")
+        lines = genrekit("compare").out.splitlines()
+        places = [line.split()[0] for line in lines[2:9]]
+        assert places == ["*1", "*2", "*3", "*4", "*5", "6", "7"]
+
+    def test_runs_of_different_splits_are_ranked_apart(self, here: Path, genrekit: CommandLine) -> None:
+        genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--split-seed", "1", "--quiet")
+        outcome = genrekit("compare")
+        assert "validation, track, seed 0 split" in outcome.out
+        assert "validation, track, seed 1 split" in outcome.out
+        assert outcome.out.count("*1") == 2
+        assert "ranked apart: their figures cannot be compared" in outcome.err
+
+    def test_a_run_that_cannot_be_read_is_skipped_with_a_warning(self, here: Path, genrekit: CommandLine) -> None:
+        Path("runs/cel/best/model.json").write_text("{")
+        outcome = genrekit("compare")
+        assert outcome.code == 0
+        assert "warning: skipped runs/cel" in outcome.err
+        assert "mlp" in outcome.out
+
+    @pytest.mark.parametrize("folder", ["absent", "data"])
+    def test_without_a_finished_run_it_says_what_to_do(self, here: Path, genrekit: CommandLine, folder: str) -> None:
+        outcome = genrekit("compare", folder)
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "train a model first" in outcome.err
+
+
+class TestEvaluate:
+    """genrekit evaluate."""
+
+    def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
+        found = genrekit("evaluate", "best_models/", "--json").json
+        assert len(found["models"]) == 2
+        for model in found["models"]:
+            assert (model["fragments"], model["tracks"], model["left_out"]) == (6, 3, 0)
+            assert model["genres"] == ["blues", "jazz", "metal"]
+            assert np.array(model["confusion"]).shape == (3, 3)
+            assert np.array(model["confusion"]).sum() == 3
+            for name in FIGURES:
+                assert model[name]["low"] <= model[name]["value"] <= model[name]["high"]
+
+    def test_models_stand_in_the_order_of_validation(self, here: Path, genrekit: CommandLine) -> None:
+        found = genrekit("evaluate", "best_models/", "--json").json
+        ranks = [read_metadata(Path(model["bundle"])).rank for model in found["models"]]
+        assert ranks == sorted(ranks)
+
+    def test_it_says_how_often_the_test_part_was_read(self, here: Path, genrekit: CommandLine) -> None:
+        assert "has now been read once" in genrekit("evaluate", "best_models/").out
+        assert "has now been read 2 times" in genrekit("evaluate", "best_models/").out
+        assert genrekit("evaluate", "best_models/", "--json").json["readings"] == 3
+
+    def test_the_text_has_genres_and_a_confusion_matrix(self, here: Path, genrekit: CommandLine) -> None:
+        out = genrekit("evaluate", "best_models/").out
+        assert "precision" in out
+        assert "95 % intervals by resampling tracks" in out
+        matrix = out[out.index("confusion") :].splitlines()
+        assert matrix[1].split() == ["is", "\\", "called", "blu", "jaz", "met"]
+        assert [line.split()[0] for line in matrix[2:5]] == ["blues", "jazz", "metal"]
+
+    def test_tracks_that_the_model_has_seen_are_left_out_and_counted(self, here: Path, genrekit: CommandLine) -> None:
+        bundle = Path("runs/mlp/best/model.json")
+        values = json.loads(bundle.read_text())
+        with h5py.File("data/cache.h5") as cache:
+            digests = dict(zip(cache["tracks/id"].asstr(), cache["tracks/digest"][:].astype(str), strict=True))
+        parts = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
+        tested = sorted(track for track, part in parts.items() if part == "test")
+        values["training"]["elsewhere/under-another-name"] = digests[tested[0]]
+        bundle.write_text(json.dumps(values))
+        outcome = genrekit("evaluate", "runs/mlp/best", "--json")
+        (model,) = outcome.json["models"]
+        assert (model["tracks"], model["left_out"]) == (2, 1)
+        assert "has seen 1 of the test tracks" in outcome.err
+
+    def test_a_bundle_of_other_genres_is_refused_with_the_difference(self, here: Path, genrekit: CommandLine) -> None:
+        other = write_collection(here / "other", {"blues": 4, "polka": 4}, duration_s=1.1, sample_rate=8_000)
+        genrekit("prepare", other, "--out", "other.h5", *SMALL, "--workers", "1")
+        outcome = genrekit("evaluate", "best_models/", "--cache", "other.h5")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "they differ in jazz, metal, polka" in outcome.err
+
+    def test_a_bundle_of_another_front_end_is_refused(self, here: Path, genrekit: CommandLine) -> None:
+        genrekit("prepare", "--out", "other.h5", *SMALL, "--top-db", "60", "--workers", "1")
+        outcome = genrekit("evaluate", "best_models/", "--cache", "other.h5")
+        assert outcome.code == 1
+        assert "another front end (top_db 80.0 there, 60.0 in the cache)" in outcome.err
+
+    @pytest.mark.parametrize("damage", ["model.json", "model.safetensors"])
+    def test_a_damaged_bundle_is_refused(self, here: Path, genrekit: CommandLine, damage: str) -> None:
+        Path("runs/mlp/best", damage).write_bytes(b"\x80\x04 a pickle?")
+        outcome = genrekit("evaluate", "runs/mlp/best")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "damaged" in outcome.err
+
+    def test_a_folder_without_bundles_says_what_to_do(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "data")
+        assert outcome.code == 1
+        assert "no bundle at data: train a model first" in outcome.err
+
+
+class TestPredict:
+    """genrekit predict."""
+
+    def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
+        found = genrekit("predict", "data/blues/blues-0.wav", "--json").json
+        (file,) = found["files"]
+        assert set(file) >= {"path", "genre", "probabilities", "fragments"}
+        assert sum(file["probabilities"].values()) == pytest.approx(1)
+        assert file["genre"] == max(file["probabilities"], key=file["probabilities"].get)
+        assert [fragment["start_s"] for fragment in file["fragments"]] == [0.0, 0.5]
+        assert set(file["fragments"][0]) == {"start_s", "genre", "probability"}
+
+    def test_a_file_is_heard_as_its_cached_fragments_are(self, here: Path, genrekit: CommandLine) -> None:
+        """At another rate, with two channels and in another format the answer hardly changes."""
+        samples, _ = soundfile.read("data/metal/metal-3.wav")
+        soundfile.write("twice.flac", np.column_stack([samples, samples]), 8_000)
+        first = genrekit("predict", "data/metal/metal-3.wav", "--model", "runs/mlp/best", "--json").json["files"][0]
+        second = genrekit("predict", "twice.flac", "--model", "runs/mlp/best", "--json").json["files"][0]
+        assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-3)
+
+    def test_unreadable_files_are_named_the_rest_is_predicted_and_the_code_is_1(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        Path("noise.mp3").write_text("no audio")
+        outcome = genrekit("predict", "noise.mp3", "data/jazz/jazz-0.wav", "absent.wav")
+        assert outcome.code == 1
+        assert "warning: skipped noise.mp3: not decodable" in outcome.err
+        assert "warning: skipped absent.wav: " in outcome.err
+        assert "jazz-0.wav" in outcome.out
+
+    def test_without_any_readable_file_nothing_is_printed_on_stdout(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("predict", "absent.wav", "--quiet")
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "no file could be read, the first is absent.wav" in outcome.err
+
+    def test_without_a_model_it_says_what_to_do(self, here: Path, genrekit: CommandLine) -> None:
+        shutil.rmtree("best_models")
+        outcome = genrekit("predict", "data/jazz/jazz-0.wav")
+        assert outcome.code == 1
+        assert "train a model first" in outcome.err
+
+
+class TestInfo:
+    """genrekit info."""
+
+    @pytest.mark.parametrize(
+        ("path", "kind", "key"),
+        [("data/cache.h5", "cache", "tracks"), ("runs/mlp", "run", "trained_s"), ("runs/mlp/best", "bundle", "arch")],
+    )
+    def test_it_describes_a_cache_a_run_and_a_bundle(
+        self, here: Path, genrekit: CommandLine, path: str, kind: str, key: str
+    ) -> None:
+        found = genrekit("info", path, "--json").json
+        assert found["kind"] == kind
+        assert key in found["facts"]
+        assert key in genrekit("info", path).out
+
+    @pytest.mark.parametrize("path", ["absent", "data", "runs"])
+    def test_what_is_nothing_of_ours_is_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:
+        outcome = genrekit("info", path)
+        assert outcome.code == 1
+        assert f"{path} is no cache, finished run or bundle" in outcome.err

@@ -1,0 +1,169 @@
+"""genrekit train, as it is typed."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_cli import CommandLine
+
+from genrekit.models.bundle import load_bundle, read_metadata
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+"""Of a key's form, and nobody's."""
+
+SMALL_CEL = ("train", "--arch", "cel", "--channels", "4,8")
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with open(run / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_json_has_the_keys_that_others_rely_on(here: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*SMALL_CEL, "--epochs", "3", "--json")
+    assert outcome.code == 0
+    found = outcome.json
+    assert found["run"].startswith("runs/20")
+    assert found["run"].endswith("-cel-mel-adam-none")
+    assert found["bundle"] == f"{found['run']}/best"
+    assert (found["epochs"], found["seconds"] > 0) == (3, True)
+    assert 1 <= found["best_epoch"] <= 3
+    assert found["parameters"] == read_metadata(Path(found["bundle"])).parameters
+    assert set(found["validation"]) == {"loss", "fragment_accuracy", "track_accuracy"}
+
+
+def test_a_run_holds_everything_about_its_training(here: Path, genrekit: CommandLine) -> None:
+    genrekit(*SMALL_CEL, "--opt", "sgd", "--sched", "cosine", "--epochs", "3", "--seed", "5", "--out", "runs/one")
+    run = Path("runs/one")
+    config = json.loads((run / "config.json").read_text())
+    assert (config["arch"], config["opt"], config["lr"], config["seed"]) == ("cel", "sgd", 0.01, 5)
+    rows = history(run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(float(row["train_loss"]) > 0 for row in rows)
+    assert sorted(path.name for path in (run / "plots").iterdir()) == ["confusion.png", "learning_curves.png"]
+    metadata = load_bundle(run / "best").metadata
+    assert metadata.genres == ("blues", "jazz", "metal")
+    assert (len(metadata.training), len(metadata.validation)) == (24, 3)
+    assert metadata.split_name == "track, seed 0"
+    assert metadata.train.seed == 5
+
+
+def test_progress_shows_size_before_and_a_line_for_each_epoch(here: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*SMALL_CEL, "--epochs", "2")
+    lines = outcome.err.splitlines()
+    size = next(number for number, line in enumerate(lines) if "parameters" in line)
+    first = next(number for number, line in enumerate(lines) if line.strip().startswith("1/2"))
+    assert size < first
+    assert lines[first + 1].strip().startswith("2/2")
+    assert "24 tracks" in outcome.err
+    assert "of tracks (track, seed 0 split; chosen on these tracks)" in outcome.out
+
+
+def test_the_same_command_gives_the_same_weights(here: Path, genrekit: CommandLine) -> None:
+    for name in ("one", "two"):
+        genrekit(*SMALL_CEL, "--epochs", "2", "--out", f"runs/{name}", "--device", "cpu")
+    first, second = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_a_waveform_model_trains_too(here: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit("train", "--arch", "cel3", "--input", "waveform", "--channels", "2,4", "--epochs", "1", "--json")
+    assert outcome.code == 0
+    assert read_metadata(Path(outcome.json["bundle"])).train.input == "waveform"
+
+
+def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
+    for seed in range(6):
+        genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--seed", seed, "--out", f"runs/{seed}")
+    kept = sorted(path.name for path in Path("best_models").iterdir() if not path.name.startswith("."))
+    assert len(kept) == 5
+    accuracies = [read_metadata(Path("best_models", name)).validation_figures.track_accuracy.value for name in kept]
+    everything = [read_metadata(run / "best").rank for run in Path("runs").iterdir()]
+    assert sorted(accuracies) == sorted(-rank[0] for rank in sorted(everything)[:5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(("--cache", "absent.h5"), "no cache at absent.h5: prepare a collection first", id="no cache"),
+        pytest.param(("--cache", "notes.txt"), "notes.txt is not a readable cache", id="no HDF5"),
+        pytest.param(("--out", "runs/mlp"), "runs/mlp exists already", id="the run exists"),
+        pytest.param(
+            ("--resume", "--out", "runs/mlp"), "runs/mlp is finished: there is nothing to resume", id="finished"
+        ),
+        pytest.param(("--resume", "--out", "runs/absent"), "runs/absent/config.json", id="no run to resume"),
+        pytest.param(("--split", "fault-filtered"), "no track has GTZAN's names", id="no GTZAN"),
+        pytest.param(("--split", "manifest"), "choose the track or artist split", id="no manifest"),
+        pytest.param(("--wandb", "online"), "WANDB_API_KEY", id="no key"),
+        pytest.param(("--lr", "1e30"), "the loss is no longer a number in epoch 1", id="diverged"),
+    ],
+)
+def test_what_stands_in_the_way_is_one_line(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    Path("notes.txt").write_text("no cache")
+    before = sorted(Path().rglob("*"))
+    outcome = genrekit("train", "--quiet", "--arch", "cel", "--channels", "4", "--epochs", "2", *arguments)
+    assert outcome.code == 1
+    assert says in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert set(before) <= set(Path().rglob("*"))
+
+
+def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrekit: CommandLine) -> None:
+    small = ("--sample-rate", "8000", "--duration-s", "0.5", "--n-fft", "512", "--hop-length", "256", "--n-mels", "16")
+    for number in range(1, 10):
+        Path(f"data/jazz/jazz-{number}.wav").unlink()
+    genrekit("prepare", *small, "--out", "few.h5", "--workers", "1")
+    outcome = genrekit(*SMALL_CEL, "--cache", "few.h5")
+    assert outcome.code == 1
+    assert "jazz has 1 usable track, training and validation need one each: add tracks" in outcome.err
+
+
+def test_the_key_is_in_no_file_and_no_message(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.delenv("WANDB_MODE")
+    Path(".env").write_text(f"WANDB_API_KEY={KEY}\n")
+    outcome = genrekit(*SMALL_CEL, "--epochs", "1", "--wandb", "offline", "--out", "runs/one")
+    assert outcome.code == 0
+    assert list(Path("runs/one").glob("wandb/offline-run-*/*.wandb"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".env"]
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert KEY not in outcome.out + outcome.err
+
+
+def test_an_interrupted_training_says_how_to_resume_and_ends_as_if_uninterrupted(
+    here: Path, genrekit: CommandLine
+) -> None:
+    options = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
+    command = [sys.executable, "-m", "genrekit", *options, "--out", "runs/stopped"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.strip().startswith("3/60"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "genrekit train --resume --out runs/stopped" in err
+    assert err.splitlines()[-1] == "genrekit: interrupted"
+    assert genrekit("train", "--resume", "--out", "runs/stopped").code == 0
+    assert genrekit(*options, "--out", "runs/whole").code == 0
+    stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
+    assert stopped == whole
+    assert [row["epoch"] for row in history(Path("runs/stopped"))] == [str(number) for number in range(1, 61)]
+
+
+def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandLine) -> None:
+    Path("runs/mlp/result.json").unlink()
+    outcome = genrekit("train", "--resume", "--out", "runs/mlp", "--lr", "0.5")
+    assert outcome.code == 2
+    assert "runs/mlp was begun with lr 0.001, not 0.5" in outcome.err
