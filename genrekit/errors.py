@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that is not among the choices, with the closest ones.
 
     >>> str(unknown_name("architecture", "cell3", ["cel", "cel2", "cel3"]))
-    "unknown architecture 'cell3': did you mean cel3, cel2 or cel? (choices: cel, cel2, cel3)"
+    "unknown architecture 'cell3': did you mean cel3, cel or cel2? (choices: cel, cel2, cel3)"
     """
     known = list(choices)
     close = get_close_matches(name, known, n=3)

@@ -216,7 +216,7 @@ def _fit(
             on_epoch=on_epoch,
             on_step=reporter.step,
             checkpoint=checkpoint,
-            resume=resume,
+            resume=resume and checkpoint.exists(),
         )
     except BaseException:
         tracker.abandon()

@@ -162,6 +162,16 @@ def test_an_interrupted_training_says_how_to_resume_and_ends_as_if_uninterrupted
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == [str(number) for number in range(1, 61)]
 
 
+def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
+    here: Path, genrekit: CommandLine
+) -> None:
+    for name in ("result.json", "last.safetensors", "history.csv"):
+        Path("runs/cel", name).unlink()
+    whole = Path("runs/cel/best/model.safetensors").read_bytes()
+    assert genrekit("train", "--resume", "--out", "runs/cel").code == 0
+    assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
+
+
 def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandLine) -> None:
     Path("runs/mlp/result.json").unlink()
     outcome = genrekit("train", "--resume", "--out", "runs/mlp", "--lr", "0.5")

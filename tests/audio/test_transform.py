@@ -1,0 +1,256 @@
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from signals import level_db, loudest_hz, sine, white_noise
+
+from genrekit.audio.decode import probe
+from genrekit.audio.transform import FULL_SCALE, expected_rows, quantized, transform_track, unit_mels
+from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
+from genrekit.errors import UnreadableAudioError
+from genrekit.records import FloatArray, TrackTensors
+
+RATE = 8_000
+SMALL = {"sample_rate": RATE, "duration_s": 0.5, "n_fft": 512, "hop_length": 256, "n_mels": 16}
+N_SAMPLES = 4_000
+
+
+def config(*, augment: bool = False, fragments: str | int = "all", seed: int = 0, **front_end: Any) -> PrepareConfig:
+    return PrepareConfig.of(
+        {
+            "front_end": {**SMALL, **front_end},
+            "fragments": fragments,
+            "augmentation": {"augment": augment, "augment_seed": seed},
+        }
+    )
+
+
+def music(n_samples: int = 10_000) -> FloatArray:
+    """A chord that fades, with a noise: each fragment has its own spectrum and level."""
+    chord = sine(220, n_samples, RATE, 0.3) + sine(660, n_samples, RATE, 0.2) + white_noise(n_samples, amplitude=0.1)
+    return chord * np.linspace(1, 0.05, n_samples, dtype=np.float32)
+
+
+def write(path: Path, waveform: FloatArray, rate: int = RATE) -> Path:
+    soundfile.write(path, waveform, rate, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Path:
+    return write(tmp_path / "track.wav", music())
+
+
+def rows(tensors: TrackTensors, variant: int) -> FloatArray:
+    """The waveforms of one variant, [fragments, n_samples] in [-1, 1]."""
+    return (tensors.waveform[tensors.variant == variant] / FULL_SCALE).astype(np.float32)
+
+
+class TestRows:
+    """A track's rows are ordered by fragment and then by variant."""
+
+    def test_each_fragment_has_the_original_and_then_each_variant(self, track: Path) -> None:
+        tensors = transform_track("a", track, config(augment=True))
+        assert tensors.waveform.shape == (10, N_SAMPLES)
+        assert tensors.waveform.dtype == np.int16
+        assert tensors.mel.shape == (10, 16, 16)
+        assert tensors.mel.dtype == np.float16
+        assert tensors.variant.tolist() == [0, 1, 2, 3, 4] * 2
+        assert tensors.start_s.tolist() == [0.0] * 5 + [0.5] * 5
+        assert not tensors.silent
+
+    def test_without_augmentation_there_are_originals_only(self, track: Path) -> None:
+        tensors = transform_track("a", track, config())
+        assert tensors.variant.tolist() == [0, 0]
+        assert tensors.strength.tolist() == [0, 0]
+
+    def test_the_strength_of_each_row_is_the_one_that_was_drawn_from_its_range(self, track: Path) -> None:
+        augmented = config(augment=True)
+        tensors = transform_track("a", track, augmented)
+        assert not tensors.strength[tensors.variant == 0].any()
+        for variant, name in enumerate(AUGMENTATIONS, 1):
+            low, high = getattr(augmented.augmentation, name)
+            drawn = tensors.strength[tensors.variant == variant]
+            assert np.all((low <= drawn) & (drawn <= high))
+            assert len(set(drawn.tolist())) == 2
+
+    def test_each_variant_is_what_its_name_says(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "tone.wav", sine(440, 4 * N_SAMPLES, RATE, 0.2))
+        tensors = transform_track("a", path, config(augment=True, normalization="none"))
+        drawn = tensors.strength.reshape(-1, 5)[1]
+        original, stretched, shifted, noisy, narrow = tensors.waveform.reshape(-1, 5, N_SAMPLES)[1] / FULL_SCALE
+        assert loudest_hz(stretched, RATE) == pytest.approx(440, abs=1.5)
+        assert not np.allclose(stretched, original, atol=0.02)
+        assert loudest_hz(shifted, RATE) == pytest.approx(440 * 2 ** (drawn[2] / 12), abs=1.5)
+        assert level_db(original, noisy - original) == pytest.approx(drawn[3], abs=0.3)
+        np.testing.assert_allclose(narrow, original, atol=1e-3)
+
+    @pytest.mark.parametrize("fragments", ["all", "first", 1, 3])
+    @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050])
+    @pytest.mark.parametrize("duration_s", [0.2, 0.5, 1.0, 1.7])
+    def test_they_are_as_many_as_the_header_lets_expect(
+        self, duration_s: float, rate: int, fragments: str | int, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path / "x.wav", white_noise(round(duration_s * rate)), rate)
+        wanted = config(augment=True, fragments=fragments)
+        assert len(transform_track("a", path, wanted).waveform) == expected_rows(probe(path), wanted)
+
+    def test_half_a_sample_that_fills_the_last_fragment_is_expected(self, tmp_path: Path) -> None:
+        """24,005 frames at 16,000 Hz are 12,002.5 at 8,000 Hz, and 12,003 are three fragments of 4,001."""
+        path = write(tmp_path / "x.wav", white_noise(24_005), 16_000)
+        wanted = config(duration_s=4_001 / RATE)
+        assert len(transform_track("a", path, wanted).waveform) == 3
+        assert expected_rows(probe(path), wanted) == 3
+
+    def test_a_track_that_is_shorter_than_a_fragment_is_padded_at_the_end(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.wav", white_noise(1_000))
+        tensors = transform_track("a", path, config(augment=True))
+        assert tensors.waveform.shape == (5, N_SAMPLES)
+        assert np.abs(tensors.waveform[:, :850]).max(axis=1).min() > 1_000
+        for variant in (0, 1, 2, 4):
+            assert not tensors.waveform[variant, 1_200:].any()
+
+    def test_a_file_that_is_no_audio_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "x.wav").write_text("no audio")
+        with pytest.raises(UnreadableAudioError, match="not decodable"):
+            transform_track("a", tmp_path / "x.wav", config())
+
+
+class TestContent:
+    """What the rows hold."""
+
+    @pytest.mark.parametrize("db_reference", ["track", "fragment"])
+    def test_the_front_end_is_that_of_librosa_from_end_to_end(self, db_reference: str, track: Path) -> None:
+        tensors = transform_track("a", track, config(db_reference=db_reference))
+        waveform = music() / np.abs(music()).max()
+        powers = [
+            librosa.feature.melspectrogram(
+                y=waveform[start : start + N_SAMPLES],
+                sr=RATE,
+                n_fft=512,
+                hop_length=256,
+                win_length=512,
+                window="hann",
+                center=True,
+                pad_mode="reflect",
+                power=2.0,
+                n_mels=16,
+                fmin=30.0,
+                fmax=4_000.0,
+                htk=False,
+                norm="slaney",
+            )
+            for start in (0, N_SAMPLES)
+        ]
+        for number, power in enumerate(powers):
+            reference = max(each.max() for each in powers) if db_reference == "track" else power.max()
+            decibels = librosa.power_to_db(power, ref=reference, amin=1e-30, top_db=None)
+            expected = np.clip(decibels / 80 + 1, 0, 1)
+            np.testing.assert_allclose(tensors.mel[number], expected, atol=1e-3)
+            stored = tensors.waveform[number] / FULL_SCALE
+            original = waveform[number * N_SAMPLES : (number + 1) * N_SAMPLES]
+            np.testing.assert_allclose(stored, original, atol=0.51 / FULL_SCALE)
+
+    def test_the_loudest_value_is_1_in_the_track_or_in_each_fragment(self, track: Path) -> None:
+        by_track = transform_track("a", track, config(db_reference="track")).mel.max(axis=(1, 2))
+        by_fragment = transform_track("a", track, config(db_reference="fragment")).mel.max(axis=(1, 2))
+        assert by_track[0] == 1
+        assert by_track[1] < 0.97
+        assert by_fragment.tolist() == [1, 1]
+
+    @pytest.mark.parametrize("normalization", ["peak", "rms"])
+    def test_a_quiet_track_and_its_louder_copy_are_equal(self, normalization: str, tmp_path: Path) -> None:
+        quiet, loud = (write(tmp_path / f"{factor}.wav", factor * music()) for factor in (0.001, 3.0))
+        first = transform_track("a", quiet, config(augment=True, normalization=normalization))
+        second = transform_track("a", loud, config(augment=True, normalization=normalization))
+        assert np.abs(first.waveform.astype(int) - second.waveform).max() <= 1
+        np.testing.assert_allclose(first.mel, second.mel, atol=2e-3)
+
+    def test_without_normalization_the_mel_is_level_independent_and_the_waveform_is_not(self, tmp_path: Path) -> None:
+        quiet, loud = (write(tmp_path / f"{factor}.wav", factor * music()) for factor in (0.01, 1.0))
+        first, second = (transform_track("a", path, config(normalization="none")) for path in (quiet, loud))
+        np.testing.assert_allclose(first.mel, second.mel, atol=1e-3)
+        assert np.abs(second.waveform).max() > 50 * np.abs(first.waveform).max()
+
+    def test_silence_is_all_0_and_marked(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.wav", np.zeros(10_000, np.float32))
+        tensors = transform_track("a", path, config(augment=True))
+        assert tensors.silent
+        assert not tensors.waveform.any()
+        assert not tensors.mel.any()
+
+    def test_a_silent_fragment_of_a_track_that_sounds_is_all_0(self, tmp_path: Path) -> None:
+        waveform = music()
+        waveform[N_SAMPLES:] = 0
+        path = write(tmp_path / "x.wav", waveform)
+        for db_reference in ("track", "fragment"):
+            tensors = transform_track("a", path, config(db_reference=db_reference))
+            assert not tensors.silent
+            assert tensors.mel[0].max() == 1
+            assert not tensors.mel[1].any()
+
+
+class TestDeterminism:
+    """Rows depend on seed, track, fragment and variant, and on nothing else."""
+
+    def test_the_same_arguments_give_the_same_bytes(self, track: Path) -> None:
+        first, second = (transform_track("a", track, config(augment=True)) for _ in range(2))
+        np.testing.assert_array_equal(first.waveform, second.waveform)
+        np.testing.assert_array_equal(first.mel, second.mel)
+        np.testing.assert_array_equal(first.strength, second.strength)
+
+    @pytest.mark.parametrize(("track_id", "seed"), [("b", 0), ("a", 1)], ids=["track", "seed"])
+    def test_another_track_or_seed_changes_each_variant_and_no_original(
+        self, track_id: str, seed: int, track: Path
+    ) -> None:
+        first = transform_track("a", track, config(augment=True))
+        second = transform_track(track_id, track, config(augment=True, seed=seed))
+        np.testing.assert_array_equal(rows(first, 0), rows(second, 0))
+        for variant in (1, 2, 3, 4):
+            for one, other in zip(rows(first, variant), rows(second, variant), strict=True):
+                assert not np.array_equal(one, other)
+
+    def test_two_fragments_with_the_same_music_get_different_variants(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.wav", np.tile(music(N_SAMPLES), 4))
+        tensors = transform_track("a", path, config(augment=True))
+        for variant in (1, 2, 3, 4):
+            first, second = rows(tensors, variant)[1:3]
+            assert not np.array_equal(first, second)
+
+    def test_the_other_fragments_do_not_matter(self, track: Path) -> None:
+        every = transform_track("a", track, config(augment=True))
+        first = transform_track("a", track, config(augment=True, fragments="first"))
+        np.testing.assert_array_equal(every.waveform[:5], first.waveform)
+        np.testing.assert_array_equal(every.strength[:5], first.strength)
+
+    def test_the_digest_is_that_of_the_audio(self, track: Path, tmp_path: Path) -> None:
+        copy = write(tmp_path / "copy.wav", music())
+        other = write(tmp_path / "other.wav", white_noise(10_000))
+        digests = [transform_track("a", path, config()).digest for path in (track, copy, other)]
+        assert digests[0] == digests[1] != digests[2]
+
+
+@given(arrays(np.float32, 20, elements=st.floats(-1, 1, width=32)))
+def test_a_stored_waveform_is_within_half_a_step(waveform: FloatArray) -> None:
+    stored = quantized(waveform)
+    assert stored.dtype == np.int16
+    assert np.abs(stored / FULL_SCALE - waveform).max() <= 0.501 / FULL_SCALE
+
+
+def test_full_scale_is_stored_as_the_largest_number_on_either_side() -> None:
+    assert quantized(np.array([1, -1, 0, 1.5, -9], np.float32)).tolist() == [32_767, -32_767, 0, 32_767, -32_767]
+
+
+@given(st.lists(arrays(np.float32, N_SAMPLES, elements=st.floats(-1, 1, width=32)), min_size=1, max_size=3))
+@settings(max_examples=25)
+def test_any_mel_is_within_0_and_1(fragments: list[FloatArray]) -> None:
+    mels = unit_mels(fragments, FrontEnd(**SMALL))
+    assert mels.shape == (len(fragments), 16, 16)
+    assert np.all((mels >= 0) & (mels <= 1))
+    assert mels.max() == (1 if any(fragment.any() for fragment in fragments) else 0)

@@ -1,0 +1,386 @@
+"""Configurations refuse what no run could accept, in one line, and know the facts that follow from them."""
+
+import json
+import math
+from typing import Any, get_args
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from genrekit.config import (
+    AUGMENTATIONS,
+    CONVOLUTIONAL,
+    Architecture,
+    Augmentation,
+    Config,
+    FrontEnd,
+    Input,
+    PrepareConfig,
+    TrainConfig,
+)
+from genrekit.errors import UsageError
+
+ALL: list[type[Config]] = [FrontEnd, Augmentation, PrepareConfig, TrainConfig]
+
+
+def refusal(schema: type[Config], values: dict[str, Any]) -> str:
+    """The one line with which values are refused."""
+    with pytest.raises(UsageError) as caught:
+        schema.of(values)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+ABOVE, AT_LEAST = "input should be greater than", "input should be greater than or equal to"
+BELOW, AT_MOST = "input should be less than", "input should be less than or equal to"
+
+RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
+    # schema, key, its smallest value and one below it, its largest and one above
+    (FrontEnd, "sample_rate", (1_000, 999), f"{AT_LEAST} 1000", (384_000, 384_001), f"{AT_MOST} 384000"),
+    (FrontEnd, "duration_s", (0.05, 0), f"{ABOVE} 0", (600, 600.5), f"{AT_MOST} 600"),
+    (FrontEnd, "n_mels", (1, 0), f"{AT_LEAST} 1", (1_024, 1_025), f"{AT_MOST} 1024"),
+    (FrontEnd, "hop_length", (1, 0), f"{AT_LEAST} 1", (2_048, None), ""),
+    (FrontEnd, "fmin", (0, -1), f"{AT_LEAST} 0", (11_000, None), ""),
+    (FrontEnd, "fmax", (31, 0), f"{ABOVE} 0", (11_025, None), ""),
+    (FrontEnd, "top_db", (0.5, 0), f"{ABOVE} 0", (200, 200.5), f"{AT_MOST} 200"),
+    (Augmentation, "augment_seed", (0, -1), f"{AT_LEAST} 0", (2**70, None), ""),
+    (TrainConfig, "dropout", (0, -0.1), f"{AT_LEAST} 0", (0.999, 1), f"{BELOW} 1"),
+    (TrainConfig, "lr", (1e-9, 0), f"{ABOVE} 0", (1e9, None), ""),
+    (TrainConfig, "batch_size", (1, 0), f"{AT_LEAST} 1", (10**6, None), ""),
+    (TrainConfig, "epochs", (1, 0), f"{AT_LEAST} 1", (10**6, None), ""),
+    (TrainConfig, "patience", (0, -1), f"{AT_LEAST} 0", (10**6, None), ""),
+    (TrainConfig, "l1", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "l2", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
+    (TrainConfig, "split_seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "key", "low", "too_low", "high", "too_high"),
+    RANGES,
+    ids=[f"{row[0].__name__}.{row[1]}" for row in RANGES],
+)
+def test_a_number_is_taken_up_to_its_limits_and_refused_beyond(
+    schema: type[Config], key: str, low: Any, too_low: str, high: Any, too_high: str
+) -> None:
+    # A limit that others depend on is reached with neighbours that let it be.
+    beside: dict[str, Any] = {"sample_rate": {"n_fft": 64, "hop_length": 32}}.get(key, {})
+    for value, beyond, message in ((*low, too_low), (*high, too_high)):
+        assert getattr(schema.of({**beside, key: value}), key) == value
+        if beyond is not None:
+            assert refusal(schema, {**beside, key: beyond}) == f"{key}: {message}, got {beyond!r}"
+
+
+@pytest.mark.parametrize("n_fft", [16, 65_536])
+def test_a_window_is_taken_up_to_its_limits(n_fft: int) -> None:
+    assert FrontEnd.of({"n_fft": n_fft, "hop_length": 16}).n_fft == n_fft
+
+
+REFUSED = [
+    pytest.param(FrontEnd, {"n_fft": 15}, f"n_fft: {AT_LEAST} 16, got 15", id="n_fft-small"),
+    pytest.param(FrontEnd, {"n_fft": 65_537}, f"n_fft: {AT_MOST} 65536, got 65537", id="n_fft-large"),
+    pytest.param(
+        FrontEnd,
+        {"hop_length": 2_049},
+        "hop_length must be in 1..n_fft (2048), got 2049",
+        id="hop-longer-than-the-window",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"fmin": 300, "fmax": 300},
+        "fmax must be above fmin (300 Hz) and at most half the sample rate (11025 Hz), got 300",
+        id="fmax-not-above-fmin",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"sample_rate": 8_000, "fmax": 4_001},
+        "fmax must be above fmin (30 Hz) and at most half the sample rate (4000 Hz), got 4001",
+        id="fmax-above-nyquist",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"fmin": 11_025},
+        "fmax must be above fmin (11025 Hz) and at most half the sample rate (11025 Hz), got 11025",
+        id="fmin-at-nyquist",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"sample_rate": 1_000, "n_fft": 100, "hop_length": 50, "duration_s": 0.05},
+        "duration_s must be longer than half an analysis window (0.05 s), got 0.05",
+        id="fragment-shorter-than-half-a-window",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"normalization": "peek"},
+        "unknown normalization 'peek': did you mean peak? (choices: peak, rms, none)",
+        id="normalization",
+    ),
+    pytest.param(
+        FrontEnd,
+        {"db_reference": "tracks"},
+        "unknown db_reference 'tracks': did you mean track? (choices: track, fragment)",
+        id="db_reference",
+    ),
+    pytest.param(
+        Augmentation,
+        {"time_stretch": (0.2, 1.0)},
+        "time_stretch must be two rising numbers in 0.25..4, got 0.2,1",
+        id="time_stretch",
+    ),
+    pytest.param(
+        Augmentation,
+        {"pitch_shift": "-2,25"},
+        "pitch_shift must be two rising numbers in -24..24, got -2,25",
+        id="pitch_shift",
+    ),
+    pytest.param(
+        Augmentation, {"noise": (50, 30)}, "noise must be two rising numbers in -20..120, got 50,30", id="noise-falls"
+    ),
+    pytest.param(
+        Augmentation,
+        {"resampling": [0.5, 1.1]},
+        "resampling must be two rising numbers in 0.05..1, got 0.5,1.1",
+        id="resampling",
+    ),
+    pytest.param(Augmentation, {"noise": "30"}, "noise.1: field required", id="one-number"),
+    pytest.param(
+        Augmentation,
+        {"noise": (1, 2, 3)},
+        "noise: tuple should have at most 2 items after validation, not 3, got (1, 2, 3)",
+        id="three-numbers",
+    ),
+    *(
+        pytest.param(
+            PrepareConfig,
+            {"fragments": value},
+            f"fragments must be all, first or a number from 1, got {value!r}",
+            id=f"fragments-{value}",
+        )
+        for value in ("some", "", "0", 0, -1, 1.5, True, None)
+    ),
+    pytest.param(
+        TrainConfig,
+        {"arch": "cell"},
+        "unknown arch 'cell': did you mean cel, cel3 or cel2? (choices: mlp, mlp2, cel, cel2, cel3)",
+        id="arch",
+    ),
+    pytest.param(TrainConfig, {"input": "mell"}, "unknown input 'mell': did you mean mel? ", id="input"),
+    pytest.param(TrainConfig, {"opt": "adan"}, "unknown opt 'adan': did you mean adam or adamw? ", id="opt"),
+    pytest.param(TrainConfig, {"sched": "cosin"}, "unknown sched 'cosin': did you mean cosine? ", id="sched"),
+    pytest.param(TrainConfig, {"monitor": "accuracy"}, "unknown monitor 'accuracy': did you mean track_", id="monitor"),
+    pytest.param(
+        TrainConfig, {"split": "fault_filtered"}, "unknown split 'fault_filtered': did you mean fault-", id="split"
+    ),
+    pytest.param(TrainConfig, {"device": "gpu"}, "unknown device 'gpu': ", id="device"),
+    pytest.param(TrainConfig, {"hidden": "64,0"}, f"hidden.1: {ABOVE} 0, got '0'", id="width-0"),
+    pytest.param(TrainConfig, {"hidden": [10**30]}, f"hidden.0: {AT_MOST} 1000000, got {10**30}", id="width-huge"),
+    pytest.param(TrainConfig, {"channels": "16,,32"}, "channels.1: input should be a valid integer", id="no-number"),
+    pytest.param(TrainConfig, {"channels": 16}, "channels: input should be a valid tuple, got 16", id="not-a-list"),
+    pytest.param(TrainConfig, {"epochs": 2.5}, "epochs: input should be a valid integer", id="half-an-epoch"),
+    *(
+        pytest.param(
+            TrainConfig,
+            {"arch": arch, "channels": "none"},
+            f"channels must name at least one convolution block for {arch}, got none",
+            id=f"{arch}-without-blocks",
+        )
+        for arch in CONVOLUTIONAL
+    ),
+    pytest.param(
+        TrainConfig,
+        {"arch": "mlp2", "channels": (16, 32)},
+        "channels must be none for mlp2, which has no convolutions, got (16, 32)",
+        id="blocks-without-convolutions",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"arch": "mlp", "hidden": "64"},
+        "hidden must be two widths for mlp (three linear layers), got 1",
+        id="mlp-has-three-layers",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"arch": "mlp2", "batch_size": 1},
+        "batch_size must be at least 2 for mlp2, whose batch norm compares fragments, got 1",
+        id="mlp2-compares-fragments",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "values", "message"), REFUSED)
+def test_what_no_run_could_accept_is_refused_with_the_name_the_value_and_the_limit(
+    schema: type[Config], values: dict[str, Any], message: str
+) -> None:
+    assert refusal(schema, values).startswith(message)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "nan", "inf"], ids=str)
+@pytest.mark.parametrize(
+    ("schema", "key"),
+    [
+        (schema, key)
+        for schema in ALL
+        for key, field in schema.model_fields.items()
+        if field.annotation in (float, float | None)
+    ],
+    ids=str,
+)
+def test_no_number_may_be_nan_or_infinite(schema: type[Config], key: str, value: object) -> None:
+    assert refusal(schema, {key: value}) == f"{key}: input should be a finite number, got {value!r}"
+
+
+@pytest.mark.parametrize("key", AUGMENTATIONS)
+def test_no_end_of_a_range_may_be_nan(key: str) -> None:
+    assert refusal(Augmentation, {key: (math.nan, 1)}).startswith(f"{key}.0: input should be a finite number")
+
+
+@pytest.mark.parametrize("key", ["arch", "input", "opt", "sched"])
+def test_a_list_where_a_name_belongs_is_refused(key: str) -> None:
+    assert refusal(TrainConfig, {key: ["cel", "cel2"]}).startswith(f"unknown {key} \"['cel', 'cel2']\"")
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("schema", "values", "message"),
+        [
+            (TrainConfig, {"epoch": 3}, "unknown key 'epoch': did you mean epochs"),
+            (FrontEnd, {"hop_lenght": 3}, "unknown key 'hop_lenght': did you mean hop_length"),
+            (PrepareConfig, {"frontend": {}}, "unknown key 'frontend': did you mean front_end"),
+            (TrainConfig, {"qqq": 3}, "unknown key 'qqq': (choices: arch, input, hidden, "),
+        ],
+        ids=["epochs", "hop_length", "front_end", "nothing-close"],
+    )
+    def test_an_unknown_key_is_refused_with_its_close_match(
+        self, schema: type[Config], values: dict[str, Any], message: str
+    ) -> None:
+        assert refusal(schema, values).startswith(message)
+
+    def test_an_unknown_key_within_a_part_is_compared_with_that_parts_keys(self) -> None:
+        message = refusal(PrepareConfig, {"front_end": {"hop_lenght": 256}})
+        assert message.startswith(
+            "unknown key of front_end 'hop_lenght': did you mean hop_length? (choices: sample_rate,"
+        )
+
+    def test_a_value_within_a_part_is_named_with_its_part(self) -> None:
+        message = refusal(PrepareConfig, {"front_end": {"n_mels": 0}})
+        assert message == f"front_end.n_mels: {AT_LEAST} 1, got 0"
+
+    def test_a_missing_key_is_named_without_all_the_others(self) -> None:
+        class Strict(Config):
+            wanted: int
+            large: dict[str, str]
+
+        assert refusal(Strict, {"large": {"track": "digest"}}) == "wanted: field required"
+
+
+class TestDefaults:
+    @pytest.mark.parametrize(
+        ("values", "hidden", "channels", "lr"),
+        [
+            ({}, (), (16, 32, 64, 128, 128), 1e-3),
+            ({"arch": "mlp"}, (256, 128), (), 1e-3),
+            ({"arch": "mlp2", "input": "waveform", "opt": "sgd"}, (512, 256), (), 1e-2),
+            ({"arch": "cel2", "input": "waveform"}, (), (16, 32, 32, 64, 64, 64, 64, 64), 1e-3),
+            ({"arch": "cel3", "opt": "adamw", "lr": None}, (), (16, 32, 64, 128, 128), 1e-3),
+            ({"hidden": "64", "channels": "8,16", "lr": "0.5"}, (64,), (8, 16), 0.5),
+            ({"arch": "mlp2", "hidden": " None ", "channels": ""}, (), (), 1e-3),
+            ({"arch": "mlp", "hidden": [4, 2]}, (4, 2), (), 1e-3),
+        ],
+        ids=["none", "mlp", "mlp2", "cel2", "cel3", "given", "none-by-name", "list"],
+    )
+    def test_what_depends_on_others_is_spelled_out(
+        self, values: dict[str, Any], hidden: tuple[int, ...], channels: tuple[int, ...], lr: float
+    ) -> None:
+        config = TrainConfig.of(values)
+        assert (config.hidden, config.channels, config.lr) == (hidden, channels, lr)
+        assert (config.hidden_widths, config.block_channels, config.learning_rate) == (hidden, channels, lr)
+
+    @pytest.mark.parametrize("arch", get_args(Architecture))
+    @pytest.mark.parametrize("kind", get_args(Input))
+    def test_every_architecture_has_defaults_that_are_accepted(self, arch: str, kind: str) -> None:
+        assert TrainConfig.of({"arch": arch, "input": kind}).arch == arch
+
+    def test_a_front_end_is_gtzans_five_seconds(self) -> None:
+        front_end = FrontEnd()
+        assert (front_end.n_samples, front_end.n_frames, front_end.fmax_hz) == (110_250, 216, 11_025)
+
+    def test_nothing_is_augmented_unless_asked(self) -> None:
+        assert Augmentation().variants == ("original",)
+        assert Augmentation(augment=True).variants == ("original", *AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(("text", "value"), [("all", "all"), ("first", "first"), ("7", 7), (7, 7)])
+def test_fragments_are_named_or_counted(text: object, value: object) -> None:
+    assert PrepareConfig.of({"fragments": text}).fragments == value
+
+
+@pytest.mark.parametrize("schema", ALL, ids=lambda schema: schema.__name__)
+class TestEverySchema:
+    def test_a_configuration_cannot_be_changed(self, schema: type[Config]) -> None:
+        config = schema.of({})
+        for key in schema.model_fields:
+            with pytest.raises(ValidationError, match="frozen"):
+                setattr(config, key, getattr(config, key))
+
+    def test_a_configuration_comes_back_from_json(self, schema: type[Config]) -> None:
+        config = schema.of({})
+        text = json.dumps(config.model_dump(mode="json"), allow_nan=False)
+        again = schema.of(json.loads(text))
+        assert again == config
+        assert hash(again) == hash(config)
+
+    def test_every_key_has_a_help_text_that_is_a_sentence(self, schema: type[Config]) -> None:
+        for field in schema.model_fields.values():
+            if not (isinstance(field.annotation, type) and issubclass(field.annotation, Config)):
+                assert field.description
+                assert field.description.endswith(".")
+
+
+def test_a_changed_configuration_comes_back_from_json() -> None:
+    config = TrainConfig.of({"arch": "mlp2", "hidden": "none", "opt": "sgd", "lr": 0.1 + 0.2, "seed": 2**63 - 1})
+    assert TrainConfig.of(json.loads(json.dumps(config.model_dump(mode="json")))) == config
+
+
+@st.composite
+def front_ends(draw: st.DrawFn) -> FrontEnd:
+    """Front ends with fragments of at most 4,000 samples, odd windows among them."""
+    rate = draw(st.integers(1_000, 48_000))
+    n_fft = draw(st.integers(16, 1_024))
+    n_samples = draw(st.integers(n_fft // 2 + 1, 4_000))
+    duration_s = n_samples / rate
+    assume(round(duration_s * rate) == n_samples)
+    hop_length = draw(st.integers(max(1, n_fft // 8), n_fft))
+    return FrontEnd(sample_rate=rate, duration_s=duration_s, n_fft=n_fft, hop_length=hop_length)
+
+
+class TestFrontEnd:
+    @given(front_ends())
+    @settings(max_examples=60, deadline=None)
+    @pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa warns of a window longer than the fragment
+    def test_frames_are_as_many_as_librosas(self, front_end: FrontEnd) -> None:
+        spectrum = librosa.stft(
+            np.zeros(front_end.n_samples, dtype=np.float32),
+            n_fft=front_end.n_fft,
+            hop_length=front_end.hop_length,
+            center=True,
+            pad_mode="reflect",
+        )
+        assert front_end.n_frames == spectrum.shape[1]
+
+    @given(st.integers(1_000, 384_000), st.floats(1.1, 600))
+    @settings(max_examples=60)
+    def test_a_fragment_is_as_long_as_asked_within_half_a_sample(self, rate: int, duration_s: float) -> None:
+        front_end = FrontEnd(sample_rate=rate, duration_s=duration_s)
+        assert abs(front_end.n_samples / rate - duration_s) <= 0.5001 / rate
+        assert front_end.shape("waveform") == (front_end.n_samples,)
+        assert front_end.shape("mel") == (128, front_end.n_frames)
+        assert front_end.fmax_hz == rate / 2
+
+    def test_an_upper_edge_that_is_given_is_taken(self) -> None:
+        assert FrontEnd(fmax=8_000).fmax_hz == 8_000

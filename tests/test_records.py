@@ -1,0 +1,199 @@
+"""Records: what the stages exchange and what `--json` prints."""
+
+import json
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genrekit import records
+from genrekit.records import (
+    Collection,
+    CompareResult,
+    EvaluateResult,
+    FilePrediction,
+    FragmentPrediction,
+    GenreFigures,
+    Interval,
+    ModelFigures,
+    PredictResult,
+    PrepareResult,
+    RankedRun,
+    SkippedFile,
+    Track,
+    TrainResult,
+    ValidationFigures,
+    to_json,
+)
+
+HALF = Interval(0.5, 0.25, 0.75)
+
+PREPARED = PrepareResult(
+    cache=Path("data/cache.h5"),
+    tracks=2,
+    fragments=12,
+    variants=("original", "noise"),
+    skipped=(SkippedFile("jazz/jazz.00054.wav", "not decodable"),),
+    duplicates=(("metal/a", "rock/b"),),
+    warnings=(),
+    reused=1,
+    seconds=1.5,
+)
+
+TRAINED = TrainResult(
+    run=Path("runs/one"),
+    bundle=Path("runs/one/best"),
+    epochs=3,
+    best_epoch=2,
+    parameters=1_000,
+    seconds=2.5,
+    split="track, seed 0",
+    validation=ValidationFigures(0.75, 0.5, 0.625),
+)
+
+EVALUATED = EvaluateResult(
+    models=(
+        ModelFigures(
+            bundle=Path("best_models/cel-mel"),
+            fragments=12,
+            tracks=2,
+            left_out=0,
+            split="artist, seed 0",
+            validation_track_accuracy=0.5,
+            fragment_accuracy=HALF,
+            track_accuracy=HALF,
+            macro_f1=HALF,
+            resampled="tracks",
+            per_genre=(GenreFigures("blues", 1, 1.0, HALF, 0.5),),
+            confusion=((1, 0), (1, 0)),
+            genres=("blues", "rock"),
+        ),
+    ),
+    readings=1,
+)
+
+PREDICTED = PredictResult(
+    bundle=Path("best_models/cel-mel"),
+    files=(
+        FilePrediction(
+            path=Path("song.mp3"),
+            genre="blues",
+            probabilities={"blues": 0.75, "rock": 0.25},
+            fragments=(FragmentPrediction(5.0, "blues", 0.75),),
+        ),
+    ),
+)
+
+COMPARED = CompareResult(
+    runs=(
+        RankedRun(
+            name="one",
+            config={"arch": "cel", "hidden": (64,)},
+            seeds=(0, 1),
+            track_accuracy={"mean": 0.5, "low": None, "high": None},
+            loss=1.0,
+            parameters=1_000,
+            split="track, seed 0",
+            kept=True,
+        ),
+    ),
+    ranking=("one",),
+)
+
+
+def test_a_preparation_is_json_as_others_rely_on() -> None:
+    assert to_json(PREPARED) == {
+        "cache": "data/cache.h5",
+        "tracks": 2,
+        "fragments": 12,
+        "variants": ["original", "noise"],
+        "skipped": [{"path": "jazz/jazz.00054.wav", "reason": "not decodable"}],
+        "duplicates": [["metal/a", "rock/b"]],
+        "warnings": [],
+        "reused": 1,
+        "seconds": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "keys"),
+    [
+        pytest.param(PREPARED, {"": "cache tracks fragments variants skipped duplicates reused seconds"}, id="prepare"),
+        pytest.param(
+            TRAINED,
+            {
+                "": "run bundle epochs best_epoch parameters seconds validation",
+                "validation": "loss fragment_accuracy track_accuracy",
+            },
+            id="train",
+        ),
+        pytest.param(
+            EVALUATED,
+            {
+                "": "models",
+                "models.0": (
+                    "bundle fragments tracks left_out fragment_accuracy track_accuracy macro_f1 confusion genres"
+                ),
+                "models.0.fragment_accuracy": "value low high",
+                "models.0.track_accuracy": "value low high",
+                "models.0.macro_f1": "value low high",
+            },
+            id="evaluate",
+        ),
+        pytest.param(
+            PREDICTED,
+            {
+                "": "files",
+                "files.0": "path genre probabilities fragments",
+                "files.0.probabilities": "blues rock",
+                "files.0.fragments.0": "start_s genre probability",
+            },
+            id="predict",
+        ),
+        pytest.param(
+            COMPARED,
+            {
+                "": "study runs ranking ties findings",
+                "runs.0": "name config seeds track_accuracy loss parameters",
+                "runs.0.track_accuracy": "mean low high",
+            },
+            id="compare",
+        ),
+    ],
+)
+def test_the_keys_that_others_rely_on_are_there(record: object, keys: dict[str, str]) -> None:
+    found = to_json(record)
+    for place, names in keys.items():
+        value: Any = found
+        for part in filter(None, place.split(".")):
+            value = value[int(part) if part.isdecimal() else part]
+        assert set(names.split()) <= value.keys(), place
+
+
+@pytest.mark.parametrize("record", [PREPARED, TRAINED, EVALUATED, PREDICTED, COMPARED], ids=lambda r: type(r).__name__)
+def test_a_record_survives_json_unchanged(record: object) -> None:
+    plain = to_json(record)
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_a_confusion_is_rows_of_numbers_in_json() -> None:
+    assert to_json(EVALUATED)["models"][0]["confusion"] == [[1, 0], [1, 0]]
+
+
+def test_paths_and_keys_are_text_in_json() -> None:
+    record = records.InfoResult(Path("data/cache.h5"), "cache", {"files": [Path("a"), {1: Path("b")}]})
+    assert to_json(record)["facts"] == {"files": ["a", {"1": "b"}]}
+
+
+def test_genres_of_a_collection_are_each_once_and_in_order() -> None:
+    tracks = tuple(Track(f"{genre}/{n}", Path(), genre) for n, genre in enumerate(["rock", "blues", "rock"]))
+    assert Collection(Path(), tracks).genres == ("blues", "rock")
+
+
+def test_no_record_can_be_changed() -> None:
+    kinds = [kind for kind in vars(records).values() if isinstance(kind, type) and is_dataclass(kind)]
+    assert len(kinds) > 15
+    for kind in kinds:
+        with pytest.raises(FrozenInstanceError):
+            setattr(object.__new__(kind), fields(kind)[0].name, None)

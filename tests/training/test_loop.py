@@ -1,0 +1,506 @@
+"""Training: it learns, it repeats itself bit for bit, and an interruption changes nothing."""
+
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import TinyData, tiny_config, tiny_model
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from genrekit.config import Architecture, Input, TrainConfig
+from genrekit.errors import GenrekitError
+from genrekit.evaluation.scores import Predictions
+from genrekit.records import Epoch, Step
+from genrekit.training import loop
+from genrekit.training.checkpoint import load_checkpoint, save_checkpoint
+from genrekit.training.loop import FitResult, fit
+from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES
+
+CPU = torch.device("cpu")
+
+
+class StopError(Exception):
+    """What ends a training in the middle."""
+
+
+def interrupt(*_: object) -> None:
+    raise StopError
+
+
+def run(config: TrainConfig, data: TinyData | None = None, **options: Any) -> tuple[nn.Module, FitResult]:
+    """Train a new model."""
+    model = tiny_model(config)
+    return model, fit(model, data or TinyData(config.input), config, device=CPU, **options)
+
+
+def stopped_after(epoch: int, config: TrainConfig, path: Path, data: TinyData | None = None) -> None:
+    """Train until an interrupt comes after that epoch."""
+
+    def interrupt(done: Epoch, _best: bool) -> None:
+        if done.epoch == epoch:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(config, data, checkpoint=path, on_epoch=interrupt)
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def figures(result: FitResult) -> list[dict[str, Any]]:
+    """The history without its seconds."""
+    return [{**asdict(epoch), "seconds": None} for epoch in result.history]
+
+
+def assert_equal(first: tuple[nn.Module, FitResult], second: tuple[nn.Module, FitResult]) -> None:
+    """Two trainings ended with the same weights, figures, best epoch and answers, bit for bit."""
+    assert same(weights(first[0]), weights(second[0]))
+    assert figures(first[1]) == figures(second[1])
+    assert first[1].best_epoch == second[1].best_epoch
+    np.testing.assert_array_equal(first[1].predictions.probabilities, second[1].predictions.probabilities)
+
+
+class Contrary(TinyData):
+    """Validates on the wrong genres: the better the training, the worse the validation."""
+
+    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for inputs, targets, tracks in super().validation_batches():
+            yield inputs, 1 - targets, tracks
+
+
+@pytest.mark.parametrize("kind", get_args(Input))
+@pytest.mark.parametrize("arch", get_args(Architecture))
+def test_a_training_overfits_eight_fragments(arch: str, kind: Input) -> None:
+    config = tiny_config(arch=arch, input=kind, epochs=20, lr=0.02, dropout=0.0)
+    _, result = run(config)
+    assert result.history[0].validation_loss > 0.3
+    assert result.predictions.loss < 0.1
+    assert result.predictions.fragment_accuracy == result.predictions.track_accuracy == 1.0
+    assert result.history[-1].train_accuracy == 1.0
+
+
+@pytest.mark.parametrize("arch", get_args(Architecture))
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arch: str) -> None:
+    once = run(tiny_config(arch=arch, seed=3))
+    torch.manual_seed(99)
+    assert_equal(once, run(tiny_config(arch=arch, seed=3)))
+    assert not same(weights(once[0]), weights(run(tiny_config(arch=arch, seed=4))[0]))
+
+
+def test_the_seed_decides_dropout_beside_the_first_weights() -> None:
+    """From the same weights and with the same batches, only dropout differs."""
+    found = []
+    for seed in (3, 4):
+        model = tiny_model(tiny_config(dropout=0.5))
+        fit(model, TinyData(), tiny_config(dropout=0.5, seed=seed), device=CPU)
+        found.append(weights(model))
+    assert not same(*found)
+
+
+def test_each_epoch_drops_other_units() -> None:
+    """With equal batches and a rate of almost nothing, only dropout makes epochs differ."""
+
+    class Same(TinyData):
+        def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            return super().train_batches(1)
+
+    for dropout, different in ((0.0, 1), (0.5, 3)):
+        _, result = run(tiny_config(arch="mlp2", dropout=dropout, lr=1e-12), Same())
+        assert len({round(epoch.train_loss, 5) for epoch in result.history}) == different
+
+
+def test_the_callers_random_state_is_left_alone() -> None:
+    def draw() -> tuple[float, float, float]:
+        return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002 - the state that is shared
+
+    def seed() -> None:
+        torch.manual_seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        random.seed(5)
+
+    seed()
+    undisturbed = draw()
+    seed()
+    run(tiny_config(epochs=1))
+    assert draw() == undisturbed
+    seed()
+    with pytest.raises(StopError):
+        run(tiny_config(), on_step=interrupt)
+    assert draw() == undisturbed
+
+
+KILLED = tiny_config(opt="adamw", sched="cosine", epochs=5)
+"""What is killed in its third epoch; an epoch has two steps."""
+
+MOMENTS = {"in a step": 5, "while a checkpoint is written": 3, "before a checkpoint takes its place": 2}
+"""Which step, fsync or link of a training is its last."""
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[2])
+from training.test_loop import KILLED, MOMENTS, loop, run, tiny_model
+from genrekit.training.optimizers import make_optimizer
+
+make_optimizer(tiny_model(KILLED), KILLED).zero_grad()  # at a first use torch imports much, here once for all children
+loop.REPORT_EVERY_S = 0
+link = os.link
+for moment, left in MOMENTS.items():
+    def count_down(*_):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        if moment == "while a checkpoint is written":
+            os.fsync = count_down
+        if moment == "before a checkpoint takes its place":
+            os.link = lambda *names: (link(*names), count_down())
+        path = Path(sys.argv[1]) / moment / "last.safetensors"
+        run(KILLED, checkpoint=path, on_step=count_down if moment == "in a step" else None)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, moment
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What trainings left that the kernel killed at once, each in another moment."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are forked")
+    folder = tmp_path_factory.mktemp("killed")
+    subprocess.run([sys.executable, "-c", KILLER, str(folder), str(Path(__file__).parents[1])], check=True, timeout=60)
+    return folder
+
+
+class TestResuming:
+    @pytest.mark.parametrize("opt", OPTIMIZERS)
+    @pytest.mark.parametrize("sched", SCHEDULES)
+    def test_a_training_interrupted_after_any_epoch_ends_as_an_uninterrupted_one(
+        self, tmp_path: Path, opt: str, sched: str
+    ) -> None:
+        """Validation gets worse with each epoch here, so that a plateau acts."""
+        config = tiny_config(opt=opt, sched=sched, epochs=5, lr=0.02, l1=1e-4, l2=1e-3, dropout=0.3)
+        path = tmp_path / "last.safetensors"
+        left = [tmp_path / f"{epoch}.safetensors" for epoch in range(1, config.epochs + 1)]
+        whole = run(
+            config, Contrary(), checkpoint=path, on_epoch=lambda epoch, _: shutil.copy(path, left[epoch.epoch - 1])
+        )
+        assert len({epoch.lr for epoch in whole[1].history}) > 1 or sched == "none"
+        for checkpoint in left:
+            assert_equal(whole, run(config, Contrary(), checkpoint=checkpoint, resume=True))
+
+    @pytest.mark.parametrize("arch", get_args(Architecture))
+    @pytest.mark.parametrize("kind", get_args(Input))
+    def test_every_architecture_resumes_exactly(self, tmp_path: Path, arch: str, kind: Input) -> None:
+        config = tiny_config(arch=arch, input=kind, dropout=0.3)
+        path = tmp_path / "last.safetensors"
+        stopped_after(1, config, path)
+        assert_equal(run(config), run(config, checkpoint=path, resume=True))
+
+    def test_an_interrupt_after_every_single_epoch_changes_nothing_either(self, tmp_path: Path) -> None:
+        config, path = tiny_config(opt="sgd", sched="onecycle", epochs=4), tmp_path / "last.safetensors"
+        stopped_after(1, config, path)
+        for _ in range(config.epochs - 1):
+            with pytest.raises(StopError):
+                run(config, checkpoint=path, resume=True, on_epoch=interrupt)
+        assert_equal(run(config), run(config, checkpoint=path, resume=True))
+
+    def test_an_interrupt_within_an_epoch_costs_that_epoch_only(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "REPORT_EVERY_S", 0)
+        config, path = tiny_config(), tmp_path / "last.safetensors"
+
+        def in_the_second_epoch(step: Step) -> None:
+            if (step.epoch, step.step) == (2, 1):
+                raise StopError
+
+        with pytest.raises(StopError):
+            run(config, checkpoint=path, on_step=in_the_second_epoch)
+        epochs: list[int] = []
+        resumed = run(config, checkpoint=path, resume=True, on_epoch=lambda epoch, _: epochs.append(epoch.epoch))
+        assert epochs == [2, 3]
+        assert_equal(run(config), resumed)
+
+    def test_early_stopping_counts_on(self, tmp_path: Path) -> None:
+        config, path = tiny_config(epochs=20, patience=3, lr=0.02, dropout=0.0), tmp_path / "last.safetensors"
+        whole = run(config, Contrary())
+        assert 3 < len(whole[1].history) < 20
+        stopped_after(len(whole[1].history) - 1, config, path, Contrary())
+        assert_equal(whole, run(config, Contrary(), checkpoint=path, resume=True))
+
+    def test_a_finished_training_trains_no_more(self, tmp_path: Path) -> None:
+        config, path = tiny_config(), tmp_path / "last.safetensors"
+        whole = run(config, checkpoint=path)
+        assert_equal(whole, run(config, checkpoint=path, resume=True, on_epoch=interrupt))
+
+    def test_without_a_checkpoint_there_is_nothing_to_resume(self, tmp_path: Path) -> None:
+        with pytest.raises(GenrekitError, match="nothing to resume"):
+            run(tiny_config(), checkpoint=tmp_path / "last.safetensors", resume=True)
+
+    def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "last.safetensors"
+        run(tiny_config(channels=(4, 8)), checkpoint=path)
+        with pytest.raises(GenrekitError, match="is of another training: resume with the run's own configuration"):
+            run(tiny_config(channels=(4, 4)), checkpoint=path, resume=True)
+
+    @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule"])
+    def test_a_checkpoint_that_lacks_something_is_refused_before_an_epoch_is_trained(
+        self, tmp_path: Path, part: str
+    ) -> None:
+        config, path = tiny_config(sched="plateau"), tmp_path / "last.safetensors"
+        stopped_after(1, config, path)
+        saved = load_checkpoint(path)
+        if part in ("model", "best"):
+            del getattr(saved, part)["standardize.mean"]
+        elif part == "groups":
+            del saved.optimizer["param_groups"][0]["params"]
+        elif part == "history":
+            del saved.progress["history"][0]["train_loss"]
+        else:
+            del saved.progress[part]
+        save_checkpoint(path, saved)
+        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training") as caught:
+            run(config, checkpoint=path, resume=True, on_step=interrupt)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("moment", MOMENTS)
+    def test_a_killed_training_goes_on_and_ends_with_the_same_weights(self, killed: Path, moment: str) -> None:
+        epochs: list[int] = []
+        resumed = run(
+            KILLED,
+            checkpoint=killed / moment / "last.safetensors",
+            resume=True,
+            on_epoch=lambda epoch, _: epochs.append(epoch.epoch),
+        )
+        assert epochs == [3, 4, 5]
+        assert_equal(run(KILLED), resumed)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, float]]) -> None:
+    """Let validation find these losses and track accuracies, one an epoch, and what is true at the end."""
+    true, left = loop.predict_batches, iter(validations)
+
+    def predict(*arguments: Any) -> Any:
+        given = next(left, None)
+        if given is None:
+            return true(*arguments)
+        return SimpleNamespace(loss=given[0], fragment_accuracy=0.5, track_accuracy=given[1])
+
+    monkeypatch.setattr(loop, "predict_batches", predict)
+
+
+LOSSES = [(3.0, 0.2), (2.0, 0.6), (1.0, 0.4), (1.5, 0.6), (2.5, 0.6)]
+"""The lowest loss is in epoch 3, the highest accuracy in 2, 4 and 5, of which 4 has the lowest loss."""
+
+
+@pytest.mark.parametrize(
+    ("monitor", "patience", "validations", "epochs", "best"),
+    [
+        pytest.param("loss", 0, LOSSES, 5, 3, id="loss"),
+        pytest.param("track_accuracy", 0, LOSSES, 5, 4, id="track-accuracy-then-loss"),
+        pytest.param("loss", 1, LOSSES, 4, 3, id="patience-1"),
+        pytest.param("loss", 2, LOSSES, 5, 3, id="patience-2"),
+        pytest.param("track_accuracy", 1, LOSSES, 3, 2, id="patience-1-track-accuracy"),
+        pytest.param("track_accuracy", 2, LOSSES, 5, 4, id="patience-2-track-accuracy"),
+        pytest.param("loss", 2, [(1.0, 0.5)] * 5, 3, 1, id="equal-is-no-improvement"),
+        pytest.param("loss", 0, [(1.0 + n, 0.5) for n in range(5)], 5, 1, id="patience-0-never-stops"),
+        pytest.param("loss", 1, [(5.0 - n, 0.5) for n in range(5)], 5, 5, id="always-better"),
+    ],
+)
+def test_training_stops_after_its_patience_and_restores_the_best_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+    monitor: str,
+    patience: int,
+    validations: list[tuple[float, float]],
+    epochs: int,
+    best: int,
+) -> None:
+    scripted(monkeypatch, validations[:epochs])
+    config = tiny_config(epochs=5, monitor=monitor, patience=patience)
+    model, each, better = tiny_model(config), [], []
+
+    def keep(epoch: Epoch, is_best: bool) -> None:
+        each.append(weights(model))
+        better.append(is_best)
+
+    result = fit(model, TinyData(), config, device=CPU, on_epoch=keep)
+    assert len(result.history) == epochs
+    assert result.best_epoch == best
+    assert max(number for number, is_best in enumerate(better, 1) if is_best) == best
+    assert [same(weights(model), state) for state in each] == [number == best for number in range(1, epochs + 1)]
+
+
+def by_hand(model: nn.Module, data: TinyData) -> tuple[Tensor, float]:
+    """A model's probabilities of the validation fragments and their mean cross-entropy, in evaluation mode."""
+    model.eval()
+    with torch.no_grad():
+        logits = torch.cat([model(inputs) for inputs, _, _ in data.validation_batches()]).double()
+    targets = torch.cat([targets for _, targets, _ in data.validation_batches()])
+    return logits.softmax(dim=1), cross_entropy(logits, targets).item()
+
+
+def test_predictions_are_those_of_the_best_epoch_in_evaluation_mode() -> None:
+    data = Contrary(n_fragments=10)
+    model, result = run(tiny_config(epochs=5, lr=0.02, dropout=0.5), data)
+    assert result.best_epoch < len(result.history)
+    assert not model.training
+    probabilities, loss = by_hand(model, data)
+    np.testing.assert_allclose(result.predictions.probabilities, probabilities, rtol=1e-12)
+    assert result.predictions.loss == result.history[result.best_epoch - 1].validation_loss == pytest.approx(loss)
+    np.testing.assert_array_equal(result.predictions.truth, [1, 1, 0, 0, 1, 1, 0, 0, 1, 1])
+    np.testing.assert_array_equal(result.predictions.track, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+
+
+@pytest.mark.parametrize("arch", ["mlp2", "cel"])
+def test_dropout_and_batch_norm_are_in_evaluation_mode_for_validation_and_not_for_training(arch: str) -> None:
+    config, data = tiny_config(arch=arch, epochs=2), TinyData()
+    model, modes = tiny_model(config), []
+    special = [m for m in model.modules() if "Drop" in type(m).__name__ or "BatchNorm" in type(m).__name__]
+    assert len({type(module) for module in special}) == 2
+    for module in special:
+        module.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    fit(model, data, config, device=CPU)
+    validation = [False] * len(list(data.validation_batches()))
+    expected = ([True] * data.steps_per_epoch + validation) * 2 + validation
+    assert modes == [mode for mode in expected for _ in special]
+
+
+def test_validation_changes_no_weights_and_no_running_statistics() -> None:
+    model, data = tiny_model(tiny_config()), TinyData()
+    before = weights(model)
+    loop.predict_batches(model, data.validation_batches(), CPU)
+    assert same(weights(model), before)
+
+
+def test_validation_figures_do_not_depend_on_the_size_of_batches() -> None:
+    """Batches of 3, 3 and 2 here: their mean would not be the mean over fragments."""
+    model, data = tiny_model(tiny_config()), TinyData()
+    found = loop.predict_batches(model, data.validation_batches(), CPU)
+    assert found.loss == pytest.approx(by_hand(model, data)[1], rel=1e-12)
+    assert isinstance(found, Predictions)
+
+
+class TestReportedLoss:
+    def test_the_loss_of_an_epoch_is_the_mean_over_its_fragments(self) -> None:
+        """With a rate of almost nothing all batches, the last of which is smaller, meet the first weights."""
+        config, data = tiny_config(arch="mlp", lr=1e-12, epochs=1), TinyData(n_fragments=6)
+        model = tiny_model(config)
+        _, expected = by_hand(model, data)
+        accuracy = (model(data.inputs).argmax(1) == data.targets).double().mean().item()
+        (epoch,) = fit(model, data, config, device=CPU).history
+        assert epoch.train_loss == pytest.approx(expected, rel=1e-5)
+        assert epoch.train_accuracy == pytest.approx(accuracy)
+
+    @pytest.mark.parametrize("penalties", [{"l1": 10.0}, {"l2": 10.0}], ids=["l1", "l2"])
+    def test_penalties_are_trained_on_and_not_reported(self, penalties: dict[str, float]) -> None:
+        config = {"arch": "mlp", "opt": "sgd", "lr": 1e-4, "epochs": 2, "batch_size": 8}
+        data = TinyData(batch_size=8)
+        (free, without), (bound, found) = (
+            run(tiny_config(**config), data),
+            run(tiny_config(**config, **penalties), data),
+        )
+        assert found.history[0].train_loss == without.history[0].train_loss
+        assert found.predictions.loss == pytest.approx(by_hand(bound, data)[1])
+        assert max(epoch.train_loss for epoch in found.history) < 1
+
+        def size(model: nn.Module) -> float:
+            return sum(p.abs().sum().item() for p in model.parameters() if p.ndim > 1)
+
+        assert size(bound) < size(free)
+
+
+class TestDivergence:
+    def test_a_loss_that_is_no_number_stops_the_training_with_the_remedy(self) -> None:
+        with pytest.raises(
+            GenrekitError, match=r"no longer a number in epoch \d.*: lower the learning rate \(1e\+20\)"
+        ):
+            run(tiny_config(arch="mlp", opt="sgd", lr=1e20))
+
+    def test_a_nan_in_one_step_is_seen_even_where_that_step_is_not_reported(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "REPORT_EVERY_S", math.inf)
+        data = TinyData()
+        data.inputs[3] = math.nan
+        with pytest.raises(GenrekitError, match="in epoch 1, by step 2"):
+            run(tiny_config(arch="mlp"), data)
+
+    def test_a_nan_in_validation_stops_the_training_and_keeps_the_last_whole_epoch(self, tmp_path: Path) -> None:
+        class Fails(TinyData):
+            def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+                for inputs, targets, tracks in super().validation_batches():
+                    yield inputs * (math.nan if done else 1.0), targets, tracks
+
+        done: list[Epoch] = []
+        path = tmp_path / "last.safetensors"
+        with pytest.raises(GenrekitError, match="in epoch 2, validation"):
+            run(tiny_config(), Fails(), checkpoint=path, on_epoch=lambda epoch, _: done.append(epoch))
+        assert load_checkpoint(path).progress["history"] == [asdict(done[0])]
+
+
+class TestCallbacks:
+    def test_each_epoch_is_told_with_its_figures_once_it_can_be_resumed(self, tmp_path: Path) -> None:
+        path, told = tmp_path / "last.safetensors", []
+
+        def on_epoch(epoch: Epoch, best: bool) -> None:
+            progress = load_checkpoint(path).progress
+            assert progress["history"][-1] == asdict(epoch)
+            assert (progress["best_epoch"] == epoch.epoch) == best
+            told.append(epoch)
+
+        _, result = run(tiny_config(sched="cosine"), Contrary(), checkpoint=path, on_epoch=on_epoch)
+        assert tuple(told) == result.history
+        assert [epoch.epoch for epoch in told] == [1, 2, 3]
+        assert [epoch.lr for epoch in told] == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
+
+    def test_each_step_is_told_with_the_means_so_far_and_its_rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loop, "REPORT_EVERY_S", 0)
+        steps: list[Step] = []
+        config, data = tiny_config(arch="mlp", sched="cosine", epochs=2), TinyData(n_fragments=6)
+        model = tiny_model(config)
+        inputs, targets = next(data.train_batches(1))
+        with torch.no_grad():
+            logits = model(inputs)
+        result = fit(model, data, config, device=CPU, on_step=steps.append)
+        assert [(step.epoch, step.epochs, step.step, step.steps) for step in steps] == [
+            (1, 2, 1, 2),
+            (1, 2, 2, 2),
+            (2, 2, 1, 2),
+            (2, 2, 2, 2),
+        ]
+        assert [step.lr for step in steps] == pytest.approx(
+            [0.5e-3 * (1 + math.cos(math.pi * number / 4)) for number in range(4)]
+        )
+        assert steps[0].loss == pytest.approx(cross_entropy(logits, targets).item())
+        assert steps[0].accuracy == pytest.approx((logits.argmax(1) == targets).double().mean().item())
+        for step, epoch in zip(steps[1::2], result.history, strict=True):
+            assert (step.loss, step.accuracy) == (epoch.train_loss, epoch.train_accuracy)
+        assert all(step.fragments_per_s > 0 for step in steps)
+
+    def test_the_last_step_of_an_epoch_is_told_however_quick_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loop, "REPORT_EVERY_S", math.inf)
+        steps: list[tuple[int, int]] = []
+        run(tiny_config(), on_step=lambda step: steps.append((step.epoch, step.step)))
+        assert steps == [(1, 2), (2, 2), (3, 2)]

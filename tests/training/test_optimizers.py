@@ -1,0 +1,157 @@
+"""Optimizers and schedules, by what they do to one weight."""
+
+import json
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+from tiny_training import tiny_config
+from torch import nn
+from torch.optim import Optimizer
+
+from genrekit.config import TrainConfig
+from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES, Schedule, make_optimizer, make_schedule
+
+LR = 0.1
+
+
+def make(steps: int = 1, **values: Any) -> tuple[nn.Linear, Optimizer, Schedule]:
+    """One weight of 1, its optimizer and its schedule."""
+    config = tiny_config(**{"lr": LR, **values})
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = make_optimizer(model, config)
+    return model, optimizer, make_schedule(optimizer, config, steps)
+
+
+def weights(gradients: list[float], **values: Any) -> list[float]:
+    """The weight after each of some steps with these gradients."""
+    model, optimizer, _ = make(**values)
+    found = []
+    for gradient in gradients:
+        model.weight.grad = torch.full_like(model.weight, gradient)
+        optimizer.step()
+        found.append(model.weight.item())
+    return found
+
+
+def drive(optimizer: Optimizer, schedule: Schedule, losses: list[float], steps: int) -> list[tuple[float, float]]:
+    """Go through an epoch for each validation loss; return the rate and the momentum of each step."""
+    found = []
+    for loss in losses:
+        for _ in range(steps):
+            group = optimizer.param_groups[0]
+            found.append((schedule.lr, group["momentum"] if "momentum" in group else group["betas"][0]))
+            optimizer.step()
+            schedule.after_step()
+        schedule.after_epoch(loss)
+    return found
+
+
+def rates(sched: str, epochs: int, steps: int) -> list[float]:
+    """The rate of each step of a training whose loss falls all the time, and the one after the last step."""
+    _, optimizer, schedule = make(steps, sched=sched, epochs=epochs)
+    losses = [1 / epoch for epoch in range(1, epochs + 1)]
+    return [*(rate for rate, _ in drive(optimizer, schedule, losses, steps)), schedule.lr]
+
+
+@pytest.mark.parametrize(("table", "key"), [(OPTIMIZERS, "opt"), (SCHEDULES, "sched")], ids=["opt", "sched"])
+def test_every_name_of_the_configuration_is_in_the_table(table: dict[str, Any], key: str) -> None:
+    assert tuple(sorted(table)) == tuple(sorted(get_args(TrainConfig.model_fields[key].annotation)))
+
+
+class TestOptimizers:
+    def test_sgd_has_momentum_a_second_equal_gradient_moves_the_weight_nearly_twice_as_far(self) -> None:
+        assert weights([1.0, 1.0], opt="sgd") == pytest.approx([1 - LR, 1 - LR - LR * (1 + 0.9)])
+
+    @pytest.mark.parametrize("gradient", [3.0, -0.001])
+    def test_adams_first_step_is_the_learning_rate_whatever_the_gradients_size(self, gradient: float) -> None:
+        assert weights([gradient], opt="adam") == pytest.approx([1 - math.copysign(LR, gradient)], abs=1e-5)
+
+    def test_adam_remembers_gradients_as_published(self) -> None:
+        """Kingma and Ba 2015, algorithm 1, with betas of 0.9 and 0.999 and an epsilon of 1e-8."""
+        weight, first, second, expected = 1.0, 0.0, 0.0, []
+        gradients = [1.0, -0.5, 2.0, 0.0]
+        for step, gradient in enumerate(gradients, 1):
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            weight -= LR * (first / (1 - 0.9**step)) / (math.sqrt(second / (1 - 0.999**step)) + 1e-8)
+            expected.append(weight)
+        assert weights(gradients, opt="adam") == pytest.approx(expected)
+
+    def test_adamw_shrinks_the_weight_by_a_hundredth_of_the_rate_beside_adams_step(self) -> None:
+        adam, adamw = weights([1.0], opt="adam"), weights([1.0], opt="adamw")
+        assert adamw[0] == pytest.approx(adam[0] - LR * 0.01 * 1.0)
+
+    @pytest.mark.parametrize("opt", OPTIMIZERS)
+    def test_the_rate_is_the_configurations(self, opt: str) -> None:
+        _, optimizer, schedule = make(opt=opt)
+        assert optimizer.param_groups[0]["lr"] == schedule.lr == LR
+
+
+class TestSchedules:
+    def test_none_keeps_the_rate(self) -> None:
+        assert set(rates("none", 3, 2)) == {LR}
+
+    def test_plateau_halves_the_rate_after_each_three_epochs_without_a_lower_loss(self) -> None:
+        _, optimizer, schedule = make(sched="plateau", epochs=9)
+        found = drive(optimizer, schedule, [1.0, 2.0, 1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0], 1)
+        assert [rate for rate, _ in found] == pytest.approx([LR] * 4 + [LR / 2] * 3 + [LR / 4] * 2)
+
+    def test_plateau_counts_anew_from_every_lower_loss_however_little_lower(self) -> None:
+        _, optimizer, schedule = make(sched="plateau", epochs=12)
+        losses = [loss - 1e-6 * count for count in range(4) for loss in (1.0, 1.0, 1.0)]
+        assert {rate for rate, _ in drive(optimizer, schedule, losses, 1)} == {LR}
+
+    def test_cosine_follows_half_a_cosine_step_by_step_to_zero(self) -> None:
+        found = rates("cosine", 4, 5)
+        expected = [LR / 2 * (1 + math.cos(math.pi * step / 20)) for step in range(21)]
+        assert found == pytest.approx(expected, abs=1e-12)
+        assert found[10] == pytest.approx(LR / 2)
+        assert found[20] == pytest.approx(0, abs=1e-12)
+
+    def test_onecycle_rises_to_the_rate_in_the_first_three_tenths_and_falls_to_nothing(self) -> None:
+        found = rates("onecycle", 5, 20)[:-1]
+        peak = found.index(max(found))
+        assert found[peak] == pytest.approx(LR)
+        assert peak == 29
+        assert found[: peak + 1] == sorted(found[: peak + 1])
+        assert found[peak:] == sorted(found[peak:], reverse=True)
+        assert found[0] == pytest.approx(LR / 25)
+        assert found[-1] < LR / 100_000
+
+    def test_onecycle_keeps_its_last_rate_in_steps_beyond_its_end(self) -> None:
+        _, optimizer, schedule = make(2, sched="onecycle", epochs=3)
+        found = drive(optimizer, schedule, [1.0] * 5, 2)
+        assert found[4] != found[5] == found[6] == found[9]
+
+    @pytest.mark.parametrize("opt", OPTIMIZERS)
+    def test_onecycle_moves_the_momentum_the_other_way(self, opt: str) -> None:
+        _, optimizer, schedule = make(20, opt=opt, sched="onecycle", epochs=5)
+        found = [momentum for _, momentum in drive(optimizer, schedule, [1.0] * 5, 20)]
+        assert (found[0], min(found), found[-1]) == pytest.approx((0.95, 0.85, 0.95), abs=1e-3)
+        assert found.index(min(found)) == 29
+
+    @pytest.mark.parametrize("opt", OPTIMIZERS)
+    @pytest.mark.parametrize("sched", SCHEDULES)
+    def test_a_training_of_one_step_has_a_rate_that_moves_something(self, sched: str, opt: str) -> None:
+        _, optimizer, schedule = make(1, opt=opt, sched=sched, epochs=1)
+        ((rate, _),) = drive(optimizer, schedule, [1.0], 1)
+        assert LR / 100 < rate <= LR
+
+    @pytest.mark.parametrize("opt", OPTIMIZERS)
+    @pytest.mark.parametrize("sched", SCHEDULES)
+    def test_a_saved_state_goes_on_exactly_even_through_json(self, sched: str, opt: str) -> None:
+        losses = [3.0, 2.0, 2.5, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0]
+        _, optimizer, schedule = make(3, opt=opt, sched=sched, epochs=10)
+        whole = drive(optimizer, schedule, losses, 3)
+        assert len(set(whole)) > 1 or sched == "none"
+
+        _, optimizer, schedule = make(3, opt=opt, sched=sched, epochs=10)
+        before = drive(optimizer, schedule, losses[:5], 3)
+        groups, state = json.loads(json.dumps([optimizer.state_dict()["param_groups"], schedule.state()]))
+        _, optimizer, schedule = make(3, opt=opt, sched=sched, epochs=10)
+        optimizer.load_state_dict({"state": {}, "param_groups": groups})
+        schedule.restore(state)
+        assert before + drive(optimizer, schedule, losses[5:], 3) == whole

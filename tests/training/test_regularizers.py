@@ -1,0 +1,72 @@
+"""Penalties are sums over the weights of linear and convolution layers, and over nothing else."""
+
+import pytest
+import torch
+from tiny_training import tiny_config, tiny_model
+from torch import Tensor, nn
+
+from genrekit.training.regularizers import penalized_weights, penalty
+
+
+def small_network() -> nn.Sequential:
+    """A network whose weights are 1, -2, 3 and -4; its biases and its norm are 100."""
+    convolution, linear = nn.Conv1d(1, 1, 2), nn.Linear(2, 1)
+    network = nn.Sequential(convolution, nn.BatchNorm1d(1), nn.Flatten(), linear)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(100)
+        convolution.weight.copy_(torch.tensor([[[1.0, -2.0]]]))
+        linear.weight.copy_(torch.tensor([[3.0, -4.0]]))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("l1", "l2", "expected"),
+    [
+        pytest.param(0.5, 0.0, 0.5 * (1 + 2 + 3 + 4), id="l1"),
+        pytest.param(0.0, 0.1, 0.1 * (1 + 4 + 9 + 16), id="l2"),
+        pytest.param(0.5, 0.1, 5.0 + 3.0, id="both"),
+    ],
+)
+def test_a_penalty_is_the_sum_by_hand_without_biases_and_norms(l1: float, l2: float, expected: float) -> None:
+    found = penalty(penalized_weights(small_network()), l1, l2)
+    assert found is not None
+    assert found.shape == ()
+    assert found.item() == pytest.approx(expected)
+
+
+def test_without_factors_there_is_no_penalty() -> None:
+    assert penalty(penalized_weights(small_network()), 0.0, 0.0) is None
+
+
+def gradients(l1: float, l2: float) -> list[tuple[Tensor, Tensor]]:
+    """Each weight and its gradient."""
+    weights = penalized_weights(small_network())
+    total = penalty(weights, l1, l2)
+    assert total is not None
+    total.backward()
+    return [(weight.detach(), weight.grad) for weight in weights if weight.grad is not None]
+
+
+def test_the_gradient_of_l1_is_its_factor_with_the_weights_sign() -> None:
+    found = gradients(0.25, 0.0)
+    assert len(found) == 2
+    for weight, gradient in found:
+        torch.testing.assert_close(gradient, 0.25 * weight.sign())
+
+
+def test_the_gradient_of_l2_is_twice_its_factor_times_the_weight() -> None:
+    found = gradients(0.0, 0.25)
+    assert len(found) == 2
+    for weight, gradient in found:
+        torch.testing.assert_close(gradient, 2 * 0.25 * weight)
+
+
+@pytest.mark.parametrize("arch", ["mlp", "mlp2", "cel", "cel2", "cel3"])
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_what_is_penalized_in_an_architecture_is_what_has_more_than_one_dimension(arch: str, kind: str) -> None:
+    """Biases, norms and the input's statistics are vectors or no parameters; all other parameters are weights."""
+    model = tiny_model(tiny_config(arch=arch, input=kind))
+    expected = {id(parameter) for parameter in model.parameters() if parameter.ndim > 1}
+    assert {id(weight) for weight in penalized_weights(model)} == expected
+    assert len(expected) == 3
