@@ -6,6 +6,7 @@ stand here and nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -13,23 +14,26 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from genrekit.errors import UsageError, unknown_name
 
-AUGMENTATIONS = ("time_stretch", "pitch_shift", "noise", "resampling")
-"""The names of the augmented variants, in the order in which they stand in a cache after "original"."""
+Kind = Literal["time_stretch", "pitch_shift", "noise", "resampling"]
+
+AUGMENTATIONS: tuple[Kind, ...] = ("time_stretch", "pitch_shift", "noise", "resampling")
+"""The kinds of augmentation, in the order of their variants after "original" and of the strengths in a cache."""
 
 Architecture = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
 Input = Literal["mel", "waveform"]
 SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest"]
 
 
-def _numbers(value: object) -> object:
-    """Read "64,32" as the numbers 64 and 32; "none" as no number at all."""
+def _items(value: object) -> object:
+    """Read "64,32" as the items 64 and 32; "none" as no item at all."""
     if isinstance(value, str):
         return () if value.strip().lower() in ("", "none") else tuple(part.strip() for part in value.split(","))
     return value
 
 
-Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(_numbers)]
-Range = Annotated[tuple[float, float], BeforeValidator(_numbers)]
+Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(_items)]
+Range = Annotated[tuple[float, float], BeforeValidator(_items)]
+Kinds = Annotated[tuple[Kind, ...], BeforeValidator(_items)]
 
 
 class Config(BaseModel):
@@ -111,9 +115,20 @@ class FrontEnd(Config):
 
 
 class Augmentation(Config):
-    """Augmented variants of each fragment; each draws its strength uniformly from its range."""
+    """Augmented variants of each fragment; each draws its strength uniformly from its range.
 
-    augment: bool = Field(False, description="Add four augmented variants of every fragment.")
+    The default ranges are what a listener still takes for the same piece of music: 10 % of tempo and two semitones are
+    within what performances of a piece differ by, noise stays at the level of a good recording's (at 20 dB and below a
+    model that was trained on clean audio loses much of its accuracy), and band limits are those of old recordings
+    and low bit rates.
+    """
+
+    augment: bool = Field(False, description="Add augmented variants of every fragment: by default one of each kind.")
+    augmentations: Kinds = Field(
+        AUGMENTATIONS, description="The kinds in use, of time_stretch, pitch_shift, noise and resampling."
+    )
+    variants_each: int = Field(1, ge=0, le=50, description="Variants of each kind, each with a strength of its own.")
+    copies: int = Field(0, ge=0, le=200, description="Further variants, each a random chain of the kinds in use.")
     time_stretch: Range = Field((0.9, 1.1), description="Speed factors: tempo changes, pitch stays.")
     pitch_shift: Range = Field((-2.0, 2.0), description="Semitones: pitch changes, tempo stays.")
     noise: Range = Field((30.0, 50.0), description="White noise, as a signal-to-noise ratio in dB.")
@@ -134,12 +149,35 @@ class Augmentation(Config):
             first, last = getattr(self, name)
             if not low <= first <= last <= high:
                 raise ValueError(f"{name} must be two rising numbers in {low:g}..{high:g}, got {first:g},{last:g}")
+        if self.copies and not self.augment:
+            raise ValueError(f"copies must be 0 without augment, got {self.copies}")
+        if self.augment and len(self.variants) == 1:
+            raise ValueError("augment needs a kind of augmentation, and variants_each or copies above 0")
+        if len(self.variants) > 256:
+            raise ValueError(f"a fragment can have 256 variants, got {len(self.variants)}")
         return self
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds in use, in their usual order."""
+        return tuple(kind for kind in AUGMENTATIONS if kind in self.augmentations)
+
+    @property
     def variants(self) -> tuple[str, ...]:
-        """Names of the variants of each fragment, "original" first."""
-        return ("original", *AUGMENTATIONS) if self.augment else ("original",)
+        """Names of the variants of each fragment, "original" first.
+
+        >>> Augmentation(augment=True, augmentations=("noise",), variants_each=2, copies=1).variants
+        ('original', 'noise', 'noise_2', 'chain')
+        """
+        if not self.augment:
+            return ("original",)
+        single = [_numbered(kind, number) for kind in self.kinds for number in range(1, self.variants_each + 1)]
+        chains = [_numbered("chain", number) for number in range(1, self.copies + 1) if self.kinds]
+        return ("original", *single, *chains)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
 
 
 def _fragments(value: object) -> object:
@@ -157,7 +195,20 @@ class PrepareConfig(Config):
     fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments)] = Field(
         "all", description="Fragments per track: all whole ones, the first, or N evenly spread ones."
     )
+    store: Literal["both", "mel", "waveform"] = Field("both", description="What the cache holds of each fragment.")
+    mel_dtype: Literal["float16", "float32"] = Field(
+        "float16", description="Numbers of mel spectrograms; float16 is exact to 0.04 dB and half the size."
+    )
     augmentation: Augmentation = Augmentation()
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the cache holds of each fragment."""
+        return ("waveform", "mel") if self.store == "both" else (self.store,)
+
+    def dtype(self, kind: Input) -> str:
+        """How the numbers of a stored input are written: int16 for waveforms, to be divided by 32,767."""
+        return "int16" if kind == "waveform" else self.mel_dtype
 
 
 DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {"mlp": (256, 128), "mlp2": (512, 256), "cel": (), "cel2": (), "cel3": ()}
@@ -255,7 +306,7 @@ def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
     if kind == "extra_forbidden":
         return _unknown_key(cls, [str(part) for part in first["loc"]])
     if kind == "literal_error":
-        return unknown_name(key, str(first["input"]), _choices(str(context["expected"])))
+        return unknown_name(re.sub(r"\.\d+$", "", key), str(first["input"]), _choices(str(context["expected"])))
     if kind == "value_error":
         return UsageError(str(context["error"]))
     if kind == "missing":  # what was given is all the rest

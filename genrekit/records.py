@@ -55,23 +55,27 @@ class Collection:
 class TrackTensors:
     """The rows of one track, ordered by fragment and then by variant.
 
-    Shapes: waveform int16 [rows, n_samples], mel float16 [rows, n_mels, n_frames] in [0, 1],
-    start_s float64 [rows] in seconds, variant [rows] (index into the variants), strength float32 [rows]
-    (what the augmentation drew; 0 for originals).
+    Shapes: `tensors` maps the stored inputs: waveform int16 [rows, n_samples], mel [rows, n_mels, n_frames] in [0, 1];
+    start_s float64 [rows] in seconds, variant [rows] (index into the variants), strength float32 [rows, kinds] (what
+    each kind of augmentation drew; NaN where it was not applied), landmark uint64 [rows, landmarks] (zeros but for
+    originals).
     """
 
     digest: str
-    waveform: npt.NDArray[np.int16]
-    mel: npt.NDArray[np.float16]
+    tensors: dict[str, npt.NDArray[Any]]
     start_s: npt.NDArray[np.float64]
     variant: npt.NDArray[np.uint8]
     strength: FloatArray
+    landmark: npt.NDArray[np.uint64]
     silent: bool
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What `prepare` did; `reused` counts the tracks whose audio was not opened."""
+    """What `prepare` did; `reused` counts the tracks whose audio was not opened.
+
+    `duplicates` are sample-identical pairs, `near_duplicates` the same recording at another level, rate or offset.
+    """
 
     cache: Path
     tracks: int
@@ -79,6 +83,7 @@ class PrepareResult:
     variants: tuple[str, ...]
     skipped: tuple[SkippedFile, ...]
     duplicates: tuple[tuple[str, str], ...]
+    near_duplicates: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     reused: int
     seconds: float
@@ -248,6 +253,19 @@ class InfoResult:
     path: Path
     kind: str
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FragmentView:
+    """One variant of a fragment, to look at: what it is, what it drew, and its tensors as far as they are there.
+
+    Shapes: waveform float32 [n_samples] in [-1, 1], mel float32 [n_mels, n_frames] in [0, 1].
+    """
+
+    variant: str
+    drawn: str
+    waveform: FloatArray | None
+    mel: FloatArray | None
 
 
 def to_json(record: Any) -> dict[str, Any]:

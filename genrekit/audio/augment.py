@@ -7,6 +7,7 @@ and not with silence. What is drawn depends on seed, track, fragment and variant
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -29,38 +30,46 @@ def variant_generator(augment_seed: int, track_id: str, fragment: int, variant: 
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest(), "little"))
 
 
-def draw_strength(variant: str, augmentation: Augmentation, generator: np.random.Generator) -> float:
-    """Draw a variant's strength uniformly from its range."""
-    low, high = getattr(augmentation, variant)
-    return float(generator.uniform(low, high))
+def draw_strengths(variant: str, augmentation: Augmentation, generator: np.random.Generator) -> dict[str, float]:
+    """Draw the kinds that make up a variant, and the strength of each uniformly from its range.
+
+    A variant of one kind is that kind; a chain takes each kind in use with an even chance, and at least one.
+    """
+    kind, _, _ = variant.rpartition("_") if variant[-1].isdecimal() else (variant, "", "")
+    kinds = [kind]
+    if kind == "chain":
+        heads = generator.random(len(augmentation.kinds)) < 0.5
+        heads[generator.integers(len(heads))] |= not heads.any()
+        kinds = [kind for kind, drawn in zip(augmentation.kinds, heads, strict=True) if drawn]
+    return {kind: float(generator.uniform(*getattr(augmentation, kind))) for kind in kinds}
 
 
 def augmented_fragment(
     waveform: FloatArray,
     start: int,
     n_samples: int,
-    variant: str,
-    strength: float,
+    strengths: Mapping[str, float],
     sample_rate: int,
     generator: np.random.Generator,
 ) -> FloatArray:
     """One variant of the fragment that begins at `start` of a track's waveform.
 
-    `strength` is the speed factor, semitones, signal-to-noise ratio in dB, or share of the sample rate. Where the
-    result would exceed 1 it is scaled down.
+    `strengths` maps each kind to be applied to its speed factor, semitones, signal-to-noise ratio in dB, or share of
+    the sample rate. Tempo comes first, then pitch, then bandwidth, and noise last, as a recording would meet them.
+    Where the result would exceed 1 it is scaled down.
     Shapes: waveform float32 [n_track]; the result float32 [n_samples].
     """
-    if variant == "time_stretch":
-        context, offset = _context(waveform, start, round(n_samples * strength))
-        changed = cut(time_stretch(context, strength), round(offset / strength), n_samples)
-    elif variant == "pitch_shift":
-        context, offset = _context(waveform, start, n_samples)
-        changed = cut(pitch_shift(context, strength), offset, n_samples)
-    elif variant == "resampling":
-        context, offset = _context(waveform, start, n_samples)
-        changed = cut(resample_band(context, sample_rate, strength), offset, n_samples)
-    else:
-        changed = add_noise(cut(waveform, start, n_samples), strength, generator)
+    speed = strengths.get("time_stretch", 1.0)
+    changed, offset = _context(waveform, start, round(n_samples * speed))
+    if "time_stretch" in strengths:
+        changed, offset = time_stretch(changed, speed), round(offset / speed)
+    if "pitch_shift" in strengths:
+        changed = pitch_shift(changed, strengths["pitch_shift"])
+    if "resampling" in strengths:
+        changed = resample_band(changed, sample_rate, strengths["resampling"])
+    changed = cut(changed, offset, n_samples)
+    if "noise" in strengths:
+        changed = add_noise(changed, strengths["noise"], generator)
     peak = np.abs(changed).max(initial=0)
     return changed / peak if peak > 1 else changed
 

@@ -6,6 +6,8 @@ import csv
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from genrekit.errors import GenrekitError
@@ -35,7 +37,13 @@ def scan_folder(root: Path) -> Collection:
     Errors: GenrekitError where the folder is missing, holds no audio, or holds one genre only.
     """
     if not root.is_dir():
-        raise GenrekitError(f"no folder {root}: make it, with one folder of audio files per genre in it")
+        close = get_close_matches(root.name, _folders(root.parent), n=1)
+        remedy = (
+            f"did you mean {root.parent / close[0]}?"
+            if close
+            else "make it, with one folder of audio files per genre in it"
+        )
+        raise GenrekitError(f"no folder {root}: {remedy}")
     found: list[Track] = []
     skipped: list[SkippedFile] = []
     for path in _audio_files(root):
@@ -175,6 +183,12 @@ def _printable(name: str) -> str:
     return name if _unprintable(name) is None else ascii(name)[1:-1]
 
 
+def _folders(path: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return []
+
+
 def _require_genres(root: Path, tracks: Sequence[Track], skipped: Sequence[SkippedFile], remedy: str) -> None:
     genres = sorted({track.genre for track in tracks})
     if not genres and skipped:
@@ -183,7 +197,7 @@ def _require_genres(root: Path, tracks: Sequence[Track], skipped: Sequence[Skipp
     if not genres:
         raise GenrekitError(f"{root} holds no audio: {remedy}")
     if len(genres) == 1:
-        inner = root / genres[0]
-        nested = [folder for folder in inner.iterdir() if folder.is_dir()] if inner.is_dir() else []
-        hint = f"; did you mean {inner}?" if len(nested) >= 2 else ""
+        above = Path(os.path.commonpath([track.path.parent.parent for track in tracks]))
+        deeper = above.is_relative_to(root / genres[0]) and len({track.path.parent for track in tracks}) > 1
+        hint = f"; did you mean {above}?" if deeper else ""
         raise GenrekitError(f"{root} holds one genre only ({genres[0]}): a classifier needs at least two{hint}")

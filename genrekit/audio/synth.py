@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 from scipy import fft, signal
 
+from genrekit.audio.encode import write_wav
 from genrekit.errors import unknown_name
-from genrekit.files import atomic_write
 from genrekit.records import FloatArray
 
 Range = tuple[float, float]
@@ -365,8 +364,7 @@ def write_collection(
     total = tracks_per_genre * len(GENRES)
     for done, (genre, index) in enumerate(((g, i) for g in GENRES for i in range(tracks_per_genre)), start=1):
         waveform = synthesize_track(genre, index, seed, sample_rate, duration_s)
-        with atomic_write(root / genre / f"demo-{genre}-{index:03d}.wav") as file:
-            soundfile.write(file, waveform, sample_rate, format="WAV", subtype="PCM_16")
+        write_wav(root / genre / f"demo-{genre}-{index:03d}.wav", waveform, sample_rate)
         if on_track is not None:
             on_track(done, total)
 

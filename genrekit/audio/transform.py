@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.audio.augment import augmented_fragment, draw_strength, variant_generator
+from genrekit.audio.augment import augmented_fragment, draw_strengths, variant_generator
 from genrekit.audio.decode import Probe, decode, normalize_waveform, resampled_length
 from genrekit.audio.features import mel_spectrogram, to_unit_db
+from genrekit.audio.fingerprint import LANDMARKS, landmarks
 from genrekit.audio.fragments import cut, fragment_starts
-from genrekit.config import FrontEnd, PrepareConfig
+from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
 from genrekit.records import FloatArray, TrackTensors
 
 FULL_SCALE = 32_767
@@ -36,9 +37,9 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
     waveform = normalize_waveform(decoded.waveform, front_end.normalization)
     starts = fragment_starts(len(waveform), front_end.n_samples, config.fragments)
     shape = (len(starts), len(augmentation.variants))
-    waveforms = np.empty((*shape, front_end.n_samples), np.int16)
-    mels = np.empty((*shape, front_end.n_mels, front_end.n_frames), np.float16)
-    strengths = np.zeros(shape, np.float32)
+    stored = {kind: np.empty((*shape, *front_end.shape(kind)), config.dtype(kind)) for kind in config.inputs}
+    strengths = np.full((*shape, len(AUGMENTATIONS)), np.nan, np.float32)
+    marks = np.zeros((*shape, LANDMARKS), np.uint64)
     for column, variant in enumerate(augmentation.variants):
         pieces = []
         for fragment, start in enumerate(starts):
@@ -46,22 +47,27 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
                 pieces.append(cut(waveform, start, front_end.n_samples))
                 continue
             generator = variant_generator(augmentation.augment_seed, track_id, fragment, variant)
-            strengths[fragment, column] = strength = draw_strength(variant, augmentation, generator)
+            drawn = draw_strengths(variant, augmentation, generator)
+            strengths[fragment, column] = [drawn.get(kind, np.nan) for kind in AUGMENTATIONS]
             pieces.append(
-                augmented_fragment(
-                    waveform, start, front_end.n_samples, variant, strength, front_end.sample_rate, generator
-                )
+                augmented_fragment(waveform, start, front_end.n_samples, drawn, front_end.sample_rate, generator)
             )
-        waveforms[:, column] = [quantized(piece) for piece in pieces]
-        mels[:, column] = unit_mels(pieces, front_end)
+        if "waveform" in stored:
+            stored["waveform"][:, column] = [quantized(piece) for piece in pieces]
+        if "mel" in stored or variant == "original":
+            units = unit_mels(pieces, front_end)
+            if "mel" in stored:
+                stored["mel"][:, column] = units
+            if variant == "original":
+                marks[:, column] = [landmarks(unit) for unit in units]
     rows = shape[0] * shape[1]
     return TrackTensors(
         digest=decoded.digest,
-        waveform=waveforms.reshape(rows, -1),
-        mel=mels.reshape(rows, front_end.n_mels, front_end.n_frames),
+        tensors={kind: values.reshape(rows, *front_end.shape(kind)) for kind, values in stored.items()},
         start_s=np.repeat(np.array(starts) / front_end.sample_rate, shape[1]),
         variant=np.tile(np.arange(shape[1], dtype=np.uint8), shape[0]),
-        strength=strengths.reshape(rows),
+        strength=strengths.reshape(rows, -1),
+        landmark=marks.reshape(rows, -1),
         silent=not waveform.any(),
     )
 
@@ -71,16 +77,15 @@ def quantized(waveform: FloatArray) -> npt.NDArray[np.int16]:
     return np.rint(np.clip(waveform, -1, 1) * np.float32(FULL_SCALE)).astype(np.int16)
 
 
-def unit_mels(fragments: Sequence[FloatArray], front_end: FrontEnd) -> npt.NDArray[np.float16]:
+def unit_mels(fragments: Sequence[FloatArray], front_end: FrontEnd) -> FloatArray:
     """Mel spectrograms of a track's fragments, in dB below the loudest value, mapped to [0, 1].
 
     The loudest value is that of all these fragments, or each one's own, as the front end says.
-    Shapes: float32 [n_samples] each, to float16 [fragments, n_mels, n_frames].
+    Shapes: float32 [n_samples] each, to float32 [fragments, n_mels, n_frames].
     """
     powers = [mel_spectrogram(front_end).power(fragment) for fragment in fragments]
     peaks = [float(power.max()) for power in powers]
     references = peaks if front_end.db_reference == "fragment" else [max(peaks)] * len(peaks)
-    units = [
-        to_unit_db(power, reference, front_end.top_db) for power, reference in zip(powers, references, strict=True)
-    ]
-    return np.stack(units).astype(np.float16)
+    return np.stack(
+        [to_unit_db(power, reference, front_end.top_db) for power, reference in zip(powers, references, strict=True)]
+    )

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from genrekit.cli.display import emit_json, plain_table, stdout
-from genrekit.cli.options import JsonFlag
+from genrekit.cli.display import emit_json, plain_table, stdout, terminal
+from genrekit.cli.options import JsonFlag, QuietFlag
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -16,12 +16,25 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(metavar="CACHE|RUN|BUNDLE", help="What to describe.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every row of a cache with its checksum.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Draw a fragment of each genre of a cache with its variants into DIR, and write WAV files.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
 ) -> None:
-    """Describe a cache, a run or a bundle."""
+    """Describe a cache, a run or a bundle.
+
+    Of a cache: its configuration, tracks by genre and by split, duplicates, skipped files and size.
+    """
     from genrekit.workflows.info import info as run
 
-    result = run(path)
+    with terminal(quiet=quiet or as_json) as reporter:
+        result = run(path, verify=verify, plot=plot, reporter=reporter)
     if as_json:
         emit_json(result)
         return

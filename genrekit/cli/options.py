@@ -47,7 +47,7 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
 
 
 PANELS = {
-    "Fragments": ("fragments", "duration_s"),
+    "Fragments": ("fragments", "duration_s", "store", "mel_dtype"),
     "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
     "Augmentation": tuple(Augmentation.model_fields),
     "Model": ("arch", "input", "hidden", "channels", "dropout"),
@@ -76,11 +76,10 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 def _metavar(annotation: Any) -> str | None:
     """How a help page writes what an option takes."""
     members = _members(annotation)
-    shapes = [_SHAPES[_numbers_in(annotation)], *(name for kind, name in _NUMBERS.items() if kind in members)]
+    shapes = [_shape(annotation), *(name for kind, name in _NUMBERS.items() if kind in members)]
     return "|".join(_choices(annotation)) or next((shape for shape in shapes if shape), None)
 
 
-_SHAPES = {0: None, 1: "N,N,...", 2: "LOW,HIGH"}
 _NUMBERS = {int: "<int>", float: "<float>"}
 
 
@@ -90,10 +89,14 @@ def _choices(annotation: Any) -> list[str]:
     return [*choices, "N"] if choices and int in members else choices
 
 
-def _numbers_in(annotation: Any) -> int:
-    """How many numbers a tuple holds; 1 for any count; 0 for what is no tuple."""
-    tuples = [member for member in _members(annotation) if get_origin(member) is tuple]
-    return len([part for part in get_args(tuples[0]) if part is not Ellipsis]) if tuples else 0
+def _shape(annotation: Any) -> str | None:
+    """How a help page writes a tuple: a range, or items of any count; None for what is no tuple."""
+    items = [get_args(member) for member in _members(annotation) if get_origin(member) is tuple]
+    if not items:
+        return None
+    if Ellipsis not in items[0]:
+        return "LOW,HIGH"
+    return "NAME,NAME,..." if get_origin(items[0][0]) is Literal else "N,N,..."
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -108,5 +111,9 @@ def _shown(default: Any) -> str:
     """The default as the help text ends with it."""
     if default is None or isinstance(default, bool):
         return ""
-    text = ",".join(f"{value:g}" for value in default) if isinstance(default, tuple) else str(default)
+    text = ",".join(map(_plain, default)) if isinstance(default, tuple) else str(default)
     return f" [dim]\\[default: {text}][/dim]"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -71,6 +71,6 @@ def show(result: PrepareResult) -> None:
     variants = f" x {len(result.variants)} variants" if len(result.variants) > 1 else ""
     console.print(
         f"{result.cache}: {result.tracks} tracks, {result.fragments} fragments{variants}, "
-        f"{len(result.skipped)} skipped, {len(result.duplicates)} duplicates, "
+        f"{len(result.skipped)} skipped, {len(result.duplicates) + len(result.near_duplicates)} duplicates, "
         f"{result.reused} tracks reused, {duration(result.seconds)}"
     )

@@ -21,7 +21,16 @@ import numpy as np
 from genrekit.audio.decode import probe
 from genrekit.audio.transform import expected_rows
 from genrekit.config import PrepareConfig
-from genrekit.dataset.cache import Cache, CachedSkip, CachedTrack, CachePlan, create_cache, open_cache
+from genrekit.dataset.cache import (
+    TRACK_RESULTS,
+    Cache,
+    CachedSkip,
+    CachedTrack,
+    CachePlan,
+    create_cache,
+    open_cache,
+)
+from genrekit.dataset.recordings import group_recordings
 from genrekit.dataset.rows import (
     ROW_DATASETS,
     Slot,
@@ -96,6 +105,7 @@ def build_cache(
             if not surprises:
                 break
             known = _learn(_recall(collection, old, interrupted), known, surprises)
+        _link_recordings(interrupted, known)
         os.replace(partial, path)
         return Build(open_cache(path), reused)
 
@@ -119,11 +129,9 @@ def _differences(old: PrepareConfig, new: PrepareConfig) -> str:
 
 
 def _flat(config: PrepareConfig) -> dict[str, object]:
-    return {
-        **config.front_end.model_dump(),
-        "fragments": config.fragments,
-        **config.augmentation.model_dump(),
-    }
+    nested = {"front_end": config.front_end, "augmentation": config.augmentation}
+    own = config.model_dump(exclude=set(nested))
+    return {**own, **{key: value for part in nested.values() for key, value in part.model_dump().items()}}
 
 
 def _interrupted(partial: Path, config: PrepareConfig) -> Cache | None:
@@ -225,10 +233,28 @@ def _require_space(plan: CachePlan, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     needed, free = plan.n_rows * plan.row_bytes, shutil.disk_usage(path.parent).free
     if needed > free:
+        fitting = [f"{what} ({size_text(size)})" for what, size in _smaller(plan) if size <= free]
         raise GenrekitError(
-            f"{path} needs {size_text(needed)} and {size_text(free)} are free: make space, "
-            "or prepare fewer fragments or no augmented variants"
+            f"{path} needs {size_text(needed)} and {size_text(free)} are free: make space, or prepare what fits: "
+            + ("; ".join(fitting) or "none of mel spectrograms only, originals only and first fragments only")
         )
+
+
+def _smaller(plan: CachePlan) -> Iterator[tuple[str, int]]:
+    """Smaller caches of the same tracks, and their bytes, the largest first where it is larger than the next."""
+    config, variants = plan.config, len(plan.config.augmentation.variants)
+    mel_only = replace(plan, config=config.model_copy(update={"store": "mel", "mel_dtype": "float16"}))
+    originals = plan.n_rows // variants
+    if mel_only.row_bytes < plan.row_bytes:
+        yield "mel spectrograms only", plan.n_rows * mel_only.row_bytes
+    if variants > 1:
+        yield (
+            "both tensors of originals only" if config.store == "both" else "originals only",
+            (originals * plan.row_bytes),
+        )
+        if mel_only.row_bytes < plan.row_bytes:
+            yield "mel spectrograms of originals only", originals * mel_only.row_bytes
+    yield "mel spectrograms of each track's first fragment only", len(plan.tracks) * mel_only.row_bytes
 
 
 def _lay_out(plan: CachePlan, partial: Path, known: _Knowledge) -> None:
@@ -257,7 +283,7 @@ def _by_source(plan: CachePlan, known: _Knowledge) -> Iterator[tuple[Cache, list
 
 def _copy_tracks(source: Cache, target: Cache, tracks: list[tuple[CachedTrack, CachedTrack]], descriptor: int) -> None:
     with open_descriptor(source.path, os.O_RDONLY) as original:
-        for name in ROW_DATASETS:
+        for name in [name for name in ROW_DATASETS if name in target.extents]:
             for there, here in tracks:
                 extent = source.extents[name]
                 size = extent.row_bytes * there.rows
@@ -298,6 +324,22 @@ def _fill(
     return surprises
 
 
+def _link_recordings(partial: Cache, known: _Knowledge) -> None:
+    """Record which tracks are the same recording; what an older cache knows of whole groups is taken over."""
+    place = {track.id: index for index, track in enumerate(partial.tracks)}
+    groups: dict[tuple[Path, int], list[str]] = {}
+    for source in {id(cache): cache for cache, _ in known.sources.values()}.values():
+        for track in source.tracks:
+            if track.recording >= 0:
+                groups.setdefault((source.path, track.recording), []).append(track.id)
+    here = {track_id for track_id, (source, track) in known.sources.items() if track.recording >= 0}
+    unchanged = [[place[track_id] for track_id in group] for group in groups.values() if here.issuperset(group)]
+    recordings = group_recordings(partial, unchanged)
+    with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
+        write_at(descriptor, partial.extents["tracks/recording"].offset, recordings)
+        os.fsync(descriptor)
+
+
 def _outcomes(futures: list[Future[Written | Surprise]]) -> Iterator[Written | Surprise]:
     try:
         for future in as_completed(futures):
@@ -310,12 +352,9 @@ def _outcomes(futures: list[Future[Written | Surprise]]) -> Iterator[Written | S
 
 def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
     """Record a track's digest and, last, that its rows are whole."""
-    for name, value, kind in (
-        ("digest", written.digest, "S32"),
-        ("silent", written.silent, "u1"),
-        ("done", True, "u1"),
-    ):
-        write_at(descriptor, partial.extents[f"tracks/{name}"].at(written.slot.index), np.array([value], dtype=kind))
+    for name, value in (("digest", written.digest), ("silent", written.silent), ("done", True)):
+        place = partial.extents[f"tracks/{name}"].at(written.slot.index)
+        write_at(descriptor, place, np.array([value], dtype=TRACK_RESULTS[name]))
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 Rows are fragment variants, ordered by track, start and variant; tracks are ordered by id.
 
-    /waveform  int16   [N, n_samples]         divide by 32,767
-    /mel       float16 [N, n_mels, n_frames]  dB mel spectrogram in [0, 1]
+    /waveform  int16   [N, n_samples]         divide by 32,767           (each of these two
+    /mel       float16 [N, n_mels, n_frames]  dB mel spectrogram in [0, 1]     if it is stored)
     /genre     int16   [N]  into /genres      /track   int32   [N]  into /tracks/*
     /variant   uint8   [N]  into /variants    /start_s float64 [N]  seconds
-    /strength  float32 [N]  what the augmentation drew     /checksum uint32 [N]  CRC-32 of the row
-    /tracks/   id, genre, artist, part, digest, silent, done, size, mtime_ns, first_row, rows
+    /strength  float32 [N, 4]  what each augmentation drew, NaN where it was not applied
+    /landmark  uint64 [N, 48]  fingerprint of an original  /checksum uint32 [N]  CRC-32 of the row
+    /tracks/   id, genre, artist, part, digest, silent, recording, done, size, mtime_ns, first_row, rows
     /skipped/  path, reason, size, mtime_ns
     attributes of the root: format_version, config (JSON), genrekit_version
 
@@ -18,6 +19,7 @@ numpy.memmap at the fixed offset of their contiguous dataset.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit import __version__
-from genrekit.config import Input, PrepareConfig
+from genrekit.audio.fingerprint import LANDMARKS
+from genrekit.config import AUGMENTATIONS, Input, PrepareConfig
 from genrekit.dataset.rows import Extent, row_checksums
 from genrekit.errors import GenrekitError, IncompatibleCacheError
 from genrekit.files import reason
@@ -38,13 +41,28 @@ from genrekit.records import SkippedFile, Track
 
 FORMAT_VERSION = 1
 
-_ROW_TYPES = {"start_s": "f8", "variant": "u1", "strength": "f4", "checksum": "u4", "track": "i4", "genre": "i2"}
-_DIGEST = "S32"
+_ROW_TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "start_s": ("f8", ()),
+    "variant": ("u1", ()),
+    "strength": ("f4", (len(AUGMENTATIONS),)),
+    "landmark": ("u8", (LANDMARKS,)),
+    "checksum": ("u4", ()),
+    "track": ("i4", ()),
+    "genre": ("i2", ()),
+}
+"""Type and shape of an entry of each dataset with one entry per row, but for the stored inputs."""
+
+TRACK_RESULTS = {"digest": "S32", "silent": "u1", "recording": "i4", "done": "u1"}
+"""Types of what is known of a track only when its rows are made; `done` is written last."""
 
 
 @dataclass(frozen=True)
 class CachedTrack:
-    """A track as it stands in a cache; `digest` is that of its decoded audio, empty until `done`."""
+    """A track as it stands in a cache; `digest` is that of its decoded audio, empty until `done`.
+
+    `recording` is the place, among the cache's tracks, of the first one with the same recording by its fingerprint;
+    -1 until the cache is finished.
+    """
 
     id: str
     genre: str
@@ -56,6 +74,7 @@ class CachedTrack:
     rows: int
     digest: str = ""
     silent: bool = False
+    recording: int = -1
     done: bool = False
 
     def describes(self, track: Track) -> bool:
@@ -93,16 +112,19 @@ class CachePlan:
     @property
     def row_bytes(self) -> int:
         """Bytes that one row takes in all datasets together."""
-        front_end = self.config.front_end
-        own = sum(np.dtype(kind).itemsize for kind in _ROW_TYPES.values())
-        return 2 * front_end.n_samples + 2 * front_end.n_mels * front_end.n_frames + own
+        types = [*_input_types(self.config).values(), *_ROW_TYPES.values()]
+        return sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in types)
 
     def matches(self, other: CachePlan) -> bool:
         """Whether both plan the same rows of the same files in the same places."""
         return self.config == other.config and self._blank() == other._blank() and self.skipped == other.skipped
 
     def _blank(self) -> list[CachedTrack]:
-        return [replace(track, digest="", silent=False, done=False) for track in self.tracks]
+        return [replace(track, digest="", silent=False, recording=-1, done=False) for track in self.tracks]
+
+
+def _input_types(config: PrepareConfig) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {kind: (config.dtype(kind), config.front_end.shape(kind)) for kind in config.inputs}
 
 
 def create_cache(path: Path, plan: CachePlan) -> None:
@@ -110,7 +132,6 @@ def create_cache(path: Path, plan: CachePlan) -> None:
 
     Errors: OSError where the disk is full.
     """
-    n, front_end = plan.n_rows, plan.config.front_end
     with h5py.File(path, "w", libver=("earliest", "v110")) as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["config"] = plan.config.model_dump_json()
@@ -119,10 +140,8 @@ def create_cache(path: Path, plan: CachePlan) -> None:
         _strings(file, "variants", plan.config.augmentation.variants)
         _write_tracks(file.create_group("tracks"), plan)
         _write_skipped(file.create_group("skipped"), plan.skipped)
-        _reserve(file, "waveform", (n, front_end.n_samples), "i2")
-        _reserve(file, "mel", (n, front_end.n_mels, front_end.n_frames), "f2")
-        for name, kind in _ROW_TYPES.items():
-            _reserve(file, name, (n,), kind)
+        for name, (kind, shape) in {**_input_types(plan.config), **_ROW_TYPES}.items():
+            _reserve(file, name, (plan.n_rows, *shape), kind)
         rows = [track.rows for track in plan.tracks]
         genre_index = {genre: index for index, genre in enumerate(plan.genres)}
         file["track"][:] = np.repeat(np.arange(len(rows), dtype="i4"), rows)
@@ -145,7 +164,7 @@ def _write_tracks(group: Any, plan: CachePlan) -> None:
     _strings(group, "genre", [track.genre for track in tracks])
     for name, kind in (("size", "i8"), ("mtime_ns", "i8"), ("first_row", "i8"), ("rows", "i4")):
         group[name] = np.array([getattr(track, name) for track in tracks], dtype=kind)
-    for name, kind in (("digest", _DIGEST), ("silent", "u1"), ("done", "u1")):
+    for name, kind in TRACK_RESULTS.items():
         dataset = _reserve(group, name, (len(tracks),), kind)
         dataset[:] = np.array([getattr(track, name) for track in tracks], dtype=kind)
 
@@ -187,15 +206,33 @@ class Cache:
     @cached_property
     def waveform(self) -> npt.NDArray[np.int16]:
         """All waveforms, mapped from the file: int16 [N, n_samples], to be divided by 32,767."""
-        return self._mapped("waveform", "<i2", self.config.front_end.shape("waveform"))
+        return self._mapped("waveform")
 
     @cached_property
-    def mel(self) -> npt.NDArray[np.float16]:
-        """All mel spectrograms, mapped from the file: float16 [N, n_mels, n_frames] in [0, 1]."""
-        return self._mapped("mel", "<f2", self.config.front_end.shape("mel"))
+    def mel(self) -> npt.NDArray[np.floating]:
+        """All mel spectrograms, mapped from the file: float16 or float32 [N, n_mels, n_frames] in [0, 1]."""
+        return self._mapped("mel")
+
+    @cached_property
+    def landmark(self) -> npt.NDArray[np.uint64]:
+        """The landmarks of all rows, mapped from the file; those of augmented variants are 0."""
+        return self._mapped("landmark")
+
+    @cached_property
+    def strength(self) -> npt.NDArray[np.float32]:
+        """What each kind of augmentation drew for each row, mapped from the file; NaN where it was not applied."""
+        return self._mapped("strength")
 
     def tensor(self, kind: Input) -> npt.NDArray[Any]:
-        """The dataset of that name."""
+        """The dataset of that name.
+
+        Errors: IncompatibleCacheError where the cache was prepared without it.
+        """
+        if kind not in self.config.inputs:
+            raise IncompatibleCacheError(
+                f"{self.path} holds no {kind} but {self.config.store} only: prepare a cache that stores both, "
+                f"or train on {self.config.store}"
+            )
         return self.mel if kind == "mel" else self.waveform
 
     @property
@@ -222,16 +259,26 @@ class Cache:
     def damaged_rows(self) -> npt.NDArray[np.int64]:
         """Rows whose content does not match its checksum; reads the whole file."""
         step = 256
-        found = [
-            start
-            + np.flatnonzero(row_checksums(self.waveform[start : start + step], self.mel[start : start + step]) != crc)
-            for start in range(0, len(self.track), step)
-            for crc in [self.checksum[start : start + step]]
-        ]
+        found = []
+        for start in range(0, len(self.track), step):
+            block = slice(start, start + step)
+            now = row_checksums([self.tensor(kind)[block] for kind in self.config.inputs])
+            found.append(start + np.flatnonzero(now != self.checksum[block]))
         return np.concatenate(found)
 
-    def _mapped(self, name: str, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        return np.memmap(self.path, kind, "r", self.extents[name].offset, (len(self.track), *shape))
+    def near_duplicates(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of tracks with the same recording that are not sample-identical, each with the first of its kind."""
+        firsts = [self.tracks[track.recording] for track in self.tracks]
+        return tuple(
+            (first.id, track.id)
+            for first, track in zip(firsts, self.tracks, strict=True)
+            if first is not track and first.digest != track.digest
+        )
+
+    def _mapped(self, name: str) -> npt.NDArray[Any]:
+        kind, shape = {**_input_types(self.config), **_ROW_TYPES}[name]
+        offset = self.extents[name].offset
+        return np.memmap(self.path, np.dtype(kind).newbyteorder("<"), "r", offset, (len(self.track), *shape))
 
 
 def open_cache(path: Path, *, unfinished: bool = False) -> Cache:
@@ -267,7 +314,7 @@ def _short(error: Exception) -> str:
 def _read(path: Path, file: Any) -> Cache:
     config = PrepareConfig.of(json.loads(file.attrs["config"]))
     plan = CachePlan(config, _read_tracks(file["tracks"]), _read_skipped(file["skipped"]))
-    names = ("waveform", "mel", *_ROW_TYPES, "tracks/digest", "tracks/silent", "tracks/done")
+    names = (*config.inputs, *_ROW_TYPES, *(f"tracks/{name}" for name in TRACK_RESULTS))
     extents = {name: _extent(file[name]) for name in names}
     return Cache(
         path, plan, extents, {name: file[name][:] for name in ("track", "genre", "variant", "start_s", "checksum")}
@@ -282,7 +329,7 @@ def _extent(dataset: Any) -> Extent:
 
 
 def _read_tracks(group: Any) -> tuple[CachedTrack, ...]:
-    names = ("size", "mtime_ns", "first_row", "rows", "silent", "done")
+    names = ("size", "mtime_ns", "first_row", "rows", "silent", "recording", "done")
     numbers = {name: group[name][:].tolist() for name in names}
     digests = [digest.decode("ascii") for digest in group["digest"][:]]
     texts = zip(*(group[name].asstr()[:] for name in ("id", "genre", "artist", "part")), strict=True)
@@ -298,6 +345,7 @@ def _read_tracks(group: Any) -> tuple[CachedTrack, ...]:
             rows=numbers["rows"][index],
             digest=digests[index],
             silent=bool(numbers["silent"][index]),
+            recording=numbers["recording"][index],
             done=bool(numbers["done"][index]),
         )
         for index, (track_id, genre, artists, part) in enumerate(texts)

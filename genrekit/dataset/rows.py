@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ from genrekit.audio.transform import transform_track
 from genrekit.config import PrepareConfig
 from genrekit.errors import UnreadableAudioError
 
-ROW_DATASETS = ("waveform", "mel", "start_s", "variant", "strength", "checksum")
-"""Datasets with one entry per row that a worker writes."""
+ROW_DATASETS = ("waveform", "mel", "landmark", "start_s", "variant", "strength", "checksum")
+"""Datasets with one entry per row that a worker writes, as far as a cache has them."""
 
 _COPY_BLOCK = 8 << 20
 
@@ -78,27 +78,32 @@ def write_track(file: Path, extents: dict[str, Extent], slot: Slot, config: Prep
         tensors = transform_track(slot.track_id, slot.path, config)
     except UnreadableAudioError as error:
         return Surprise(slot, 0, str(error))
-    if len(tensors.mel) != slot.rows:
-        return Surprise(slot, len(tensors.mel))
-    columns = {
-        "waveform": tensors.waveform,
-        "mel": tensors.mel,
+    if len(tensors.variant) != slot.rows:
+        return Surprise(slot, len(tensors.variant))
+    columns: dict[str, npt.NDArray[Any]] = {
+        **tensors.tensors,
+        "landmark": tensors.landmark,
         "start_s": tensors.start_s,
         "variant": tensors.variant,
         "strength": tensors.strength,
-        "checksum": row_checksums(tensors.waveform, tensors.mel),
+        "checksum": row_checksums(list(tensors.tensors.values())),
     }
     with open_descriptor(file, os.O_WRONLY) as descriptor:
-        for name in ROW_DATASETS:
-            write_at(descriptor, extents[name].at(slot.first_row), np.ascontiguousarray(columns[name]))
+        for name, values in columns.items():
+            write_at(descriptor, extents[name].at(slot.first_row), np.ascontiguousarray(values))
     return Written(slot, tensors.digest, tensors.silent)
 
 
-def row_checksums(waveform: npt.NDArray[np.int16], mel: npt.NDArray[np.float16]) -> npt.NDArray[np.uint32]:
-    """CRC-32 of each row: its waveform's bytes followed by its mel spectrogram's, as they stand in the file."""
-    return np.array(
-        [zlib.crc32(m.tobytes(), zlib.crc32(w.tobytes())) for w, m in zip(waveform, mel, strict=True)], dtype=np.uint32
-    )
+def row_checksums(tensors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint32]:
+    """CRC-32 of each row: the bytes of its waveform and then of its mel spectrogram, as far as they are stored.
+
+    Shapes: [rows, ...] each to [rows].
+    """
+    found = np.zeros(len(tensors[0]), np.uint32)
+    for values in tensors:
+        contiguous = np.ascontiguousarray(values)
+        found[:] = [zlib.crc32(row.data, before) for row, before in zip(contiguous, found.tolist(), strict=True)]
+    return found
 
 
 def copy_rows(source: int, target: int, start: int, size: int, destination: int) -> None:

@@ -30,13 +30,18 @@ _KNOWN_ENOUGH = 0.5
 
 @dataclass(frozen=True)
 class SplitTrack:
-    """What a split must know of a track; `part` is the manifest's."""
+    """What a split must know of a track; `part` is the manifest's.
+
+    Equal digests are sample-identical audio, equal recordings the same one at another level, rate, codec or offset;
+    an empty text is unlike any other.
+    """
 
     id: str
     genre: str
     artists: tuple[str, ...] = ()
     part: str | None = None
     digest: str = ""
+    recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,14 @@ class Split:
 def split_tracks(cache: Cache) -> list[SplitTrack]:
     """The tracks of a cache; where the manifest names no artist, GTZAN's index may."""
     return [
-        SplitTrack(track.id, track.genre, track.artists or artists_of(track.id), track.part, track.digest)
+        SplitTrack(
+            track.id,
+            track.genre,
+            track.artists or artists_of(track.id),
+            track.part,
+            "" if track.silent else track.digest,  # silence is not a recording that two tracks share
+            cache.tracks[track.recording].id if track.recording >= 0 else "",
+        )
         for track in cache.tracks
     ]
 
@@ -74,12 +86,21 @@ def open_split(cache: Cache, policy: SplitPolicy, seed: int, *, strict: bool = F
     """
     tracks = split_tracks(cache)
     chosen, notes = choose_policy(tracks, policy, seed)
-    path = cache.path.with_name(f"{cache.path.stem}.splits") / f"{chosen}-{seed}.json"
+    path = _folder(cache) / f"{chosen}-{seed}.json"
     previous = load_split(path) if path.exists() else None
     split = make_split(tracks, chosen, seed, previous=previous, strict=strict)
     if previous is None or (previous.parts, previous.left_out) != (split.parts, split.left_out):
         save_split(path, split)
     return replace(split, notes=(*notes, *split.notes))
+
+
+def split_files(cache: Cache) -> list[Path]:
+    """The splits that have been written down for a cache."""
+    return sorted(_folder(cache).glob("*-*.json"))
+
+
+def _folder(cache: Cache) -> Path:
+    return cache.path.with_name(f"{cache.path.stem}.splits")
 
 
 def choose_policy(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int) -> tuple[SplitPolicy, tuple[str, ...]]:
@@ -110,7 +131,8 @@ def _by_artist_or_track(tracks: Sequence[SplitTrack], seed: int) -> tuple[SplitP
     try:
         make_split(tracks, "artist", seed)
     except SplitError as error:
-        return "track", f"split by track, so expect less from artists it has not heard: {error}"
+        why = str(error).partition(": ")[0]  # the cause; its remedy is what happens here
+        return "track", f"split by track, so expect less from artists it has not heard: {why}"
     return "artist", "split by artist"
 
 
@@ -220,7 +242,7 @@ def artist_clusters(tracks: Sequence[SplitTrack]) -> dict[str, str]:
 
 
 def _groups(tracks: Sequence[SplitTrack], *, by_artist: bool) -> list[list[SplitTrack]]:
-    """Connected components of tracks that share an artist or their audio, each in order of ids."""
+    """Connected components of tracks that share an artist, their audio or a recording, each in order of ids."""
     parent = {track.id: track.id for track in tracks}
 
     def root(track_id: str) -> str:
@@ -231,6 +253,7 @@ def _groups(tracks: Sequence[SplitTrack], *, by_artist: bool) -> list[list[Split
     first: dict[tuple[str, str], str] = {}
     for track in tracks:
         links = [("digest", track.digest)] if track.digest else []
+        links += [("recording", track.recording)] if track.recording else []
         links += [("artist", artist) for artist in _folded_artists(track)] if by_artist else []
         for link in links:
             one, other = sorted((root(first.setdefault(link, track.id)), root(track.id)))
@@ -300,13 +323,21 @@ class _Drawing:
 
 
 def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = False) -> list[str]:
-    """Look for artists and sample-identical tracks that cross parts.
+    """Look for artists, sample-identical tracks and recordings that cross parts.
 
     In a manifest's own split they are counted in a warning, which is returned; with `strict`, and in any other split,
-    they are errors. The duets that cross the fault-filtered split are a declared exception.
+    they are errors. The duets that cross the fault-filtered split are a declared exception. Recordings are known by
+    their fingerprint, which may err: they are an error with `strict` alone.
     Errors: SplitError.
     """
     there = [track for track in tracks if track.id in split.parts]
+    notes = []
+    recordings = _crossing(split, there, lambda track: (track.recording,) if track.recording else ())
+    if recordings:
+        message = f"{len(recordings)} recordings ({_few(recordings)}) stand on two sides of the {split.policy} split"
+        if strict and split.policy == "manifest":
+            raise SplitError(f"{message}: mend the split, or choose the artist split")
+        notes.append(message)
     found = {"sample-identical pairs": _crossing(split, there, lambda track: (track.digest,) if track.digest else ())}
     if split.policy != "track":
         artists = _crossing(split, there, _folded_artists)
@@ -315,10 +346,9 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
             artists = [artist for artist in artists if artist not in declared]
         written = {artist.casefold(): artist for track in there for artist in track.artists}
         found["artists"] = [written[artist] for artist in artists]
-    notes = []
     for what, names in found.items():
         if names:
-            shown = f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if what == "artists" else ""
+            shown = f" ({_few(names)})" if what == "artists" else ""
             message = f"{len(names)} {what}{shown} stand on two sides of the {split.policy} split"
             if split.policy in ("track", "artist"):
                 raise SplitError(f"{message}, as tracks have changed since it was made: take another split seed")
@@ -326,6 +356,10 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
                 raise SplitError(f"{message}: mend the split, or choose the artist split")
             notes.append(message)
     return notes
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _folded_artists(track: SplitTrack) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from genrekit.audio.features import hz_to_mel
+from genrekit.config import FrontEnd
 from genrekit.files import atomic_write
-from genrekit.records import Epoch
+from genrekit.records import Epoch, FragmentView
 
 _TRAIN, _VALIDATION, _TRACKS, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""
@@ -70,6 +72,36 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9, in_layout=False)
+    return figure
+
+
+_HERTZ = (60, 125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
+
+
+def fragment_figure(views: Sequence[FragmentView], front_end: FrontEnd, title: str) -> Figure:
+    """One fragment's variants below each other, each as waveform and as mel spectrogram, in seconds and Hz."""
+    figure = Figure(figsize=(12, 1 + 1.7 * len(views)), dpi=110, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, parse_math=False)
+    rows = figure.subplots(len(views), 2, squeeze=False, sharex=True, width_ratios=(1, 1.3))
+    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
+    marks = [hertz for hertz in _HERTZ if front_end.fmin <= hertz <= front_end.fmax_hz]
+    places = (hz_to_mel(marks) - low) / (high - low) * (front_end.n_mels + 1) - 1
+    for (left, right), view in zip(rows, views, strict=True):
+        name = f"{view.variant} ({view.drawn})" if view.drawn else view.variant
+        left.set_title(name, loc="left", fontsize=10, parse_math=False)
+        left.spines[["top", "right"]].set_visible(False)
+        left.set_ylim(-1, 1)
+        if view.waveform is not None:
+            seconds = np.arange(len(view.waveform)) / front_end.sample_rate
+            left.plot(seconds, view.waveform, color=_TRAIN, linewidth=0.3)
+        if view.mel is not None:
+            extent = (0, front_end.duration_s, -0.5, front_end.n_mels - 0.5)
+            image = right.imshow(view.mel, "magma", aspect="auto", origin="lower", vmin=0, vmax=1, extent=extent)
+            figure.colorbar(image, ax=right, label="of [0, 1]", ticks=[0, 0.5, 1])
+        right.set_yticks(places, [f"{hertz:,}" for hertz in marks], fontsize=7)
+        right.set_ylabel("Hz")
+    for axes in rows[-1]:
+        axes.set_xlabel("seconds")
     return figure
 
 

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from genrekit.audio.encode import write_wav
+from genrekit.audio.transform import FULL_SCALE
+from genrekit.config import AUGMENTATIONS
 from genrekit.dataset.cache import Cache, open_cache
-from genrekit.errors import GenrekitError
+from genrekit.dataset.splits import load_split, split_files
+from genrekit.errors import GenrekitError, IncompatibleCacheError
+from genrekit.evaluation.plots import fragment_figure, save_png
 from genrekit.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
-from genrekit.records import InfoResult
+from genrekit.records import AnyPath, FragmentView, InfoResult
+from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import is_run
 
+_QUIET = Reporter()
+_UNITS = {"time_stretch": "x speed", "pitch_shift": "semitones", "noise": "dB", "resampling": "x rate"}
 
-def info(path: Path) -> InfoResult:
+
+def info(
+    path: AnyPath, *, verify: bool = False, plot: AnyPath | None = None, reporter: Reporter = _QUIET
+) -> InfoResult:
     """Tell what a path holds.
 
-    Errors: GenrekitError where it is no cache, run or bundle.
+    With `verify`, every row of a cache is compared with its checksum; with `plot`, one fragment of each genre is drawn
+    into that folder with its variants, and written as WAV.
+    Errors: GenrekitError where it is no cache, run or bundle; IncompatibleCacheError for damaged rows.
     """
+    path = Path(path)
+    if (verify or plot is not None) and not path.is_file():
+        raise GenrekitError(f"{path} is no cache: only a cache has rows to verify or to plot")
     if is_bundle(path):
         return InfoResult(path, "bundle", _bundle(path))
     if is_run(path):
         seconds = read_json(path / "result.json")["seconds"]
         return InfoResult(path, "run", {"trained_s": seconds, **_bundle(path / "best")})
     if path.is_file():
-        return InfoResult(path, "cache", _cache(open_cache(path)))
+        cache = open_cache(path)
+        facts = _cache(cache, verify=verify)
+        return InfoResult(path, "cache", facts | ({"plots": _draw(cache, Path(plot), reporter)} if plot else {}))
     raise GenrekitError(f"{path} is no cache, finished run or bundle")
 
 
@@ -44,16 +66,85 @@ def _bundle(path: Path) -> dict[str, Any]:
     }
 
 
-def _cache(cache: Cache) -> dict[str, Any]:
+def _cache(cache: Cache, *, verify: bool) -> dict[str, Any]:
     counts = Counter(track.genre for track in cache.tracks)
-    return {
+    fragments = len(cache.track) // len(cache.variants)
+    facts = {
         **cache.config.front_end.model_dump(mode="json"),
         "fragments_per_track": cache.config.fragments,
+        "store": cache.config.store,
+        "mel_dtype": cache.config.mel_dtype,
         "tracks": len(cache.tracks),
-        "fragments": len(cache.track) // len(cache.variants),
+        "fragments": fragments,
+        "minutes": fragments * cache.config.front_end.duration_s / 60,
         "variants": list(cache.variants),
         "tracks_per_genre": dict(sorted(counts.items())),
+        "tracks_per_split": _splits(cache),
         "duplicates": [list(pair) for pair in cache.duplicates()],
+        "near_duplicates": [list(pair) for pair in cache.near_duplicates()],
+        "silent": [track.id for track in cache.tracks if track.silent],
         "skipped": [f"{file.path}: {file.reason}" for file in cache.skipped],
         "size": size_text(cache.path.stat().st_size),
     }
+    if cache.config.augmentation.augment:
+        facts |= {kind: list(getattr(cache.config.augmentation, kind)) for kind in cache.config.augmentation.kinds}
+    return facts | (_verified(cache) if verify else {})
+
+
+def _splits(cache: Cache) -> dict[str, dict[str, int]]:
+    """Tracks in each part of the splits that have been made of a cache."""
+    return {
+        split.name: {part: len(split.ids(part)) for part in ("train", "validation", "test")}
+        for split in map(load_split, split_files(cache))
+    }
+
+
+def _verified(cache: Cache) -> dict[str, Any]:
+    damaged = cache.damaged_rows()
+    if len(damaged):
+        tracks = sorted({cache.tracks[index].id for index in cache.track[damaged].tolist()})
+        raise IncompatibleCacheError(
+            f"{cache.path}: {len(damaged)} of {len(cache.track)} rows are damaged, of {len(tracks)} tracks "
+            f"({', '.join(tracks[:3])}{', ...' if len(tracks) > 3 else ''}): remove the file and prepare it again"
+        )
+    return {"verified": f"all {len(cache.track)} rows match their checksums"}
+
+
+def _draw(cache: Cache, folder: Path, reporter: Reporter) -> list[str]:
+    """Draw and write the middle fragment of each genre's first track that is not silent, with all its variants."""
+    drawn: list[str] = []
+    heard = [track for track in cache.tracks if not track.silent]
+    examples = {track.genre: track for track in reversed(heard)}
+    for number, (genre, track) in enumerate(sorted(examples.items()), 1):
+        per_fragment = len(cache.variants)
+        row = track.first_row + track.rows // per_fragment // 2 * per_fragment
+        rows = range(row, row + per_fragment)
+        views = [_view(cache, index) for index in rows]
+        stem = f"{number:02d}-{re.sub(r'[^A-Za-z0-9]+', '-', genre).strip('-')}"
+        title = f"{track.id} from {cache.start_s[row]:g} s"
+        save_png(fragment_figure(views, cache.config.front_end, title), folder / f"{stem}.png")
+        drawn.append(f"{stem}.png")
+        for view in views:
+            if view.waveform is not None:
+                name = f"{stem}-{view.variant}.wav"
+                write_wav(folder / name, view.waveform, cache.config.front_end.sample_rate)
+                drawn.append(name)
+        reporter.tracks_done(number, len(examples))
+    reporter.finished()
+    return drawn
+
+
+def _view(cache: Cache, row: int) -> FragmentView:
+    variant = cache.variants[cache.variant[row]]
+    drawn = [
+        f"{value:.3g} {_UNITS[kind]}"
+        for kind, value in zip(AUGMENTATIONS, cache.strength[row].tolist(), strict=True)
+        if not math.isnan(value)
+    ]
+    inputs = cache.config.inputs
+    return FragmentView(
+        variant,
+        ", ".join(drawn),
+        cache.waveform[row] / np.float32(FULL_SCALE) if "waveform" in inputs else None,
+        np.asarray(cache.mel[row], np.float32) if "mel" in inputs else None,
+    )

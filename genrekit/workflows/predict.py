@@ -54,7 +54,8 @@ def _predicted(path: Path, bundle: Bundle, device: torch.device) -> FilePredicti
     starts = fragment_starts(len(waveform), front_end.n_samples, "all")
     fragments = [cut(waveform, start, front_end.n_samples) for start in starts]
     if bundle.metadata.train.input == "mel":
-        inputs = torch.from_numpy(unit_mels(fragments, front_end)).to(torch.float32)
+        stored = unit_mels(fragments, front_end).astype(bundle.metadata.prepare.mel_dtype)
+        inputs = torch.from_numpy(stored).to(torch.float32)
     else:
         inputs = torch.from_numpy(np.stack([quantized(fragment) for fragment in fragments])) / FULL_SCALE
     with torch.inference_mode():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -71,22 +71,27 @@ def prepare(
         variants=cache.variants,
         skipped=cache.skipped,
         duplicates=cache.duplicates(),
+        near_duplicates=cache.near_duplicates(),
         warnings=tuple(f"{track.id} is silent" for track in cache.tracks if track.silent),
         reused=build.reused,
         seconds=time.monotonic() - started,
     )
-    _tell(result, [track.id for track in cache.tracks], reporter)
+    _tell(result, {track.id: track.genre for track in cache.tracks}, reporter)
     return result
 
 
-def _tell(result: PrepareResult, track_ids: Sequence[str], reporter: Reporter) -> None:
+def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter) -> None:
     for file in result.skipped:
         reporter.warning(f"skipped {file.path}: {file.reason}")
     for warning in result.warnings:
         reporter.warning(warning)
-    for first, second in result.duplicates:
-        reporter.note(f"{first} and {second} are sample-identical: every split keeps them on one side")
-    if has_gtzan_names(track_ids):
+    for pairs, what in ((result.duplicates, "sample-identical"), (result.near_duplicates, "the same recording")):
+        for first, second in pairs:
+            reporter.note(
+                f"{first} ({genre_of[first]}) and {second} ({genre_of[second]}) are {what}: "
+                "every drawn split keeps them on one side"
+            )
+    if has_gtzan_names(genre_of):
         reporter.note(
             "these are GTZAN's names: training can use its fault-filtered split (443/197/290 tracks, artists apart)"
         )

@@ -94,8 +94,8 @@ def train(
     reporter.training(_plan(run, config, model, data, split, device.type, tracker.mode))
     fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
     scores = score(fitted.predictions, _clusters(cache))
-    _draw(run, fitted, scores, cache.genres)
     save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
+    _draw(run, fitted, scores, cache.genres)
     result = TrainResult(
         run=run,
         bundle=run / "best",

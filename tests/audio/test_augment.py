@@ -8,7 +8,7 @@ from signals import level_db, loudest_hz, rms, sine, white_noise
 from genrekit.audio.augment import (
     add_noise,
     augmented_fragment,
-    draw_strength,
+    draw_strengths,
     pitch_shift,
     resample_band,
     time_stretch,
@@ -194,7 +194,8 @@ class TestDrawing:
     def test_strengths_fill_their_range(self, variant: str) -> None:
         augmentation = Augmentation(augment=True)
         low, high = getattr(augmentation, variant)
-        draws = [draw_strength(variant, augmentation, variant_generator(0, "a", n, variant)) for n in range(400)]
+        generators = [variant_generator(0, "a", n, variant) for n in range(400)]
+        draws = [draw_strengths(variant, augmentation, generator)[variant] for generator in generators]
         assert low <= min(draws) < low + 0.03 * (high - low)
         assert high - 0.03 * (high - low) < max(draws) <= high
         assert np.mean(draws) == pytest.approx((low + high) / 2, abs=0.06 * (high - low))
@@ -211,7 +212,7 @@ N_SAMPLES = 6_000
 
 
 def augmented(waveform: FloatArray, start: int, variant: str, strength: float) -> FloatArray:
-    return augmented_fragment(waveform, start, N_SAMPLES, variant, strength, RATE, generator())
+    return augmented_fragment(waveform, start, N_SAMPLES, {variant: strength}, RATE, generator())
 
 
 class TestFragment:

@@ -49,7 +49,7 @@ def track(tmp_path: Path) -> Path:
 
 def rows(tensors: TrackTensors, variant: int) -> FloatArray:
     """The waveforms of one variant, [fragments, n_samples] in [-1, 1]."""
-    return (tensors.waveform[tensors.variant == variant] / FULL_SCALE).astype(np.float32)
+    return (tensors.tensors["waveform"][tensors.variant == variant] / FULL_SCALE).astype(np.float32)
 
 
 class TestRows:
@@ -57,10 +57,10 @@ class TestRows:
 
     def test_each_fragment_has_the_original_and_then_each_variant(self, track: Path) -> None:
         tensors = transform_track("a", track, config(augment=True))
-        assert tensors.waveform.shape == (10, N_SAMPLES)
-        assert tensors.waveform.dtype == np.int16
-        assert tensors.mel.shape == (10, 16, 16)
-        assert tensors.mel.dtype == np.float16
+        assert tensors.tensors["waveform"].shape == (10, N_SAMPLES)
+        assert tensors.tensors["waveform"].dtype == np.int16
+        assert tensors.tensors["mel"].shape == (10, 16, 16)
+        assert tensors.tensors["mel"].dtype == np.float16
         assert tensors.variant.tolist() == [0, 1, 2, 3, 4] * 2
         assert tensors.start_s.tolist() == [0.0] * 5 + [0.5] * 5
         assert not tensors.silent
@@ -68,27 +68,30 @@ class TestRows:
     def test_without_augmentation_there_are_originals_only(self, track: Path) -> None:
         tensors = transform_track("a", track, config())
         assert tensors.variant.tolist() == [0, 0]
-        assert tensors.strength.tolist() == [0, 0]
+        assert np.isnan(tensors.strength).all()
 
     def test_the_strength_of_each_row_is_the_one_that_was_drawn_from_its_range(self, track: Path) -> None:
         augmented = config(augment=True)
         tensors = transform_track("a", track, augmented)
-        assert not tensors.strength[tensors.variant == 0].any()
-        for variant, name in enumerate(AUGMENTATIONS, 1):
+        assert np.isnan(tensors.strength[tensors.variant == 0]).all()
+        for kind, name in enumerate(AUGMENTATIONS):
             low, high = getattr(augmented.augmentation, name)
-            drawn = tensors.strength[tensors.variant == variant]
+            rows = tensors.strength[tensors.variant == kind + 1]
+            assert np.isnan(np.delete(rows, kind, axis=1)).all()
+            drawn = rows[:, kind]
             assert np.all((low <= drawn) & (drawn <= high))
             assert len(set(drawn.tolist())) == 2
 
     def test_each_variant_is_what_its_name_says(self, tmp_path: Path) -> None:
         path = write(tmp_path / "tone.wav", sine(440, 4 * N_SAMPLES, RATE, 0.2))
         tensors = transform_track("a", path, config(augment=True, normalization="none"))
-        drawn = tensors.strength.reshape(-1, 5)[1]
-        original, stretched, shifted, noisy, narrow = tensors.waveform.reshape(-1, 5, N_SAMPLES)[1] / FULL_SCALE
+        shift, noise = tensors.strength.reshape(-1, 5, 4)[1, [2, 3], [1, 2]].tolist()
+        rows = tensors.tensors["waveform"].reshape(-1, 5, N_SAMPLES)[1] / FULL_SCALE
+        original, stretched, shifted, noisy, narrow = rows
         assert loudest_hz(stretched, RATE) == pytest.approx(440, abs=1.5)
         assert not np.allclose(stretched, original, atol=0.02)
-        assert loudest_hz(shifted, RATE) == pytest.approx(440 * 2 ** (drawn[2] / 12), abs=1.5)
-        assert level_db(original, noisy - original) == pytest.approx(drawn[3], abs=0.3)
+        assert loudest_hz(shifted, RATE) == pytest.approx(440 * 2 ** (shift / 12), abs=1.5)
+        assert level_db(original, noisy - original) == pytest.approx(noise, abs=0.3)
         np.testing.assert_allclose(narrow, original, atol=1e-3)
 
     @pytest.mark.parametrize("fragments", ["all", "first", 1, 3])
@@ -99,22 +102,22 @@ class TestRows:
     ) -> None:
         path = write(tmp_path / "x.wav", white_noise(round(duration_s * rate)), rate)
         wanted = config(augment=True, fragments=fragments)
-        assert len(transform_track("a", path, wanted).waveform) == expected_rows(probe(path), wanted)
+        assert len(transform_track("a", path, wanted).tensors["waveform"]) == expected_rows(probe(path), wanted)
 
     def test_half_a_sample_that_fills_the_last_fragment_is_expected(self, tmp_path: Path) -> None:
         """24,005 frames at 16,000 Hz are 12,002.5 at 8,000 Hz, and 12,003 are three fragments of 4,001."""
         path = write(tmp_path / "x.wav", white_noise(24_005), 16_000)
         wanted = config(duration_s=4_001 / RATE)
-        assert len(transform_track("a", path, wanted).waveform) == 3
+        assert len(transform_track("a", path, wanted).tensors["waveform"]) == 3
         assert expected_rows(probe(path), wanted) == 3
 
     def test_a_track_that_is_shorter_than_a_fragment_is_padded_at_the_end(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", white_noise(1_000))
         tensors = transform_track("a", path, config(augment=True))
-        assert tensors.waveform.shape == (5, N_SAMPLES)
-        assert np.abs(tensors.waveform[:, :850]).max(axis=1).min() > 1_000
+        assert tensors.tensors["waveform"].shape == (5, N_SAMPLES)
+        assert np.abs(tensors.tensors["waveform"][:, :850]).max(axis=1).min() > 1_000
         for variant in (0, 1, 2, 4):
-            assert not tensors.waveform[variant, 1_200:].any()
+            assert not tensors.tensors["waveform"][variant, 1_200:].any()
 
     def test_a_file_that_is_no_audio_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.wav").write_text("no audio")
@@ -152,14 +155,14 @@ class TestContent:
             reference = max(each.max() for each in powers) if db_reference == "track" else power.max()
             decibels = librosa.power_to_db(power, ref=reference, amin=1e-30, top_db=None)
             expected = np.clip(decibels / 80 + 1, 0, 1)
-            np.testing.assert_allclose(tensors.mel[number], expected, atol=1e-3)
-            stored = tensors.waveform[number] / FULL_SCALE
+            np.testing.assert_allclose(tensors.tensors["mel"][number], expected, atol=1e-3)
+            stored = tensors.tensors["waveform"][number] / FULL_SCALE
             original = waveform[number * N_SAMPLES : (number + 1) * N_SAMPLES]
             np.testing.assert_allclose(stored, original, atol=0.51 / FULL_SCALE)
 
     def test_the_loudest_value_is_1_in_the_track_or_in_each_fragment(self, track: Path) -> None:
-        by_track = transform_track("a", track, config(db_reference="track")).mel.max(axis=(1, 2))
-        by_fragment = transform_track("a", track, config(db_reference="fragment")).mel.max(axis=(1, 2))
+        by_track = transform_track("a", track, config(db_reference="track")).tensors["mel"].max(axis=(1, 2))
+        by_fragment = transform_track("a", track, config(db_reference="fragment")).tensors["mel"].max(axis=(1, 2))
         assert by_track[0] == 1
         assert by_track[1] < 0.97
         assert by_fragment.tolist() == [1, 1]
@@ -169,21 +172,21 @@ class TestContent:
         quiet, loud = (write(tmp_path / f"{factor}.wav", factor * music()) for factor in (0.001, 3.0))
         first = transform_track("a", quiet, config(augment=True, normalization=normalization))
         second = transform_track("a", loud, config(augment=True, normalization=normalization))
-        assert np.abs(first.waveform.astype(int) - second.waveform).max() <= 1
-        np.testing.assert_allclose(first.mel, second.mel, atol=2e-3)
+        assert np.abs(first.tensors["waveform"].astype(int) - second.tensors["waveform"]).max() <= 1
+        np.testing.assert_allclose(first.tensors["mel"], second.tensors["mel"], atol=2e-3)
 
     def test_without_normalization_the_mel_is_level_independent_and_the_waveform_is_not(self, tmp_path: Path) -> None:
         quiet, loud = (write(tmp_path / f"{factor}.wav", factor * music()) for factor in (0.01, 1.0))
         first, second = (transform_track("a", path, config(normalization="none")) for path in (quiet, loud))
-        np.testing.assert_allclose(first.mel, second.mel, atol=1e-3)
-        assert np.abs(second.waveform).max() > 50 * np.abs(first.waveform).max()
+        np.testing.assert_allclose(first.tensors["mel"], second.tensors["mel"], atol=1e-3)
+        assert np.abs(second.tensors["waveform"]).max() > 50 * np.abs(first.tensors["waveform"]).max()
 
     def test_silence_is_all_0_and_marked(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", np.zeros(10_000, np.float32))
         tensors = transform_track("a", path, config(augment=True))
         assert tensors.silent
-        assert not tensors.waveform.any()
-        assert not tensors.mel.any()
+        assert not tensors.tensors["waveform"].any()
+        assert not tensors.tensors["mel"].any()
 
     def test_a_silent_fragment_of_a_track_that_sounds_is_all_0(self, tmp_path: Path) -> None:
         waveform = music()
@@ -192,8 +195,8 @@ class TestContent:
         for db_reference in ("track", "fragment"):
             tensors = transform_track("a", path, config(db_reference=db_reference))
             assert not tensors.silent
-            assert tensors.mel[0].max() == 1
-            assert not tensors.mel[1].any()
+            assert tensors.tensors["mel"][0].max() == 1
+            assert not tensors.tensors["mel"][1].any()
 
 
 class TestDeterminism:
@@ -201,8 +204,8 @@ class TestDeterminism:
 
     def test_the_same_arguments_give_the_same_bytes(self, track: Path) -> None:
         first, second = (transform_track("a", track, config(augment=True)) for _ in range(2))
-        np.testing.assert_array_equal(first.waveform, second.waveform)
-        np.testing.assert_array_equal(first.mel, second.mel)
+        np.testing.assert_array_equal(first.tensors["waveform"], second.tensors["waveform"])
+        np.testing.assert_array_equal(first.tensors["mel"], second.tensors["mel"])
         np.testing.assert_array_equal(first.strength, second.strength)
 
     @pytest.mark.parametrize(("track_id", "seed"), [("b", 0), ("a", 1)], ids=["track", "seed"])
@@ -226,7 +229,7 @@ class TestDeterminism:
     def test_the_other_fragments_do_not_matter(self, track: Path) -> None:
         every = transform_track("a", track, config(augment=True))
         first = transform_track("a", track, config(augment=True, fragments="first"))
-        np.testing.assert_array_equal(every.waveform[:5], first.waveform)
+        np.testing.assert_array_equal(every.tensors["waveform"][:5], first.tensors["waveform"])
         np.testing.assert_array_equal(every.strength[:5], first.strength)
 
     def test_the_digest_is_that_of_the_audio(self, track: Path, tmp_path: Path) -> None:
