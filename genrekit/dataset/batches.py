@@ -18,10 +18,14 @@ _STATISTICS_BLOCK = 256
 
 
 class FragmentSource:
-    """The fragments of some tracks, read from the cache in batches and in the cache's order."""
+    """The fragments of some tracks, read from the cache in batches and in the cache's order.
+
+    Errors: IncompatibleCacheError where the cache does not hold the input that is asked for.
+    """
 
     def __init__(self, cache: Cache, kind: Input, track_ids: Sequence[str]) -> None:
         self.cache, self.kind = cache, kind
+        self._values = cache.tensor(kind)
         self.rows = cache.original_rows(track_ids)
 
     @property
@@ -31,7 +35,7 @@ class FragmentSource:
 
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Gather rows as a model reads them: float32 [B, n_mels, n_frames] in [0, 1] or [B, n_samples] in [-1, 1]."""
-        values = torch.from_numpy(self.cache.tensor(self.kind)[rows]).to(torch.float32)
+        values = torch.from_numpy(self._values[rows]).to(torch.float32)
         return values if self.kind == "mel" else values.div_(32_767)
 
     def targets(self, rows: npt.NDArray[np.int64]) -> Tensor:

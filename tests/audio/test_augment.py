@@ -300,3 +300,52 @@ class TestFragment:
         fragment = augmented(white_noise(n_track, amplitude=1), start, name, low + draw * (high - low))
         assert fragment.shape == (N_SAMPLES,)
         assert 0 < np.abs(fragment).max() <= 1
+
+
+class TestChains:
+    """Variants that are made of several kinds."""
+
+    CHAINS = Augmentation(augment=True, variants_each=0, copies=3)
+
+    def drawn(self, augmentation: Augmentation, variant: str = "chain") -> list[dict[str, float]]:
+        return [
+            draw_strengths(variant, augmentation, variant_generator(0, "a", number, variant)) for number in range(400)
+        ]
+
+    def test_a_chain_takes_each_kind_in_use_with_an_even_chance_and_at_least_one(self) -> None:
+        drawn = self.drawn(self.CHAINS)
+        assert min(len(strengths) for strengths in drawn) == 1
+        assert max(len(strengths) for strengths in drawn) == 4
+        for kind in AUGMENTATIONS:
+            assert np.mean([kind in strengths for strengths in drawn]) == pytest.approx(0.52, abs=0.07)
+
+    def test_its_strengths_come_from_their_ranges(self) -> None:
+        for strengths in self.drawn(self.CHAINS, "chain_3"):
+            for kind, strength in strengths.items():
+                low, high = getattr(self.CHAINS, kind)
+                assert low <= strength <= high
+
+    def test_kinds_that_are_not_in_use_are_in_no_chain(self) -> None:
+        only = Augmentation(augment=True, augmentations=("noise", "time_stretch"), copies=1)
+        assert {kind for strengths in self.drawn(only) for kind in strengths} == {"noise", "time_stretch"}
+
+    def test_numbered_variants_of_a_kind_draw_strengths_of_their_own(self) -> None:
+        augmentation = Augmentation(augment=True, variants_each=2)
+        first, second = (self.drawn(augmentation, name)[0] for name in ("noise", "noise_2"))
+        assert first.keys() == second.keys() == {"noise"}
+        assert first != second
+
+    def test_it_does_to_a_fragment_what_its_kinds_do(self) -> None:
+        track = sine(440, 60_000, RATE, 0.2)
+        strengths = {"time_stretch": 1.1, "pitch_shift": 12.0, "noise": 20.0}
+        fragment = augmented_fragment(track, 20_000, 8_000, strengths, RATE, generator())
+        assert fragment.shape == (8_000,)
+        assert loudest_hz(fragment, RATE) == pytest.approx(880, abs=2)
+        tone = augmented_fragment(track, 20_000, 8_000, {"time_stretch": 1.1, "pitch_shift": 12.0}, RATE, generator())
+        assert level_db(tone, fragment - tone) == pytest.approx(20, abs=0.3)
+
+    def test_a_stretched_and_shifted_fragment_begins_where_the_fragment_begins(self) -> None:
+        track = swell(23_000, 60_000)
+        strengths = {"time_stretch": 1.25, "pitch_shift": 1.0, "resampling": 0.8}
+        fragment = augmented_fragment(track, 20_000, 8_000, strengths, RATE, generator())
+        assert middle(fragment) == pytest.approx(3_000 / 1.25, abs=900)

@@ -257,3 +257,32 @@ def test_any_mel_is_within_0_and_1(fragments: list[FloatArray]) -> None:
     assert mels.shape == (len(fragments), 16, 16)
     assert np.all((mels >= 0) & (mels <= 1))
     assert mels.max() == (1 if any(fragment.any() for fragment in fragments) else 0)
+
+
+class TestWhatIsStored:
+    """Both inputs or one, and how exactly."""
+
+    def stored(self, track: Path, **values: object) -> TrackTensors:
+        wanted = {"front_end": config().front_end.model_dump(), **values}
+        return transform_track("a", track, PrepareConfig.of(wanted))
+
+    @pytest.mark.parametrize(("store", "kinds"), [("both", {"waveform", "mel"}), ("mel", {"mel"})])
+    def test_only_what_is_asked_for_is_made(self, track: Path, store: str, kinds: set[str]) -> None:
+        assert self.stored(track, store=store).tensors.keys() == kinds
+
+    def test_each_input_is_the_same_alone_as_beside_the_other(self, track: Path) -> None:
+        both = self.stored(track)
+        for kind in ("mel", "waveform"):
+            alone = self.stored(track, store=kind)
+            np.testing.assert_array_equal(alone.tensors[kind], both.tensors[kind])
+            np.testing.assert_array_equal(alone.landmark, both.landmark)
+
+    def test_float32_is_what_float16_rounds(self, track: Path) -> None:
+        exact, rounded = self.stored(track, mel_dtype="float32"), self.stored(track)
+        assert exact.tensors["mel"].dtype == np.float32
+        np.testing.assert_array_equal(exact.tensors["mel"].astype(np.float16), rounded.tensors["mel"])
+
+    def test_only_originals_have_landmarks(self, track: Path) -> None:
+        tensors = transform_track("a", track, config(augment=True, hop_length=64, n_mels=64))
+        assert not tensors.landmark[tensors.variant > 0].any()
+        assert tensors.landmark[tensors.variant == 0].any(axis=1).all()

@@ -163,11 +163,67 @@ def test_a_full_disk_is_one_line_that_says_how_to_go_on(
     assert genrekit(*PREPARE).code == 0
 
 
+def test_variants_are_what_is_asked_for(music: Path, genrekit: CommandLine) -> None:
+    asked = ("--augment", "--augmentations", "noise,time_stretch", "--variants-each", "2", "--copies", "1")
+    names = ["original", "time_stretch", "time_stretch_2", "noise", "noise_2", "chain"]
+    assert genrekit(*PREPARE, *asked, "--json").json["variants"] == names
+    strength = open_cache(music / "cache.h5").strength
+    assert np.isnan(strength[0]).all()
+    assert np.isfinite(strength[3]).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        pytest.param(("--copies", "2"), "copies must be 0 without augment, got 2", id="copies alone"),
+        pytest.param(("--augment", "--augmentations", "nose"), "'nose': did you mean noise?", id="unknown kind"),
+        pytest.param(("--augment", "--variants-each", "0"), "augment needs a kind of augmentation", id="none"),
+        pytest.param(("--store", "wave"), "unknown store 'wave'", id="unknown store"),
+    ],
+)
+def test_variants_that_cannot_be_are_refused(
+    music: Path, genrekit: CommandLine, asked: tuple[str, ...], says: str
+) -> None:
+    outcome = genrekit(*PREPARE, *asked)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert says in outcome.err
+
+
+def test_the_same_recording_twice_is_told_with_both_genres(music: Path, genrekit: CommandLine) -> None:
+    samples, rate = soundfile.read(music / "blues" / "blues-0.wav")
+    soundfile.write(music / "jazz" / "twin.flac", samples, rate)
+    outcome = genrekit(*PREPARE)
+    assert "note: blues/blues-0 (blues) and jazz/twin (jazz) are sample-identical" in outcome.err
+
+
+def test_a_misspelled_folder_is_answered_with_the_one_that_is_there(music: Path, genrekit: CommandLine) -> None:
+    music.rename(music.with_name("genres_original"))
+    outcome = genrekit("prepare", "genres_orignal", "--out", "cache.h5")
+    assert outcome.err == "genrekit: no folder genres_orignal: did you mean genres_original?\n"
+
+
 def test_less_space_than_needed_is_found_before_work_begins(
     music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_000))
     outcome = genrekit(*PREPARE)
     assert outcome.code == 1
-    assert "and 1.0 kB are free: make space" in outcome.err
+    assert "and 1.0 kB are free: make space, or prepare what fits: none of" in outcome.err
     assert sorted(path.name for path in music.iterdir() if path.is_file()) == [".cache.h5.lock"]
+
+
+@pytest.mark.parametrize(
+    ("free", "fitting"),
+    [
+        pytest.param(400_000, "mel spectrograms only (", id="mel"),
+        pytest.param(120_000, "both tensors of originals only (", id="originals"),
+        pytest.param(20_000, "mel spectrograms of originals only (", id="mel of originals"),
+    ],
+)
+def test_a_refusal_for_lack_of_space_says_what_would_fit(
+    music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, free: int, fitting: str
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))
+    outcome = genrekit(*PREPARE, "--augment")
+    assert outcome.code == 1
+    assert fitting in outcome.err.partition("prepare what fits: ")[2]

@@ -11,6 +11,7 @@ import soundfile
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 
+from genrekit.dataset.cache import open_cache
 from genrekit.models.bundle import read_metadata
 
 FIGURES = ("fragment_accuracy", "track_accuracy", "macro_f1")
@@ -186,6 +187,43 @@ class TestInfo:
         assert found["kind"] == kind
         assert key in found["facts"]
         assert key in genrekit("info", path).out
+
+    def test_a_cache_tells_its_splits_and_near_duplicates(self, here: Path, genrekit: CommandLine) -> None:
+        facts = genrekit("info", "data/cache.h5", "--json").json["facts"]
+        assert facts["tracks_per_split"] == {"track, seed 0": {"train": 24, "validation": 3, "test": 3}}
+        assert facts["near_duplicates"] == []
+        assert facts["minutes"] == pytest.approx(60 * 0.5 / 60)
+
+    def test_verifying_passes_a_whole_cache_and_names_the_tracks_of_a_damaged_one(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        assert "all 300 rows match their checksums" in genrekit("info", "data/cache.h5", "--verify").out
+        cache = open_cache(Path("data/cache.h5"))
+        with open("data/cache.h5", "r+b") as file:
+            file.seek(cache.extents["mel"].at(12) + 7)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 16]))
+        outcome = genrekit("info", "data/cache.h5", "--verify")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "1 of 300 rows are damaged, of 1 tracks (blues/blues-1)" in outcome.err
+
+    def test_plots_show_and_sound_each_genre_with_its_variants(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("info", "data/cache.h5", "--plot", "look")
+        assert outcome.code == 0
+        names = {path.name for path in Path("look").iterdir()}
+        assert {"01-blues.png", "02-jazz.png", "03-metal.png"} <= names
+        assert len(names) == 3 + 3 * 5
+        samples, rate = soundfile.read("look/01-blues-original.wav")
+        assert (len(samples), rate) == (4_000, 8_000)
+        stored = open_cache(Path("data/cache.h5")).waveform[5] / 32_767
+        np.testing.assert_allclose(samples, stored, atol=1e-4)
+
+    @pytest.mark.parametrize("option", [("--verify",), ("--plot", "look")])
+    def test_only_a_cache_has_rows(self, here: Path, genrekit: CommandLine, option: tuple[str, ...]) -> None:
+        outcome = genrekit("info", "runs/mlp", *option)
+        assert outcome.code == 1
+        assert "runs/mlp is no cache" in outcome.err
 
     @pytest.mark.parametrize("path", ["absent", "data", "runs"])
     def test_what_is_nothing_of_ours_is_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:

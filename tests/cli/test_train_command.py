@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_cli import CommandLine
+from tiny_cli import SMALL, CommandLine
 
 from genrekit.models.bundle import load_bundle, read_metadata
 
@@ -116,13 +116,24 @@ def test_what_stands_in_the_way_is_one_line(
 
 
 def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrekit: CommandLine) -> None:
-    small = ("--sample-rate", "8000", "--duration-s", "0.5", "--n-fft", "512", "--hop-length", "256", "--n-mels", "16")
     for number in range(1, 10):
         Path(f"data/jazz/jazz-{number}.wav").unlink()
-    genrekit("prepare", *small, "--out", "few.h5", "--workers", "1")
+    genrekit("prepare", *SMALL, "--out", "few.h5", "--workers", "1")
     outcome = genrekit(*SMALL_CEL, "--cache", "few.h5")
     assert outcome.code == 1
     assert "jazz has 1 usable track, training and validation need one each: add tracks" in outcome.err
+
+
+@pytest.mark.parametrize(("store", "other"), [("mel", "waveform"), ("waveform", "mel")])
+def test_a_cache_without_the_input_is_refused_before_anything_is_made(
+    here: Path, genrekit: CommandLine, store: str, other: str
+) -> None:
+    genrekit("prepare", *SMALL, "--out", "one.h5", "--store", store, "--workers", "1")
+    outcome = genrekit("train", "--input", other, "--cache", "one.h5", "--out", "runs/new", "--channels", "4")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert f"one.h5 holds no {other} but {store} only" in outcome.err
+    assert not Path("runs/new").exists()
+    assert genrekit("train", "--input", store, "--cache", "one.h5", "--channels", "4", "--epochs", "1").code == 0
 
 
 def test_the_key_is_in_no_file_and_no_message(
