@@ -75,7 +75,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
     return figure
 
 
-_HERTZ = (60, 125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
+_HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 
 
 def fragment_figure(views: Sequence[FragmentView], front_end: FrontEnd, title: str) -> Figure:

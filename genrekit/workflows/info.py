@@ -110,28 +110,24 @@ def _verified(cache: Cache) -> dict[str, Any]:
     return {"verified": f"all {len(cache.track)} rows match their checksums"}
 
 
-def _draw(cache: Cache, folder: Path, reporter: Reporter) -> list[str]:
+def _draw(cache: Cache, folder: Path, reporter: Reporter) -> str:
     """Draw and write the middle fragment of each genre's first track that is not silent, with all its variants."""
-    drawn: list[str] = []
     heard = [track for track in cache.tracks if not track.silent]
     examples = {track.genre: track for track in reversed(heard)}
+    per_fragment, sounds = len(cache.variants), 0
     for number, (genre, track) in enumerate(sorted(examples.items()), 1):
-        per_fragment = len(cache.variants)
         row = track.first_row + track.rows // per_fragment // 2 * per_fragment
-        rows = range(row, row + per_fragment)
-        views = [_view(cache, index) for index in rows]
+        views = [_view(cache, index) for index in range(row, row + per_fragment)]
         stem = f"{number:02d}-{re.sub(r'[^A-Za-z0-9]+', '-', genre).strip('-')}"
         title = f"{track.id} from {cache.start_s[row]:g} s"
         save_png(fragment_figure(views, cache.config.front_end, title), folder / f"{stem}.png")
-        drawn.append(f"{stem}.png")
         for view in views:
             if view.waveform is not None:
-                name = f"{stem}-{view.variant}.wav"
-                write_wav(folder / name, view.waveform, cache.config.front_end.sample_rate)
-                drawn.append(name)
+                write_wav(folder / f"{stem}-{view.variant}.wav", view.waveform, cache.config.front_end.sample_rate)
+                sounds += 1
         reporter.tracks_done(number, len(examples))
     reporter.finished()
-    return drawn
+    return f"{len(examples)} pictures and {sounds} WAV files in {folder}"
 
 
 def _view(cache: Cache, row: int) -> FragmentView:

@@ -211,6 +211,7 @@ class TestInfo:
     def test_plots_show_and_sound_each_genre_with_its_variants(self, here: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("info", "data/cache.h5", "--plot", "look")
         assert outcome.code == 0
+        assert "3 pictures and 15 WAV files in look" in outcome.out
         names = {path.name for path in Path("look").iterdir()}
         assert {"01-blues.png", "02-jazz.png", "03-metal.png"} <= names
         assert len(names) == 3 + 3 * 5
