@@ -6,6 +6,7 @@ stand here and nowhere else.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -295,6 +296,20 @@ class TrainConfig(Config):
     def learning_rate(self) -> float:
         """Initial learning rate, or the peak of a one-cycle schedule."""
         return DEFAULT_LR[self.opt] if self.lr is None else self.lr
+
+
+def to_toml(config: Config) -> str:
+    """Write a flat configuration as TOML, each value under what it means.
+
+    >>> print(to_toml(Augmentation()).splitlines()[1])
+    augment = false
+    """
+    lines = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        # JSON's numbers, texts and lists are TOML's too; what has no value is left out.
+        lines += [f"# {field.description}", f"{name} = {json.dumps(value)}" if value is not None else f"# {name} ="]
+    return "\n".join(lines) + "\n"
 
 
 def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:

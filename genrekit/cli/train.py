@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from genrekit.cli.display import duration, emit_json, percent, stdout, terminal
 from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
-from genrekit.config import TrainConfig
+from genrekit.config import TrainConfig, to_toml
 from genrekit.records import TrainResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -24,6 +25,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; by default runs/ and a name from time and settings.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Values from a TOML file or a run's config.json; options on the command line win."),
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole configuration as TOML, and train nothing.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
     wandb: Annotated[
@@ -51,6 +59,13 @@ def train(
     Reads the training and validation parts only. The best epoch becomes a bundle in the run's folder, and in
     best_models/ if it is among the five best of its split.
     """
+    from genrekit.workflows.runs import read_config
+
+    if config is not None:
+        values = {**read_config(config), **values}
+    if print_config:
+        sys.stdout.write(to_toml(TrainConfig.of(values)))
+        return
     from genrekit.workflows.train import Tracking
     from genrekit.workflows.train import train as run
 

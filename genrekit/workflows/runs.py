@@ -1,11 +1,30 @@
-"""The runs on disk: finding them, and reading what they say."""
+"""The runs on disk: finding them, and reading how they were configured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from genrekit.errors import GenrekitError
+from genrekit.config import TrainConfig
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.files import read_json, read_toml
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the values of a training from a TOML file, or from the `config.json` of any run.
+
+    Errors: GenrekitError where it cannot be read, UsageError with the path for a value that no training accepts.
+    """
+    found = read_toml(path) if path.suffix == ".toml" else read_json(path)
+    if not isinstance(found, dict):
+        raise GenrekitError(f"{path} holds no configuration: it needs names and values")
+    values = {name: value for name, value in found.items() if name != "format_version"}
+    try:
+        TrainConfig.of(values)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    return values
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:

@@ -23,7 +23,7 @@ from genrekit.dataset.splits import Split, artist_clusters, open_split, split_tr
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.plots import confusion_figure, learning_curves, save_png
 from genrekit.evaluation.scores import Scores, score
-from genrekit.files import read_json, write_json, write_text
+from genrekit.files import write_json, write_text
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
@@ -32,6 +32,7 @@ from genrekit.training.devices import choose_device
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan
+from genrekit.workflows.runs import read_config
 
 RUN_FORMAT_VERSION = 1
 
@@ -135,8 +136,7 @@ def _new(values: Mapping[str, Any], out: Path | None, runs: Path) -> tuple[Train
 def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, Path]:
     if out is None:
         raise UsageError("the folder of the run to resume must be named")
-    stored = dict(read_json(out / "config.json"))
-    stored.pop("format_version", None)
+    stored = read_config(out / "config.json")
     if (out / "result.json").exists():
         raise GenrekitError(f"{out} is finished: there is nothing to resume")
     config = TrainConfig.of(stored)

@@ -183,6 +183,44 @@ def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
     assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
 
 
+def test_a_printed_configuration_is_read_back(here: Path, genrekit: CommandLine) -> None:
+    options = ("train", "--arch", "mlp2", "--hidden", "16,8", "--lr", "0.0003", "--l1", "1e-6", "--sched", "cosine")
+    printed = genrekit(*options, "--print-config").out
+    assert 'arch = "mlp2"' in printed.splitlines()
+    Path("run.toml").write_text(printed)
+    assert genrekit("train", "--config", "run.toml", "--print-config").out == printed
+    assert not [path for path in Path("runs").iterdir() if path.name not in ("cel", "mlp")]
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(here: Path, genrekit: CommandLine) -> None:
+    Path("run.toml").write_text('arch = "mlp2"\ndropout = 0.5\nepochs = 7\n')
+    lines = genrekit("train", "--config", "run.toml", "--epochs", "9", "--print-config").out.splitlines()
+    assert {'arch = "mlp2"', "dropout = 0.5", "epochs = 9", "batch_size = 32"} <= set(lines)
+
+
+def test_the_configuration_of_a_run_gives_the_same_weights_again(here: Path, genrekit: CommandLine) -> None:
+    assert genrekit("train", "--config", "runs/cel/config.json", "--out", "runs/again").code == 0
+    first, again = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("cel", "again"))
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        pytest.param("epohcs = 3", 2, "run.toml: unknown key 'epohcs': did you mean epochs?", id="unknown key"),
+        pytest.param('arch = "cell"', 2, "run.toml: unknown arch 'cell': did you mean cel", id="unknown name"),
+        pytest.param("epochs = ", 1, "cannot read run.toml: ", id="no TOML"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_with_its_name(
+    here: Path, genrekit: CommandLine, text: str, code: int, says: str
+) -> None:
+    Path("run.toml").write_text(text)
+    outcome = genrekit("train", "--config", "run.toml")
+    assert (outcome.code, outcome.err.count("\n")) == (code, 1)
+    assert says in outcome.err
+
+
 def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandLine) -> None:
     Path("runs/mlp/result.json").unlink()
     outcome = genrekit("train", "--resume", "--out", "runs/mlp", "--lr", "0.5")
