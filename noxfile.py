@@ -51,6 +51,20 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Two thousand broken files, and what they cost and spoil: nox -s fuzz -- --files 500 --seed 1."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/stress/fuzz.py", *session.posargs)
+
+
+@nox.session
+def kill(session: nox.Session) -> None:
+    """Kill prepare at 50 random instants and more, and compare what the next run makes: nox -s kill -- --seed 1."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/stress/kills.py", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The demo, as a newcomer runs it."""
     session.install(".")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -73,6 +74,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 def reason(error: Exception) -> str:
     """The short reason of an error: for an operating system error its text without number and path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def special_file(mode: int) -> str | None:
+    """What a path is that is neither a file nor a folder and may block whoever opens it, or None.
+
+    >>> special_file(0o010644), special_file(0o100644)
+    ('a named pipe is no audio file', None)
+    """
+    kinds = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+    kind = kinds.get(stat.S_IFMT(mode))
+    return f"a {kind} is no audio file" if kind else None
 
 
 @contextmanager

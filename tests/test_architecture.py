@@ -95,7 +95,9 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             "from genrekit.cli.app import run; run(['--help'])", ["torch", "librosa", "wandb", "pydantic"], id="help"
         ),
         pytest.param(
-            "import genrekit.workflows.prepare", ["torch", "librosa", "wandb", "sklearn", "matplotlib"], id="prepare"
+            "import genrekit.workflows.prepare",
+            ["torch", "librosa", "wandb", "sklearn", "matplotlib", "scipy"],
+            id="prepare",
         ),
         pytest.param("import genrekit.dataset.rows", ["torch", "h5py", "librosa", "sklearn"], id="worker"),
     ],

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 import soxr
 
 from genrekit.audio.fragments import cut
@@ -146,15 +145,19 @@ def _window() -> FloatArray:
 
 def _stft(waveform: FloatArray) -> ComplexArray:
     """Short-time spectra, complex64 [n_frames, bins], centred with zeros at the edges."""
+    from scipy.fft import rfft
+
     padded = np.pad(waveform, _N_FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP]
-    return scipy.fft.rfft(frames * _window(), axis=1, overwrite_x=True)
+    return rfft(frames * _window(), axis=1, overwrite_x=True)
 
 
 def _istft(spectrum: ComplexArray, n_samples: int) -> FloatArray:
     """The waveform whose windowed frames lie nearest to the spectra (Griffin and Lim 1984)."""
+    from scipy.fft import irfft
+
     window = _window()
-    frames = scipy.fft.irfft(spectrum, _N_FFT, axis=1, overwrite_x=True) * window
+    frames = irfft(spectrum, _N_FFT, axis=1, overwrite_x=True) * window
     overlap = _N_FFT // _HOP
     total = np.zeros((len(frames) + overlap - 1, _HOP), np.float32)
     weight = np.zeros_like(total)

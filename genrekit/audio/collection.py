@@ -8,16 +8,24 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from genrekit.errors import GenrekitError
-from genrekit.files import reason
+from genrekit.audio.decode import probe
+from genrekit.errors import GenrekitError, UnreadableAudioError
+from genrekit.files import reason, special_file
 from genrekit.records import Collection, SkippedFile, Track
 
-SUFFIXES = frozenset({".wav", ".au", ".flac", ".ogg", ".mp3", ".aiff", ".aif"})
+SUFFIXES = frozenset({".wav", ".au", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"})
 """Suffixes of the files that are read, in lower case."""
 
 _UNREADABLE = frozenset({".m4a", ".mp4", ".aac", ".wma", ".alac", ".ape"})
+_FARTHEST_NS = 2**63 - 1
+"""The last time that 64 bits can say, in the year 2262; file systems know later ones."""
+
+_JOINERS = frozenset("\u200c\u200d")
+"""Part of words in Persian and several Indian scripts, and of emoji."""
+
 _PARTS = {
     "": None,
     "train": "train",
@@ -46,7 +54,7 @@ def scan_folder(root: Path) -> Collection:
         raise GenrekitError(f"no folder {root}: {remedy}")
     found: list[Track] = []
     skipped: list[SkippedFile] = []
-    for path in _audio_files(root):
+    for path in _audio_files(root, skipped):
         relative = path.relative_to(root)
         problem = _problem(relative)
         if problem is not None:
@@ -116,38 +124,74 @@ def _add(
     except OSError as error:
         skipped.append(SkippedFile(_printable(relative), reason(error)))
         return
+    special = special_file(status.st_mode)
+    if special is not None:
+        skipped.append(SkippedFile(_printable(relative), special))
+        return
     track_id = str(PurePosixPath(relative).with_suffix(""))
-    found.append(Track(track_id, path, genre, artists, part, status.st_size, status.st_mtime_ns))
+    changed_ns = min(max(status.st_mtime_ns, -_FARTHEST_NS), _FARTHEST_NS)
+    found.append(Track(track_id, path, genre, artists, part, status.st_size, changed_ns))
 
 
 def _collection(root: Path, found: list[Track], skipped: list[SkippedFile]) -> Collection:
-    """Order the tracks by id and skip the second of two files with one id."""
+    """Order the tracks by id; of files with one id, the first that can be opened is the track and the rest skipped."""
     tracks: dict[str, Track] = {}
-    for track in sorted(found, key=lambda track: (track.id, track.path)):
-        first = tracks.setdefault(track.id, track)
-        if first is not track:
-            skipped.append(SkippedFile(_below(track.path, root), f"same id as {_below(first.path, root)}"))
+    for track_id, same in groupby(sorted(found, key=lambda track: (track.id, track.path)), lambda track: track.id):
+        rivals = list(same)
+        first = tracks[track_id] = next(filter(_opens, rivals), rivals[0]) if len(rivals) > 1 else rivals[0]
+        skipped += [
+            SkippedFile(_below(track.path, root), f"same id as {_below(first.path, root)}")
+            for track in rivals
+            if track is not first
+        ]
     ordered = tuple(sorted(skipped, key=lambda file: file.path))
     return Collection(root, tuple(tracks.values()), ordered)
+
+
+def _opens(track: Track) -> bool:
+    with suppress(UnreadableAudioError):
+        probe(track.path)
+        return True
+    return False
 
 
 def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _audio_files(root: Path) -> Iterator[Path]:
-    """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop."""
+def _audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
+    """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop.
+
+    A folder that cannot be listed is skipped.
+    """
     seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted((entry for entry in listing if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == root:
+                raise GenrekitError(f"cannot list {root}: {reason(error)}") from error
+            skipped.append(SkippedFile(_printable(folder.relative_to(root).as_posix()), reason(error)))
             continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | _UNREADABLE:
-                yield Path(folder, name)
+        inside = {entry.name for entry in entries if _is_folder(entry)}
+        for entry in entries:
+            if entry.name not in inside and Path(entry.name).suffix.lower() in SUFFIXES | _UNREADABLE:
+                yield folder / entry.name
+        folders += [folder / entry.name for entry in reversed(entries) if entry.name in inside]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _problem(relative: Path) -> str | None:
@@ -168,7 +212,10 @@ def _missing(path: Path) -> str | None:
 
 def _unprintable(name: str) -> str | None:
     """Line breaks, escapes and what is no Unicode; spaces of any script can be printed."""
-    printable = all(character.isprintable() or unicodedata.category(character) == "Zs" for character in name)
+    printable = all(
+        character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+        for character in name
+    )
     return None if printable else "its name has characters that cannot be printed: rename it"
 
 

@@ -14,6 +14,7 @@ import soundfile
 import soxr
 
 from genrekit.errors import UnreadableAudioError
+from genrekit.files import special_file
 from genrekit.records import FloatArray
 
 SHORTEST_S = 0.1
@@ -27,12 +28,21 @@ _NO_MP3_FRAME = 7
 """The error code with which libsndfile says that an MP3 file without a frame does not exist."""
 
 _MOST_CHANNELS = 64
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000
+"""Hz. A header that claims less would turn seconds of music into hours of samples."""
+
+_UNKNOWN_FRAMES = 2**63 - 1
+"""What libsndfile says where a header leaves the length open, as that of a FLAC file from a pipe does."""
+
+_MOST_FRAMES_PER_BYTE = 64
+"""Speech at 6 kbit/s; only silence is packed tighter. A header that claims more is not believed."""
+
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file's header claims."""
+    """What a file's header claims, as far as a file of its size can hold it."""
 
     frames: int
     sample_rate: int
@@ -57,26 +67,28 @@ def probe(path: Path) -> Probe:
     Errors: UnreadableAudioError with the reason.
     """
     with _opened(path) as file:
-        return Probe(file.frames, file.samplerate, file.channels)
+        frames = min(file.frames, _MOST_FRAMES_PER_BYTE * path.stat().st_size)
+        return Probe(frames, file.samplerate, file.channels)
 
 
 def decode(path: Path, sample_rate: int) -> Decoded:
     """Decode a file to mono and resample it.
 
     The length is that of what can be read, whatever the header claims.
-    Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN or infinite samples.
+    Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN, infinite or huge samples.
     """
     with _opened(path) as file:
         native_rate = file.samplerate
-        mono = np.concatenate([*_mono_blocks(file), np.zeros(0, np.float32)])
+        blocks = [*_mono_blocks(file)] or [np.zeros(0, np.float32)]
+        mono = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
-    with np.errstate(invalid="ignore"):
-        finite = np.isfinite(mono.sum(dtype=np.float64))
-    if not finite:
-        raise UnreadableAudioError("NaN or infinite samples")
-    digest = hashlib.blake2b(mono.astype("<f4", copy=False).tobytes(), digest_size=16).hexdigest()
-    waveform = mono if native_rate == sample_rate else soxr.resample(mono, native_rate, sample_rate, quality="HQ")
+    _require_finite(mono, "NaN or infinite samples")
+    digest = hashlib.blake2b(mono.astype("<f4", copy=False).data, digest_size=16).hexdigest()
+    if native_rate == sample_rate:
+        return Decoded(mono, digest, native_rate)
+    waveform = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
+    _require_finite(waveform, "samples too large to be resampled")
     return Decoded(waveform, digest, native_rate)
 
 
@@ -92,7 +104,7 @@ def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
     """
     if normalization == "none":
         return np.clip(waveform, -1, 1)
-    peak = np.abs(waveform).max(initial=0)
+    peak = max(waveform.max(initial=0), -waveform.min(initial=0))
     if peak == 0:
         return waveform
     scaled = waveform / peak
@@ -102,17 +114,37 @@ def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
     return np.clip(scaled * np.float32(RMS_LEVEL / rms), -1, 1)
 
 
+def _require_finite(waveform: FloatArray, problem: str) -> None:
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(waveform.sum(dtype=np.float64))
+    if not finite:
+        raise UnreadableAudioError(problem)
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc] # it has no types
+    """A sound file that is read from front to back.
+
+    soundfile seeks to where it is after each block; at the end of a file of unknown length that fails.
+    """
+
+    def seekable(self) -> bool:
+        return super().seekable() and self.frames < _UNKNOWN_FRAMES
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     if path.suffix.lower() == ".raw":
         raise UnreadableAudioError(_NO_AUDIO)
     try:
+        if special := special_file(path.stat().st_mode):
+            raise UnreadableAudioError(special)  # a pipe would be waited for
         with open(path, "rb"):
             pass  # where this fails, the reason is told: libsndfile knows only a "System error"
-        with soundfile.SoundFile(path) as file:
+        with _Forward(path) as file:
             if file.format == "RAW":  # whatever is named .au and has no header would be read as samples
                 raise UnreadableAudioError(_NO_AUDIO)
-            if file.samplerate < 1 or not 1 <= file.channels <= _MOST_CHANNELS:
+            rate_is_sane = _LOWEST_RATE <= file.samplerate <= _HIGHEST_RATE
+            if not rate_is_sane or not 1 <= file.channels <= _MOST_CHANNELS:
                 raise UnreadableAudioError(f"{file.channels} channels at {file.samplerate} Hz")
             yield file
     except soundfile.LibsndfileError as error:
@@ -126,9 +158,16 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 def _mono_blocks(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]:
     frames = max(1, _BLOCK // file.channels)
-    while len(block := file.read(frames, dtype="float32", always_2d=True)):
-        mono = block[:, 0].copy()
+    while len(block := _read(file, frames)):
+        mono = block[:, 0].copy() if block.shape[1] > 1 else block[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in the end
             for channel in range(1, block.shape[1]):
                 mono += block[:, channel]
         yield mono / np.float32(block.shape[1]) if block.shape[1] > 1 else mono
+
+
+def _read(file: soundfile.SoundFile, frames: int) -> FloatArray:
+    """Read [frames, channels]; 16-bit samples are scaled here, as libsndfile takes ten times as long to do it."""
+    if file.subtype != "PCM_16":
+        return file.read(frames, dtype="float32", always_2d=True)
+    return file.read(frames, dtype="int16", always_2d=True) * np.float32(1 / 32_768)

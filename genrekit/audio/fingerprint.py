@@ -7,6 +7,8 @@ the agreeing ones lie apart by one and the same offset; those of two recordings 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,7 +55,7 @@ def landmarks(mel: FloatArray) -> Landmarks:
 def _peaks(mel: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
     """Bands, frames and heights of the peaks that stand out most from the mean of their band, in order of time."""
     paired = np.maximum(mel[:-1:2], mel[1::2])
-    highest = _sliding_maximum(_sliding_maximum(paired, _NEIGHBOURHOOD[1]).T, _NEIGHBOURHOOD[0]).T
+    highest = _highest_around(paired)
     bands, frames = np.divmod(np.flatnonzero((paired == highest) & (paired > _LOWEST)), paired.shape[1])
     heights = paired[bands, frames] - paired.mean(axis=1)[bands]
     strongest = np.argsort(-heights, kind="stable")[:_PEAKS]
@@ -63,14 +65,26 @@ def _peaks(mel: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     return 2 * bands + upper, frames, heights[kept]
 
 
-def _sliding_maximum(values: FloatArray, width: int) -> FloatArray:
-    """The highest of `width` neighbours in a row, by maxima of maxima: log2(width) passes instead of width."""
-    half = width // 2
-    out = np.full((values.shape[0], values.shape[1] + 2 * half), -np.inf, np.float32)
-    out[:, half:-half] = values
+def _highest_around(values: FloatArray) -> FloatArray:
+    """The highest value of each place's neighbourhood, of the same shape.
+
+    With a margin as wide as the neighbourhood, rows laid end to end do not touch: each pass is one over flat memory.
+    """
+    (rows, columns), (height, width) = values.shape, _NEIGHBOURHOOD
+    padded = np.full((rows + height - 1, columns + width - 1), -np.inf, np.float32)
+    padded[height // 2 :, width // 2 :][:rows, :columns] = values
+    stride = padded.shape[1]
+    flat = padded.reshape(-1)
+    for shift in (*_shifts(width, 1), *_shifts(height, stride)):
+        flat = np.maximum(flat[:-shift], flat[shift:])
+    # What is left ends with the last row's last column, without a margin on its right.
+    return np.ndarray((rows, columns), np.float32, flat, strides=(4 * stride, 4))
+
+
+def _shifts(width: int, stride: int) -> Iterator[int]:
+    """Shifts whose maxima of maxima span `width` neighbours: log2(width) passes instead of width."""
     span = 1
-    while 2 * span <= width:
-        out = np.maximum(out[:, :-span], out[:, span:])
-        span *= 2
-    rest = width - span
-    return np.maximum(out[:, :-rest], out[:, rest:]) if rest else out
+    while span < width:
+        step = min(span, width - span)
+        yield step * stride
+        span += step

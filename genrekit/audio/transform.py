@@ -53,7 +53,8 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
                 augmented_fragment(waveform, start, front_end.n_samples, drawn, front_end.sample_rate, generator)
             )
         if "waveform" in stored:
-            stored["waveform"][:, column] = [quantized(piece) for piece in pieces]
+            for fragment, piece in enumerate(pieces):
+                stored["waveform"][fragment, column] = quantized(piece)
         if "mel" in stored or variant == "original":
             units = unit_mels(pieces, front_end)
             if "mel" in stored:
@@ -74,7 +75,9 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
 
 def quantized(waveform: FloatArray) -> npt.NDArray[np.int16]:
     """A waveform in [-1, 1] as it is stored: 16 bits, to be divided by 32,767."""
-    return np.rint(np.clip(waveform, -1, 1) * np.float32(FULL_SCALE)).astype(np.int16)
+    scaled = waveform * np.float32(FULL_SCALE)
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, -FULL_SCALE, FULL_SCALE, out=scaled).astype(np.int16)
 
 
 def unit_mels(fragments: Sequence[FloatArray], front_end: FrontEnd) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def run(arguments: Sequence[str]) -> int:
     one line on stderr (with --json also an object with the key "error" on stdout); a bug keeps its traceback.
     """
     listen()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that stdout's encoding lacks must not end a command
     try:
         outcome = typer.main.get_command(app)(list(arguments), prog_name="genrekit", standalone_mode=False)
         sys.stdout.flush()

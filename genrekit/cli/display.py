@@ -34,12 +34,17 @@ def stdout() -> Console:
 
 def _console(file: IO[str]) -> Console:
     width = None if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=width)
+    return Console(file=file, highlight=False, emoji=False, soft_wrap=not file.isatty(), width=width)
 
 
 def emit_json(record: Any) -> None:
-    """Print a record as one JSON object."""
-    sys.stdout.write(json.dumps(to_json(record), ensure_ascii=False) + "\n")
+    """Print a record as one JSON object; where stdout cannot say all of it, with escapes."""
+    text = json.dumps(to_json(record), ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(to_json(record))
+    sys.stdout.write(text + "\n")
 
 
 def percent(value: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -311,9 +311,7 @@ def _fill(
         return []
     surprises = []
     with open_descriptor(partial.path, os.O_WRONLY) as descriptor, _interruptible(open_executor()) as executor:
-        submit = executor.submit
-        futures = [submit(write_track, partial.path, partial.extents, slot, partial.config) for slot in todo]
-        for done, outcome in enumerate(_outcomes(futures), 1):
+        for done, outcome in enumerate(_outcomes(executor, partial, todo), 1):
             if isinstance(outcome, Surprise):
                 surprises.append(outcome)
             else:
@@ -340,9 +338,11 @@ def _link_recordings(partial: Cache, known: _Knowledge) -> None:
         os.fsync(descriptor)
 
 
-def _outcomes(futures: list[Future[Written | Surprise]]) -> Iterator[Written | Surprise]:
+def _outcomes(executor: Executor, partial: Cache, todo: list[Slot]) -> Iterator[Written | Surprise]:
+    """Have the tracks written; a worker may die as early as when work is handed out."""
+    submit, file, extents, config = executor.submit, partial.path, partial.extents, partial.config
     try:
-        for future in as_completed(futures):
+        for future in as_completed([submit(write_track, file, extents, slot, config) for slot in todo]):
             yield future.result()
     except BrokenProcessPool as error:
         raise GenrekitError(

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +33,7 @@ import numpy.typing as npt
 from genrekit import __version__
 from genrekit.audio.fingerprint import LANDMARKS
 from genrekit.config import AUGMENTATIONS, Input, PrepareConfig
+from genrekit.dataset.draft import Draft
 from genrekit.dataset.rows import Extent, row_checksums
 from genrekit.errors import GenrekitError, IncompatibleCacheError
 from genrekit.files import reason
@@ -132,7 +132,8 @@ def create_cache(path: Path, plan: CachePlan) -> None:
 
     Errors: OSError where the disk is full.
     """
-    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+    draft = Draft()
+    with h5py.File(draft, "w", libver=("earliest", "v110")) as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["config"] = plan.config.model_dump_json()
         file.attrs["genrekit_version"] = __version__
@@ -146,10 +147,7 @@ def create_cache(path: Path, plan: CachePlan) -> None:
         genre_index = {genre: index for index, genre in enumerate(plan.genres)}
         file["track"][:] = np.repeat(np.arange(len(rows), dtype="i4"), rows)
         file["genre"][:] = np.repeat(np.array([genre_index[t.genre] for t in plan.tracks], dtype="i2"), rows)
-    with open(path, "r+b") as raw:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(raw.fileno(), 0, path.stat().st_size)
-        os.fsync(raw.fileno())
+    draft.save(path)
 
 
 def _strings(group: Any, name: str, values: Sequence[str]) -> None:

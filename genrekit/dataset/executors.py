@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 
@@ -17,12 +18,21 @@ def open_executor(workers: int) -> Executor:
     """Return an executor with that many workers; one worker is a thread, more are fresh processes.
 
     Processes are spawned, not forked, so that no open file, lock or thread of this process comes along. They ignore
-    the terminal's interrupt: the parent hears it and ends them.
+    the terminal's interrupt: the parent hears it and ends them. They end with the parent, however that ends: one that
+    lived on would write rows where the next build may have planned others.
     """
     if workers == 1:
         return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_belong_to_parent)
 
 
-def _ignore_interrupts() -> None:
+def _belong_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

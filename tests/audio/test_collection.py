@@ -1,8 +1,13 @@
+import errno
 import os
+import socket
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +32,18 @@ def ids(collection: Collection) -> list[str]:
 
 def skipped(collection: Collection) -> dict[str, str]:
     return {file.path: file.reason for file in collection.skipped}
+
+
+def refuse_listing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a folder without permissions is to all but root."""
+    scandir = os.scandir
+
+    def listed(path: Path) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", listed)
 
 
 @pytest.fixture
@@ -96,6 +113,57 @@ class TestFolder:
         assert [track.path.name for track in collection.tracks] == ["a.mp3", "a.flac", "b.wav"]
         assert skipped(collection) == {"blues/a.wav": "same id as blues/a.mp3"}
 
+    def test_of_two_files_with_one_id_a_broken_one_does_not_stand_in_the_way(self, root: Path) -> None:
+        soundfile.write(root / "blues" / "a.wav", np.zeros(8_000), 8_000)
+        fill(root, "blues/a.flac", "blues/a.ogg")
+        collection = scan_folder(root)
+        assert [track.path.name for track in collection.tracks] == ["a.wav", "b.wav"]
+        assert skipped(collection) == {
+            "blues/a.flac": "same id as blues/a.wav",
+            "blues/a.ogg": "same id as blues/a.wav",
+        }
+
+    @pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "socket", "device"])
+    def test_what_would_block_whoever_opens_it_is_skipped(
+        self, kind: str, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(root / "jazz")  # a socket's path must be short
+        if kind == "socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind("odd.wav")
+        elif kind == "device":
+            Path("odd.wav").symlink_to("/dev/zero")
+        elif kind == "pipe":
+            os.mkfifo("odd.wav")
+        else:
+            os.mkfifo("pipe")
+            Path("odd.wav").symlink_to("pipe")
+        collection = scan_folder(root)
+        assert ids(collection) == ["blues/a", "jazz/b"]
+        named = "named pipe" if "pipe" in kind else kind
+        assert skipped(collection) == {"jazz/odd.wav": f"a {named} is no audio file"}
+
+    def test_a_folder_that_cannot_be_listed_is_skipped_with_the_reason(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(root, "jazz/closed/c.wav")
+        refuse_listing(root / "jazz" / "closed", monkeypatch)
+        collection = scan_folder(root)
+        assert ids(collection) == ["blues/a", "jazz/b"]
+        assert skipped(collection) == {"jazz/closed": "Permission denied"}
+
+    def test_a_collection_that_cannot_be_listed_is_refused_with_the_reason(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refuse_listing(root, monkeypatch)
+        with pytest.raises(GenrekitError, match=r"cannot list .*music: Permission denied$"):
+            scan_folder(root)
+
+    def test_a_time_that_64_bits_cannot_say_is_the_last_that_they_can(self, root: Path) -> None:
+        os.utime(root / "blues" / "a.wav", (0, 14_000_000_000))
+        assert scan_folder(root).tracks[0].mtime_ns in {2**63 - 1, (root / "blues" / "a.wav").stat().st_mtime_ns}
+        assert scan_folder(root).tracks[0].mtime_ns < 2**63
+
     def test_a_folder_with_the_name_of_a_track_is_no_track(self, root: Path) -> None:
         fill(root, "jazz/album.wav/c.wav")
         assert ids(scan_folder(root)) == ["blues/a", "jazz/album.wav/c", "jazz/b"]
@@ -122,8 +190,15 @@ class TestFolder:
 
     @pytest.mark.parametrize(
         "name",
-        ["東京\u3000夜", "Caf\u00e9\u00a0Noir", "Sigur Rós", "Бумбокс"],
-        ids=["ideographic", "no-break", "plain", "none"],
+        [
+            "東京\u3000夜",
+            "Caf\u00e9\u00a0Noir",
+            "Sigur Rós",
+            "Бумбокс",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "👩\u200d🎤",
+        ],
+        ids=["ideographic", "no-break", "plain", "none", "non-joiner", "joiner"],
     )
     def test_a_name_of_any_script_with_any_space_is_a_track(self, name: str, root: Path) -> None:
         fill(root, f"jazz/{name}.wav", f"jazz/{name}.m4a")
@@ -272,14 +347,14 @@ class TestManifest:
         assert track.id == elsewhere.with_suffix("").as_posix().lstrip("/")
 
     def test_files_that_cannot_be_tracks_are_skipped_with_the_reason(self, root: Path) -> None:
-        fill(root, "jazz/c.m4a", "jazz/d.opus", "jazz/e", "jazz/folder.wav/f.wav", "jazz/line\nbreak.wav")
-        names = ["blues/a.wav", "jazz/b.wav", "jazz/c.m4a", "jazz/d.opus", "jazz/e", "jazz/folder.wav", "jazz/no.wav"]
+        fill(root, "jazz/c.m4a", "jazz/d.mid", "jazz/e", "jazz/folder.wav/f.wav", "jazz/line\nbreak.wav")
+        names = ["blues/a.wav", "jazz/b.wav", "jazz/c.m4a", "jazz/d.mid", "jazz/e", "jazz/folder.wav", "jazz/no.wav"]
         rows = [f'"{name}",{number % 2}' for number, name in enumerate([*names, "jazz/line\nbreak.wav"])]
         collection = read_manifest(manifest(root, "\n".join(["path,genre", *rows])))
         assert ids(collection) == ["blues/a", "jazz/b"]
         assert skipped(collection) == {
             "jazz/c.m4a": "m4a cannot be read: convert it, for example with ffmpeg -i IN.m4a OUT.flac",
-            "jazz/d.opus": ".opus is no audio format that is read",
+            "jazz/d.mid": ".mid is no audio format that is read",
             "jazz/e": "no suffix is no audio format that is read",
             "jazz/folder.wav": "no such file",
             "jazz/no.wav": "no such file",

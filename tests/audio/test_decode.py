@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ ENCODINGS = [
     ("aiff", "AIFF", "PCM_16", 80),
     ("aif", "AIFF", "FLOAT", 140),
     ("ogg", "OGG", "VORBIS", 25),
+    ("oga", "OGG", "VORBIS", 25),
     ("mp3", "MP3", "MPEG_LAYER_III", 25),
 ]
 """Suffix, format, encoding and the least signal-to-noise ratio in dB: about 6 dB a bit."""
@@ -59,6 +61,13 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
+def claim_flac_frames(path: Path, frames: int) -> None:
+    content = bytearray(path.read_bytes())
+    packed = int.from_bytes(content[18:26], "big")
+    content[18:26] = (packed >> 36 << 36 | frames).to_bytes(8, "big")
+    path.write_bytes(content)
+
+
 class TestFormats:
     """What can be read comes out as it went in."""
 
@@ -75,6 +84,23 @@ class TestFormats:
         assert decoded.waveform.dtype == np.float32
         assert snr_db(decoded.waveform, MUSIC) > least_db
         assert probe(path) == Probe(RATE, RATE, 1)
+
+    def test_opus_is_read(self, tmp_path: Path) -> None:
+        """At 24 kHz, as Opus knows no rate that GTZAN has."""
+        music = sine(440, 24_000, 24_000, 0.4)
+        decoded = decode(write(tmp_path / "x.opus", music, 24_000, format="OGG", subtype="OPUS"), 24_000)
+        assert decoded.waveform.shape == music.shape
+        assert snr_db(decoded.waveform[2_000:], music[2_000:]) > 20
+
+    def test_flac_that_does_not_tell_its_length_is_read_whole(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = write(tmp_path / "x.flac", MUSIC)
+        whole = decode(path, RATE)
+        claim_flac_frames(path, 0)
+        assert decode(path, RATE).digest == whole.digest
+        monkeypatch.setattr("genrekit.audio.decode._BLOCK", 1_000)
+        assert decode(path, RATE).digest == whole.digest
 
     def test_the_content_counts_and_not_the_suffix(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", MUSIC, format="FLAC", subtype="PCM_16")
@@ -177,6 +203,31 @@ class TestUnreadable:
         with pytest.raises(UnreadableAudioError):
             probe(path)
 
+    @pytest.mark.parametrize("linked", [False, True], ids=["itself", "linked"])
+    def test_a_named_pipe_is_not_waited_for(self, linked: bool, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        path = tmp_path / "x.wav"
+        path.symlink_to("pipe") if linked else (tmp_path / "pipe").rename(path)
+        assert refusal(path) == "a named pipe is no audio file"
+        with pytest.raises(UnreadableAudioError):
+            probe(path)
+
+    @pytest.mark.parametrize("claimed", [1, 7, 999, 1_000_001, 2**31 - 1])
+    def test_a_rate_that_no_music_has(self, claimed: int, tmp_path: Path) -> None:
+        """At 1 Hz a second of samples would become six hours of music."""
+        path = write(tmp_path / "x.wav", MUSIC)
+        content = bytearray(path.read_bytes())
+        content[24:28] = claimed.to_bytes(4, "little")
+        path.write_bytes(content)
+        assert refusal(path) == f"1 channels at {claimed} Hz"
+
+    @pytest.mark.parametrize("scale", [1e37, 3.4e38])
+    def test_samples_so_large_that_resampling_makes_them_infinite(self, scale: float, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.wav", np.sign(white_noise(RATE)) * scale, subtype="FLOAT")
+        assert np.isfinite(decode(path, RATE).waveform).all()
+        with pytest.raises(UnreadableAudioError, match=r"^samples too large to be resampled$"):
+            decode(path, 8_000)
+
     def test_a_folder(self, tmp_path: Path) -> None:
         (tmp_path / "x.wav").mkdir()
         assert refusal(tmp_path / "x.wav") == "Is a directory"
@@ -223,6 +274,36 @@ class TestUnreadable:
     def test_more_channels_than_any_music_has(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", np.zeros((RATE // 4, 65)))
         assert refusal(path) == f"65 channels at {RATE} Hz"
+
+
+class TestLyingLength:
+    """A header cannot make a plan of more than its file can hold."""
+
+    @pytest.mark.parametrize("claimed", [0, 2**36 - 1], ids=["unknown", "68 billion"])
+    def test_flac(self, claimed: int, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.flac", MUSIC)
+        claim_flac_frames(path, claimed)
+        assert RATE <= probe(path).frames <= 64 * path.stat().st_size
+
+    @pytest.mark.parametrize(
+        ("suffix", "place", "order", "claimed"),
+        [
+            ("wav", 40, "little", 2**31 - 1),
+            ("wav", 40, "little", 2**32 - 1),
+            ("au", 8, "big", 2**32 - 1),
+            ("aiff", 22, "big", 2**31 - 1),
+            ("aiff", 22, "big", 2**32 - 1),
+        ],
+    )
+    def test_uncompressed(
+        self, suffix: str, place: int, order: Literal["little", "big"], claimed: int, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path / f"x.{suffix}", MUSIC, subtype="PCM_16")
+        content = bytearray(path.read_bytes())
+        content[place : place + 4] = claimed.to_bytes(4, order)
+        path.write_bytes(content)
+        assert probe(path).frames <= 64 * path.stat().st_size
+        assert len(decode(path, RATE).waveform) == pytest.approx(RATE, abs=30)
 
 
 class TestTruncated:

@@ -1,6 +1,9 @@
 """genrekit prepare, as it is typed."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,6 +64,51 @@ def test_a_bad_file_is_named_with_its_reason_and_the_rest_goes_on(music: Path, g
         "warning: skipped jazz/song.m4a: m4a cannot be read: convert it",
     ):
         assert line in outcome.err
+
+
+def test_a_name_is_shown_as_it_is_and_not_as_an_emoji(music: Path, genrekit: CommandLine) -> None:
+    (music / "jazz" / "[b]:smile:.wav").write_text("la la la")
+    assert "warning: skipped jazz/[b]:smile:.wav: not decodable" in genrekit(*PREPARE).err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
+def test_any_name_can_be_printed_whatever_the_encoding_of_stdout(encoding: str, music: Path) -> None:
+    (music / "jazz" / "Бумбокс.wav").write_text("la la la")
+    cache = os.fsdecode(b"caf\xe9 \xf0\x9f\x8e\xb5.h5")
+    try:
+        (music / cache).touch()
+    except OSError:
+        cache = "caf\xe9 \U0001f3b5.h5"  # this file system has Unicode names only
+    command = [sys.executable, "-m", "genrekit", *PREPARE, "--out", cache]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    plain, answer = (
+        subprocess.run([*command, *options], env=environment, capture_output=True, check=False)
+        for options in ([], ["--json"])
+    )
+    assert (plain.returncode, answer.returncode) == (0, 0), plain.stderr + answer.stderr
+    assert b": 6 tracks" in plain.stdout
+    found = json.loads(answer.stdout.decode(encoding))
+    assert found["cache"] == cache
+    assert [skip["path"] for skip in found["skipped"]] == ["jazz/Бумбокс.wav"]
+
+
+def test_files_that_would_block_or_lie_or_come_from_the_future_do_not_stop_the_others(
+    music: Path, genrekit: CommandLine
+) -> None:
+    alone = genrekit(*PREPARE, "--out", "alone.h5", "--json").json
+    os.mkfifo(music / "blues" / "pipe.wav")
+    soundfile.write(music / "jazz" / "lying.flac", np.zeros(8_000), 8_000)
+    content = bytearray((music / "jazz" / "lying.flac").read_bytes())
+    content[21] |= 0x0F  # 36 bits, all set: 68,719,476,735 samples
+    content[22:26] = b"\xff" * 4
+    (music / "jazz" / "lying.flac").write_bytes(content)
+    os.utime(music / "jazz" / "jazz-0.wav", (0, 14_000_000_000))
+    outcome = genrekit(*PREPARE, "--json")
+    assert outcome.code == 0
+    assert [skip["path"] for skip in outcome.json["skipped"]] == ["blues/pipe.wav", "jazz/lying.flac"]
+    assert outcome.json["tracks"] == alone["tracks"]
+    caches = [open_cache(music.parent / name) for name in ("alone.h5", "data/cache.h5")]
+    np.testing.assert_array_equal(caches[0].waveform, caches[1].waveform)
 
 
 def test_strict_stops_at_a_bad_file_and_keeps_the_old_cache(music: Path, genrekit: CommandLine) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,27 @@ def test_an_interrupt_leaves_the_old_cache_as_it_was(folder: Path, tmp_path: Pat
     assert (tmp_path / "cache.h5").read_bytes() == before
     build(folder, tmp_path / "cache.h5")
     assert len(open_cache(tmp_path / "cache.h5").tracks) == 9
+
+
+class BreaksAfter(StopsAfter):
+    """A pool of which a worker dies while work is still handed out."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.count == 0:
+            raise BrokenProcessPool("A child process terminated abruptly, the process pool is not usable anymore")
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.mark.parametrize("handed_out", [0, 3])
+def test_a_worker_that_dies_while_work_is_handed_out_is_told_and_the_next_build_goes_on(
+    folder: Path, tmp_path: Path, handed_out: int
+) -> None:
+    with pytest.raises(GenrekitError, match="a worker process died"):
+        build(folder, tmp_path / "cache.h5", executor=lambda: BreaksAfter(handed_out))
+    assert not (tmp_path / "cache.h5").exists()
+    build(folder, tmp_path / "cache.h5")
+    build(folder, tmp_path / "fresh.h5")
+    assert_equal_content(tmp_path / "cache.h5", tmp_path / "fresh.h5")
 
 
 def test_bad_files_are_listed_and_the_rest_is_as_without_them(folder: Path, tmp_path: Path) -> None:

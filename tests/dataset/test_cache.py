@@ -1,5 +1,7 @@
 """A cache that cannot be read right is refused with one clear line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -61,3 +63,23 @@ def test_mapped_rows_are_those_that_h5py_reads(cache: Cache) -> None:
 def test_original_rows_are_the_first_of_each_fragment(cache: Cache) -> None:
     rows = cache.original_rows(["blues/blues-1", "jazz/jazz-0"])
     np.testing.assert_array_equal(rows, [10, 15, 20, 25])
+
+
+def test_a_disk_that_fills_while_a_cache_is_laid_out_is_an_oserror_and_no_crash(cache: Cache, tmp_path: Path) -> None:
+    """In a process of its own, as HDF5 took the process along."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from genrekit.dataset.cache import create_cache, open_cache\n"
+        "plan = open_cache(Path(sys.argv[1])).plan\n"
+        "for limit in (1, 800, 5_000, 7_000, 15_000, 200_000):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "    try:\n"
+        "        create_cache(Path(sys.argv[2]), plan)\n"
+        "    except OSError as error:\n"
+        "        print(error.strerror)\n"
+    )
+    command = [sys.executable, "-c", script, str(cache.path), str(tmp_path / "new.h5")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["File too large"] * 6

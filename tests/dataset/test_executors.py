@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -37,6 +40,40 @@ def test_two_workers_work_at_the_same_time(tmp_path: Path) -> None:
             assert not wait(ends, timeout=60).not_done
         finally:
             os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # both ends, so that nobody waits any longer
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    """Else they would go on to write rows where the next build may have planned others."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from genrekit.dataset.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor(2) as executor:\n"
+        "        print(executor.submit(os.getpid).result(), flush=True)\n"
+        "        executor.submit(time.sleep, 600).result()\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    give_up = time.monotonic() + 60
+    try:
+        while _lives(worker):
+            assert time.monotonic() < give_up, "the worker lives on"
+            time.sleep(0.02)
+    finally:
+        if _lives(worker):
+            os.kill(worker, signal.SIGKILL)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_no_open_file_of_this_process_comes_along_to_the_workers() -> None:

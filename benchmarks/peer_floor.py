@@ -1,0 +1,42 @@
+"""The floor: decode, window, real FFT, power, sparse mel product, logarithm, and nothing else.
+
+Usage: python benchmarks/peer_floor.py FOLDER [IGNORED]
+
+float32 throughout: 5 s fragments of mono WAV files of 22,050 Hz, in frames of 2,048 every 512, to [128, 216] decibels
+that are thrown away. No level, no reference, no fingerprint, no checksum, no file. The steps are those of numpy and
+scipy in the order that is fastest: blocks of frames that stay in the processor's cache. Run it with one thread.
+"""
+
+import sys
+from pathlib import Path
+
+import librosa
+import numpy as np
+import scipy.fft
+import scipy.sparse
+import soundfile
+
+SAMPLE_RATE, N_SAMPLES, N_FFT, HOP, N_MELS, BLOCK = 22_050, 110_250, 2_048, 512, 128, 72
+
+
+def main(folder: Path) -> None:
+    """Transform every fragment of every WAV file below a folder."""
+    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    filters = scipy.sparse.csr_array(librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=30.0))
+    for path in sorted(folder.rglob("*.wav")):
+        waveform, rate = soundfile.read(path, dtype="float32")
+        if rate != SAMPLE_RATE or waveform.ndim > 1:
+            raise SystemExit(f"{path}: the floor is that of mono files of {SAMPLE_RATE} Hz")
+        for start in range(0, len(waveform) - N_SAMPLES + 1, N_SAMPLES):
+            padded = np.pad(waveform[start : start + N_SAMPLES], N_FFT // 2, mode="reflect")
+            frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
+            mel = np.empty((N_MELS, len(frames)), np.float32)
+            for first in range(0, len(frames), BLOCK):
+                spectrum = scipy.fft.rfft(frames[first : first + BLOCK] * window, axis=1, overwrite_x=True)
+                squares = np.square(spectrum.view(np.float32))
+                mel[:, first : first + BLOCK] = filters @ np.add(squares[:, 0::2].T, squares[:, 1::2].T, order="C")
+            np.log10(np.maximum(mel, 1e-10))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,183 @@
+"""A full disk is one line and exit code 1; what was there stays, and with space made it goes on."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kills import assert_whole, content
+from tiny_cache import AUGMENTED, PLAIN
+from tiny_cli import SMALL
+from tiny_music import write_collection
+
+from genrekit.config import PrepareConfig
+from genrekit.dataset.cache import open_cache
+from genrekit.workflows.prepare import prepare
+
+PAGE = 4_096
+
+
+class Disk:
+    """A file system of its own, in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def resize(self, size: int) -> None:
+        mount = ["mount", "-o", f"remount,size={size}", str(self.folder)]
+        subprocess.run(mount, check=True, capture_output=True)
+
+    @property
+    def free(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def leave(self, free: int) -> Path:
+        """Fill the disk until so many bytes are free, in whole pages; return the file to delete."""
+        filler = self.folder / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self.free - free)
+        return filler
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "genrekit-test", str(folder)]
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    return write_collection(tmp_path / "music", {"blues": 3, "jazz": 3}, duration_s=1.2, sample_rate=8_000)
+
+
+def fresh(music: Path, config: PrepareConfig) -> Path:
+    """A cache that was built where there is space."""
+    out = music.with_name("fresh.h5")
+    prepare(music, config, out=out, workers=1)
+    return out
+
+
+def refused(music: Path, out: Path, *options: str, limit: int = -1) -> str:
+    """Run the command, which must end with exit code 1 and one line; return that line."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    command = [sys.executable, "-m", "genrekit", "prepare", str(music), "--out", str(out), "--quiet", *SMALL, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("genrekit: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_filled(music: Path, disk: Disk) -> None:
+    expected = fresh(music, AUGMENTED)
+    disk.resize(64 * PAGE)
+    line = refused(music, disk.folder / "cache.h5", "--augment", "--workers", "2")
+    assert "are free: make space, or prepare what fits" in line
+    assert names(disk.folder) == [".cache.h5.lock"]
+    disk.resize(8 << 20)
+    prepare(music, AUGMENTED, out=disk.folder / "cache.h5", workers=1)
+    assert_whole(disk.folder / "cache.h5", content(expected))
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        pytest.param(lambda rows, whole: 0, "No space left on device", id="not even a lock fits"),
+        pytest.param(lambda rows, whole: rows, "are free: make space", id="the rows do not fit, by a page"),
+        pytest.param(lambda rows, whole: rows + PAGE, "No space left on device", id="nothing but the rows fits"),
+        pytest.param(lambda rows, whole: whole, "No space left on device", id="a page is missing"),
+    ],
+)
+def test_an_old_cache_stays_as_it_was_when_there_is_no_space_for_the_new(
+    music: Path, disk: Disk, left: Callable[[int, int], int], told: str
+) -> None:
+    """The process's lock takes a page, too."""
+    out = disk.folder / "cache.h5"
+    prepare(music, PLAIN, out=out, workers=1)
+    old = out.read_bytes()
+    write_collection(music, {"metal": 3}, duration_s=1.2, sample_rate=8_000)
+    expected = fresh(music, PLAIN)
+    plan, size = open_cache(expected).plan, expected.stat().st_size
+    rows, whole = (-(-need // PAGE) * PAGE for need in (plan.n_rows * plan.row_bytes, size))
+    filler = disk.leave(left(rows, whole))
+    assert told in refused(music, out, "--workers", "1")
+    assert out.read_bytes() == old
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "filler"]
+    filler.unlink()
+    assert prepare(music, PLAIN, out=out, workers=1).reused == 6
+    assert_whole(out, content(expected))
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5"]
+
+
+def test_a_disk_that_holds_a_few_rows_but_not_what_hdf5_adds_is_told_without_a_crash(music: Path, disk: Disk) -> None:
+    """HDF5 itself does not get over a write that fails."""
+    small = ("--store", "mel", "--fragments", "first")
+    config = PrepareConfig.of({"front_end": PLAIN.front_end.model_dump(), "store": "mel", "fragments": "first"})
+    expected = fresh(music, config)
+    filler = disk.leave(3 * PAGE)
+    assert "No space left on device" in refused(music, disk.folder / "cache.h5", *small, "--workers", "1")
+    filler.unlink()
+    prepare(music, config, out=disk.folder / "cache.h5", workers=1)
+    assert_whole(disk.folder / "cache.h5", content(expected))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.99])
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="files have no limit here")
+def test_a_file_that_may_not_grow_is_told_and_goes_on_when_it_may(music: Path, tmp_path: Path, share: float) -> None:
+    expected, out = fresh(music, PLAIN), tmp_path / "out" / "cache.h5"
+    line = refused(music, out, "--workers", "1", limit=int(share * expected.stat().st_size))
+    assert "File too large" in line
+    assert "run prepare again to go on" in line
+    assert names(out.parent) == [".cache.h5.lock"]
+    prepare(music, PLAIN, out=out, workers=1)
+    assert_whole(out, content(expected))
+
+
+def test_workers_that_meet_the_full_disk_are_told_as_one(music: Path, disk: Disk, tmp_path: Path) -> None:
+    """As where space cannot be set aside beforehand: the rows are only found not to fit when they are written."""
+    sparse = tmp_path / "sparse.py"
+    sparse.write_text(
+        "import os, sys\n"
+        "if __name__ == '__main__':\n"
+        "    del os.posix_fallocate\n"
+        "    import genrekit.dataset.build as build\n"
+        "    build._require_space = lambda plan, path: None\n"
+        "    from genrekit.cli.app import run\n"
+        "    sys.exit(run(sys.argv[1:]))\n"
+    )
+    expected, out = fresh(music, AUGMENTED), disk.folder / "cache.h5"
+    filler = disk.leave(60 * PAGE)
+    command = [sys.executable, str(sparse), "prepare", str(music), "--out", str(out), "--quiet", *SMALL, "--augment"]
+    done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert not out.exists()
+    kept = sum(track.done for track in open_cache(disk.folder / "cache.h5.partial", unfinished=True).tracks)
+    filler.unlink()
+    assert prepare(music, AUGMENTED, out=out, workers=1).reused == kept
+    assert_whole(out, content(expected))
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5"]

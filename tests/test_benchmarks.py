@@ -1,0 +1,33 @@
+"""The benchmarks run and say whether each bar is met; what they measure here is no claim."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_music import write_collection
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(BENCHMARKS / program), *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory and opened files are looked up as Linux shows them")
+@pytest.mark.parametrize(("program", "row"), [("prepare.py", "rerun"), ("batches.py", "mel")], ids="-".join)
+def test_a_row_is_measured_and_held_against_its_bar(program: str, row: str, tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
+    done = run(program, folder, "--quick", "--rows", row)
+    assert done.returncode == 0, done.stderr
+    header, line = done.stdout.splitlines()
+    assert header.startswith("row ")
+    assert line.startswith(row)
+    assert line.endswith(("met", "missed"))
+
+
+def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
+    done = run("prepare.py", tmp_path, "--rows", "floor,flor")
+    assert done.returncode == 2
+    assert "no rows flor" in done.stderr
