@@ -357,10 +357,11 @@ class Prepared:
     cache: Path
 
 
-def prepare(root: Path, out: Path, errors: IO[bytes]) -> Prepared:
+def prepare(root: Path, out: Path, errors: IO[bytes], workers: int) -> Prepared:
     """Run `genrekit prepare` on a tree."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in FRONT_END.items()]
     command = [sys.executable, "-m", "genrekit", "prepare", str(root), "--json", "--out", str(out), *options]
+    command += ["--workers", str(workers)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, timeout=1_200, check=False)
     errors.seek(0)
     stderr = errors.read().decode(errors="backslashreplace")
@@ -371,7 +372,7 @@ def prepare(root: Path, out: Path, errors: IO[bytes]) -> Prepared:
     return Prepared(done.returncode, answer, stderr, out)
 
 
-def fuzz(scratch: Path, *, files: int, deep: int, seed: int, limits: Limits | None = None) -> Report:
+def fuzz(scratch: Path, *, files: int, deep: int, seed: int, limits: Limits | None = None, workers: int = 2) -> Report:
     """Make a tree below an empty folder, measure each file, prepare the tree, and compare with the good files alone."""
     limits = limits or Limits()
     planted = plant(scratch / "all", files, deep, seed)
@@ -382,12 +383,12 @@ def fuzz(scratch: Path, *, files: int, deep: int, seed: int, limits: Limits | No
         meter.close()
     violations = [*measured_violations(measured, limits)]
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as good_errors:
-        whole = prepare(scratch / "all", scratch / "all.h5", errors)
+        whole = prepare(scratch / "all", scratch / "all.h5", errors, workers)
         violations += _command_violations(whole, planted, measured)
         if whole.code == 0:
             good = [thing for thing in planted if thing.fate == "kept"]
             _link(good, scratch / "all", scratch / "good")
-            alone = prepare(scratch / "good", scratch / "good.h5", good_errors)
+            alone = prepare(scratch / "good", scratch / "good.h5", good_errors, workers)
             violations += _row_violations(whole, alone, good)
     skipped = {file["path"] for file in whole.answer.get("skipped", [])}
     return Report(_table(planted, measured, skipped), tuple(violations))

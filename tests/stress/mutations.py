@@ -53,7 +53,7 @@ def encoded(number: int, form: str, encoding: str, channels: int, rate: int, dur
     samples = 0.2 * np.asarray(tone)[:, None] + 0.02 * generator.standard_normal((len(t), channels))
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=form, subtype=encoding)
-    return file.getvalue()
+    return _undated(file.getvalue())
 
 
 def truncated(content: bytes, suffix: str, rng: random.Random) -> bytes:
@@ -185,7 +185,7 @@ def wild_samples(content: bytes, suffix: str, rng: random.Random) -> bytes:
         samples[[rng.randrange(len(samples)) for _ in range(rng.choice([1, 5]))]] = rng.choice(_FLOATS)
     file = io.BytesIO()
     soundfile.write(file, samples, 22_050, format=form, subtype="FLOAT")
-    return file.getvalue()
+    return _undated(file.getvalue())
 
 
 def noise(content: bytes, suffix: str, rng: random.Random) -> bytes:
@@ -278,6 +278,15 @@ def _mended(data: bytearray, suffix: str) -> bytes:
         if end - start > 27:
             _put(data, start + 22, 4, 0, "little")
             _put(data, start + 22, 4, _ogg_checksum(data[start:end]), "little")
+    return bytes(data)
+
+
+def _undated(content: bytes) -> bytes:
+    """A file without the time at which libsndfile measured its peak."""
+    data = bytearray(content)
+    place = data.find(b"PEAK", 0, 200)
+    if place > 0:
+        _put(data, place + 12, 4, 0, "little")
     return bytes(data)
 
 
