@@ -3,8 +3,9 @@
 Usage: python benchmarks/peer_floor.py FOLDER [IGNORED]
 
 float32 throughout: 5 s fragments of mono WAV files of 22,050 Hz, in frames of 2,048 every 512, to [128, 216] decibels
-that are thrown away. No level, no reference, no fingerprint, no checksum, no file. The steps are those of numpy and
-scipy in the order that is fastest: blocks of frames that stay in the processor's cache. Run it with one thread.
+that are thrown away. No level, no reference, no fingerprint, no checksum, no file. soundfile decodes to float32, which
+takes it longer than to int16; numpy and scipy do the rest, in blocks of frames that stay in the cache. Run it
+with one thread.
 """
 
 import sys

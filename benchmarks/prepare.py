@@ -60,7 +60,8 @@ def slope(ours: Command, theirs: Command, small: int, large: int) -> Callable[[B
         first, second = ([seconds(command(bench, folder)) for command in (ours, theirs)] for folder in folders)
         more = fragments(folders[1]) - fragments(folders[0])
         own, others = (1_000 * (late - early) / more for early, late in zip(first, second, strict=True))
-        return Sample(own, others)
+        fault = "a collection took no longer than a smaller one: too few tracks, or a busy machine"
+        return Sample(own, others, fault if min(own, others) <= 0 else "")
 
     return measure
 

@@ -84,7 +84,7 @@ def decode(path: Path, sample_rate: int) -> Decoded:
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
     _require_finite(mono, "NaN or infinite samples")
-    digest = hashlib.blake2b(mono.astype("<f4", copy=False).data, digest_size=16).hexdigest()
+    digest = hashlib.sha256(mono.astype("<f4", copy=False).data).hexdigest()[:32]
     if native_rate == sample_rate:
         return Decoded(mono, digest, native_rate)
     waveform = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
