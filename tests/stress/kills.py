@@ -291,8 +291,7 @@ class Campaign:
             return None
         (os.killpg if victim == "tree" else os.kill)(process.pid, signal.SIGKILL)
         finish(process)
-        for semaphore in named:
-            semaphore.unlink(missing_ok=True)
+        remove(named)
         return 0
 
     def _strike_worker(self, process: subprocess.Popen[str], out: Path, old: bytes | None) -> int | None:
@@ -371,12 +370,22 @@ def workers(parent: int) -> list[int]:
     return found
 
 
-def semaphores(process: int) -> list[Path]:
-    """The named semaphores of a process: nobody is left to remove them when the whole tree is killed."""
+def semaphores(process: int) -> set[int]:
+    """The named semaphores of a process, by their inodes: the kernel shows a name that they do not keep."""
     with suppress(OSError):
-        lines = Path(f"/proc/{process}/maps").read_text().splitlines()
-        return sorted({Path(line.split()[-1]) for line in lines if "/dev/shm/sem.mp-" in line})
-    return []
+        mapped = [
+            line.split() for line in Path(f"/proc/{process}/maps").read_text().splitlines() if "/dev/shm/" in line
+        ]
+        return {int(line[4]) for line in mapped}
+    return set()
+
+
+def remove(inodes: set[int]) -> None:
+    """Remove semaphores as nobody is left to do it when the whole tree is killed."""
+    for path in Path("/dev/shm").glob("sem.mp-*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino in inodes:
+                path.unlink()
 
 
 def table(kills: list[Kill]) -> str:
