@@ -18,13 +18,15 @@ from genrekit.workflows.prepare import prepare
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.train import Tracking, train
 
-TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 20, 10.0, 16_000
+TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 24, 10.0, 16_000
 
 FRONT_END = FrontEnd(sample_rate=SAMPLE_RATE, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=64)
 """A smaller front end than the default one: the demo is to end in two minutes."""
 
+_CEL = {"arch": "cel", "channels": (8, 16, 32, 32), "dropout": 0.1, "sched": "onecycle", "lr": 3e-3}
+
 MODELS = {
-    "cel": TrainConfig.of({"arch": "cel", "channels": (8, 16, 32, 32), "sched": "onecycle", "lr": 3e-3, "epochs": 12}),
+    "cel": TrainConfig.of({**_CEL, "batch_size": 16, "epochs": 16}),
     "mlp": TrainConfig.of({"arch": "mlp", "hidden": (64, 32), "epochs": 12}),
 }
 """The two models that the demo compares."""
