@@ -181,6 +181,15 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_{number}"
 
 
+def variant_kind(variant: str) -> str:
+    """The kind of a variant by its name; a chain's is "chain".
+
+    >>> variant_kind("time_stretch_2"), variant_kind("pitch_shift"), variant_kind("chain")
+    ('time_stretch', 'pitch_shift', 'chain')
+    """
+    return re.sub(r"_\d+$", "", variant)
+
+
 def _fragments(value: object) -> object:
     if value in ("all", "first"):
         return value

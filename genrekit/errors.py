@@ -1,6 +1,6 @@
 """What a user can fix, and the one way in which an unknown name is refused."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -38,6 +38,15 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     close = get_close_matches(name, known, n=3)
     hint = f"did you mean {_either(close)}? " if close else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}(choices: {', '.join(known)})")
+
+
+def few(names: Sequence[str]) -> str:
+    """The first three of some names, as a message shows them.
+
+    >>> few(["a", "b", "c", "d"]), few(["a"])
+    ('a, b, c, ...', 'a')
+    """
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _either(names: list[str]) -> str:

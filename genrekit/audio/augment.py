@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soxr
 
 from genrekit.audio.fragments import cut
-from genrekit.config import Augmentation
+from genrekit.config import Augmentation, variant_kind
 from genrekit.records import FloatArray
 
 ComplexArray = npt.NDArray[np.complex64]
@@ -34,9 +34,8 @@ def draw_strengths(variant: str, augmentation: Augmentation, generator: np.rando
 
     A variant of one kind is that kind; a chain takes each kind in use with an even chance, and at least one.
     """
-    kind, _, _ = variant.rpartition("_") if variant[-1].isdecimal() else (variant, "", "")
-    kinds = [kind]
-    if kind == "chain":
+    kinds = [variant_kind(variant)]
+    if kinds == ["chain"]:
         heads = generator.random(len(augmentation.kinds)) < 0.5
         heads[generator.integers(len(heads))] |= not heads.any()
         kinds = [kind for kind, drawn in zip(augmentation.kinds, heads, strict=True) if drawn]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import Input
 from genrekit.dataset.cache import Cache
 
@@ -36,7 +37,7 @@ class FragmentSource:
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Gather rows as a model reads them: float32 [B, n_mels, n_frames] in [0, 1] or [B, n_samples] in [-1, 1]."""
         values = torch.from_numpy(self._values[rows]).to(torch.float32)
-        return values if self.kind == "mel" else values.div_(32_767)
+        return values if self.kind == "mel" else values.div_(FULL_SCALE)
 
     def targets(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Genre index of each row, int64 [B]."""

@@ -241,17 +241,15 @@ def _require_space(plan: CachePlan, path: Path) -> None:
 
 
 def _smaller(plan: CachePlan) -> Iterator[tuple[str, int]]:
-    """Smaller caches of the same tracks, and their bytes, the largest first where it is larger than the next."""
+    """Smaller caches of the same tracks, and their bytes."""
     config, variants = plan.config, len(plan.config.augmentation.variants)
     mel_only = replace(plan, config=config.model_copy(update={"store": "mel", "mel_dtype": "float16"}))
     originals = plan.n_rows // variants
     if mel_only.row_bytes < plan.row_bytes:
         yield "mel spectrograms only", plan.n_rows * mel_only.row_bytes
     if variants > 1:
-        yield (
-            "both tensors of originals only" if config.store == "both" else "originals only",
-            (originals * plan.row_bytes),
-        )
+        what = "both tensors of originals only" if config.store == "both" else "originals only"
+        yield what, originals * plan.row_bytes
         if mel_only.row_bytes < plan.row_bytes:
             yield "mel spectrograms of originals only", originals * mel_only.row_bytes
     yield "mel spectrograms of each track's first fragment only", len(plan.tracks) * mel_only.row_bytes

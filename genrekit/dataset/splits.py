@@ -16,7 +16,7 @@ from typing import Any
 from genrekit.config import SplitPolicy
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.gtzan import CROSSING_ARTISTS, artists_of, fault_filtered_part, has_gtzan_names, is_gtzan
-from genrekit.errors import GenrekitError, SplitError
+from genrekit.errors import GenrekitError, SplitError, few
 from genrekit.files import read_json, write_json
 
 FORMAT_VERSION = 1
@@ -86,7 +86,7 @@ def open_split(cache: Cache, policy: SplitPolicy, seed: int, *, strict: bool = F
     """
     tracks = split_tracks(cache)
     chosen, notes = choose_policy(tracks, policy, seed)
-    path = _folder(cache) / f"{chosen}-{seed}.json"
+    path = splits_folder(cache) / f"{chosen}-{seed}.json"
     previous = load_split(path) if path.exists() else None
     split = make_split(tracks, chosen, seed, previous=previous, strict=strict)
     if previous is None or (previous.parts, previous.left_out) != (split.parts, split.left_out):
@@ -96,10 +96,11 @@ def open_split(cache: Cache, policy: SplitPolicy, seed: int, *, strict: bool = F
 
 def split_files(cache: Cache) -> list[Path]:
     """The splits that have been written down for a cache."""
-    return sorted(_folder(cache).glob("*-*.json"))
+    return sorted(splits_folder(cache).glob("*-*.json"))
 
 
-def _folder(cache: Cache) -> Path:
+def splits_folder(cache: Cache) -> Path:
+    """Where the splits of a cache, and how often they were read, are written down."""
     return cache.path.with_name(f"{cache.path.stem}.splits")
 
 
@@ -334,7 +335,7 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
     notes = []
     recordings = _crossing(split, there, lambda track: (track.recording,) if track.recording else ())
     if recordings:
-        message = f"{len(recordings)} recordings ({_few(recordings)}) stand on two sides of the {split.policy} split"
+        message = f"{len(recordings)} recordings ({few(recordings)}) stand on two sides of the {split.policy} split"
         if strict and split.policy == "manifest":
             raise SplitError(f"{message}: mend the split, or choose the artist split")
         notes.append(message)
@@ -348,7 +349,7 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
         found["artists"] = [written[artist] for artist in artists]
     for what, names in found.items():
         if names:
-            shown = f" ({_few(names)})" if what == "artists" else ""
+            shown = f" ({few(names)})" if what == "artists" else ""
             message = f"{len(names)} {what}{shown} stand on two sides of the {split.policy} split"
             if split.policy in ("track", "artist"):
                 raise SplitError(f"{message}, as tracks have changed since it was made: take another split seed")
@@ -356,10 +357,6 @@ def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = Fa
                 raise SplitError(f"{message}: mend the split, or choose the artist split")
             notes.append(message)
     return notes
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _folded_artists(track: SplitTrack) -> tuple[str, ...]:

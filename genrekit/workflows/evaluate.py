@@ -9,7 +9,7 @@ from pathlib import Path
 from genrekit.dataset.batches import FragmentSource
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.gtzan import gtzan_name
-from genrekit.dataset.splits import artist_clusters, open_split, split_tracks
+from genrekit.dataset.splits import artist_clusters, open_split, split_tracks, splits_folder
 from genrekit.errors import BundleError, GenrekitError
 from genrekit.evaluation.metrics import per_genre_figures
 from genrekit.evaluation.scores import score
@@ -145,7 +145,7 @@ def _unseen(ids: list[str], cache: Cache, metadata: BundleMetadata) -> list[str]
 
 def _count_reading(cache: Cache, splits: list[str]) -> int:
     """Count one more reading of each split's test part; return the highest count."""
-    folder = cache.path.with_name(f"{cache.path.stem}.splits")
+    folder = splits_folder(cache)
     path = folder / "readings.json"
     with exclusive_lock(folder / ".readings.lock", "cannot count the reading", wait=True):
         counts = Counter(read_json(path) if path.exists() else {})

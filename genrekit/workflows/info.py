@@ -15,7 +15,7 @@ from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import AUGMENTATIONS
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.splits import load_split, split_files
-from genrekit.errors import GenrekitError, IncompatibleCacheError
+from genrekit.errors import GenrekitError, IncompatibleCacheError, few
 from genrekit.evaluation.plots import fragment_figure, save_png
 from genrekit.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
@@ -105,7 +105,7 @@ def _verified(cache: Cache) -> dict[str, Any]:
         tracks = sorted({cache.tracks[index].id for index in cache.track[damaged].tolist()})
         raise IncompatibleCacheError(
             f"{cache.path}: {len(damaged)} of {len(cache.track)} rows are damaged, of {len(tracks)} tracks "
-            f"({', '.join(tracks[:3])}{', ...' if len(tracks) > 3 else ''}): remove the file and prepare it again"
+            f"({few(tracks)}): remove the file and prepare it again"
         )
     return {"verified": f"all {len(cache.track)} rows match their checksums"}
 
