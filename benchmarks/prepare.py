@@ -157,6 +157,14 @@ ROWS = [
         slope(genrekit(1), peer("floor"), 100, 400),
     ),
     Row(
+        "tuned-floor",
+        "the same against a floor with genrekit's own shortcuts",
+        "ms/fragment",
+        "at most",
+        1.3,
+        slope(genrekit(1), peer("floor", "--tuned"), 100, 400),
+    ),
+    Row(
         "workers", "two workers against one", "ms/fragment", "at least", 1.8, slope(genrekit(2), genrekit(1), 100, 400)
     ),
     Row(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,12 @@ _MOST_FRAMES_PER_BYTE = 64
 
 _BLOCK = 1 << 20
 
+_FULL_SCALE = 32_768
+"""What 16-bit samples are divided by."""
+
+Samples = npt.NDArray[Any]
+"""int16, or float32 in [-1, 1]."""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -53,7 +60,8 @@ class Probe:
 class Decoded:
     """A mono waveform, float32 [n_samples], not normalized.
 
-    `digest` is that of the mono samples at the file's own rate: equal audio in WAV and FLAC has equal digests.
+    `digest` is that of the mono samples at the file's own rate, rounded to 16 bits: equal audio in WAV and FLAC has
+    equal digests.
     """
 
     waveform: FloatArray
@@ -80,11 +88,12 @@ def decode(path: Path, sample_rate: int) -> Decoded:
     with _opened(path) as file:
         native_rate = file.samplerate
         blocks = [*_mono_blocks(file)] or [np.zeros(0, np.float32)]
-        mono = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    mono = samples if samples.dtype == np.float32 else samples * np.float32(1 / _FULL_SCALE)
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
     _require_finite(mono, "NaN or infinite samples")
-    digest = hashlib.sha256(mono.astype("<f4", copy=False).data).hexdigest()[:32]
+    digest = hashlib.sha256(_at_16_bits(samples).astype("<i2", copy=False).data).hexdigest()[:32]
     if native_rate == sample_rate:
         return Decoded(mono, digest, native_rate)
     waveform = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
@@ -115,9 +124,7 @@ def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
 
 
 def _require_finite(waveform: FloatArray, problem: str) -> None:
-    with np.errstate(invalid="ignore"):
-        finite = np.isfinite(waveform.sum(dtype=np.float64))
-    if not finite:
+    if not (np.isfinite(waveform.max()) and np.isfinite(waveform.min())):  # NaN is the highest and the lowest
         raise UnreadableAudioError(problem)
 
 
@@ -156,8 +163,13 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise UnreadableAudioError(error.strerror or "cannot be opened") from error
 
 
-def _mono_blocks(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]:
+def _mono_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
+    """Blocks of one channel: the samples of a mono file of 16 bits as they are, otherwise float32 in [-1, 1]."""
     frames = max(1, _BLOCK // file.channels)
+    if file.subtype == "PCM_16" and file.channels == 1:
+        while len(samples := file.read(frames, dtype="int16")):
+            yield samples
+        return
     while len(block := _read(file, frames)):
         mono = block[:, 0].copy() if block.shape[1] > 1 else block[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in the end
@@ -170,4 +182,12 @@ def _read(file: soundfile.SoundFile, frames: int) -> FloatArray:
     """Read [frames, channels]; 16-bit samples are scaled here, as libsndfile takes ten times as long to do it."""
     if file.subtype != "PCM_16":
         return file.read(frames, dtype="float32", always_2d=True)
-    return file.read(frames, dtype="int16", always_2d=True) * np.float32(1 / 32_768)
+    return file.read(frames, dtype="int16", always_2d=True) * np.float32(1 / _FULL_SCALE)
+
+
+def _at_16_bits(samples: Samples) -> npt.NDArray[np.int16]:
+    if samples.dtype == np.int16:
+        return samples
+    scaled = np.clip(samples, -1, 1) * np.float32(_FULL_SCALE)
+    np.rint(scaled, out=scaled)
+    return np.minimum(scaled, _FULL_SCALE - 1, out=scaled).astype(np.int16)

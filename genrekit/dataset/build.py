@@ -12,9 +12,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -37,7 +38,9 @@ from genrekit.dataset.rows import (
     Surprise,
     Written,
     copy_rows,
+    flushed_file,
     open_descriptor,
+    warm_up,
     write_at,
     write_track,
 )
@@ -83,7 +86,8 @@ def build_cache(
     Errors: IncompatibleCacheError where the cache there has another configuration, GenrekitError where another
     process builds it, the disk is too small, fewer than two genres are left, or with `strict` a file is skipped.
     """
-    with exclusive_lock(path.with_name(f".{path.name}.lock"), f"cannot prepare {path}"):
+    lock = exclusive_lock(path.with_name(f".{path.name}.lock"), f"cannot prepare {path}")
+    with lock, _Workers(open_executor, config) as workers:
         old = None if overwrite else _existing(path, config)
         partial = path.with_name(path.name + ".partial")
         interrupted = _interrupted(partial, config)
@@ -98,9 +102,11 @@ def build_cache(
                 return Build(old, reused)
             if interrupted is None or not plan.matches(interrupted.plan):
                 _require_space(plan, path)
+                if not all(track.done for track in plan.tracks):
+                    workers.begin()
                 _lay_out(plan, partial, known)
                 interrupted = open_cache(partial, unfinished=True)
-            surprises = _fill(interrupted, collection, open_executor, on_plan, on_track)
+            surprises = _fill(interrupted, collection, workers, on_plan, on_track)
             interrupted = open_cache(partial, unfinished=True)
             if not surprises:
                 break
@@ -108,6 +114,42 @@ def build_cache(
         _link_recordings(interrupted, known)
         os.replace(partial, path)
         return Build(open_cache(path), reused)
+
+
+class _Workers:
+    """Workers that are started when there is work, and load what it takes while the file is laid out."""
+
+    def __init__(self, open_executor: Callable[[], Executor], config: PrepareConfig) -> None:
+        self._open_executor, self._config = open_executor, config
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the workers; after an error without starting what still waits."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=kind is not None)
+
+    def begin(self) -> Executor:
+        """The workers, started now if they were not."""
+        if self._executor is None:
+            self._executor = self._open_executor()
+            with suppress(BrokenProcessPool):  # work will meet it, and tell
+                self._executor.submit(warm_up, self._config)
+        return self._executor
+
+    def outcomes(self, partial: Cache, todo: list[Slot]) -> Iterator[Written | Surprise]:
+        """Have the tracks written; a worker may die as early as when work is handed out."""
+        submit, file, extents, config = self.begin().submit, partial.path, partial.extents, self._config
+        try:
+            for future in as_completed([submit(write_track, file, extents, slot, config) for slot in todo]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise GenrekitError(
+                "a worker process died, perhaps for lack of memory: "
+                "run again to go on, with fewer workers if it repeats"
+            ) from error
 
 
 def _existing(path: Path, config: PrepareConfig) -> Cache | None:
@@ -282,17 +324,28 @@ def _by_source(plan: CachePlan, known: _Knowledge) -> Iterator[tuple[Cache, list
 def _copy_tracks(source: Cache, target: Cache, tracks: list[tuple[CachedTrack, CachedTrack]], descriptor: int) -> None:
     with open_descriptor(source.path, os.O_RDONLY) as original:
         for name in [name for name in ROW_DATASETS if name in target.extents]:
-            for there, here in tracks:
-                extent = source.extents[name]
-                size = extent.row_bytes * there.rows
-                start, destination = extent.at(there.first_row), target.extents[name].at(here.first_row)
-                copy_rows(original, descriptor, start, size, destination)
+            extent = source.extents[name]
+            for there, here, rows in _stretches(tracks):
+                start, destination = extent.at(there), target.extents[name].at(here)
+                copy_rows(original, descriptor, start, extent.row_bytes * rows, destination)
+
+
+def _stretches(tracks: list[tuple[CachedTrack, CachedTrack]]) -> list[tuple[int, int, int]]:
+    """Rows there, rows here and their number, for tracks that follow one another in both caches together."""
+    found: list[tuple[int, int, int]] = []
+    for there, here in tracks:
+        old, new, rows = found[-1] if found else (0, 0, 0)
+        if found and (there.first_row, here.first_row) == (old + rows, new + rows):
+            found[-1] = (old, new, rows + there.rows)
+        else:
+            found.append((there.first_row, here.first_row, there.rows))
+    return found
 
 
 def _fill(
     partial: Cache,
     collection: Collection,
-    open_executor: Callable[[], Executor],
+    workers: _Workers,
     on_plan: Callable[[CachePlan, int], None] | None,
     on_track: OnTrack | None,
 ) -> list[Surprise]:
@@ -308,15 +361,14 @@ def _fill(
     if not todo:
         return []
     surprises = []
-    with open_descriptor(partial.path, os.O_WRONLY) as descriptor, _interruptible(open_executor()) as executor:
-        for done, outcome in enumerate(_outcomes(executor, partial, todo), 1):
+    with flushed_file(partial.path) as descriptor:
+        for done, outcome in enumerate(workers.outcomes(partial, todo), 1):
             if isinstance(outcome, Surprise):
                 surprises.append(outcome)
             else:
                 _mark_done(partial, descriptor, outcome)
             if on_track is not None:
                 on_track(done, len(todo))
-        os.fsync(descriptor)
     return surprises
 
 
@@ -331,21 +383,8 @@ def _link_recordings(partial: Cache, known: _Knowledge) -> None:
     here = {track_id for track_id, (source, track) in known.sources.items() if track.recording >= 0}
     unchanged = [[place[track_id] for track_id in group] for group in groups.values() if here.issuperset(group)]
     recordings = group_recordings(partial, unchanged)
-    with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
+    with flushed_file(partial.path) as descriptor:
         write_at(descriptor, partial.extents["tracks/recording"].offset, recordings)
-        os.fsync(descriptor)
-
-
-def _outcomes(executor: Executor, partial: Cache, todo: list[Slot]) -> Iterator[Written | Surprise]:
-    """Have the tracks written; a worker may die as early as when work is handed out."""
-    submit, file, extents, config = executor.submit, partial.path, partial.extents, partial.config
-    try:
-        for future in as_completed([submit(write_track, file, extents, slot, config) for slot in todo]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise GenrekitError(
-            "a worker process died, perhaps for lack of memory: run again to go on, with fewer workers if it repeats"
-        ) from error
 
 
 def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
@@ -353,14 +392,3 @@ def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
     for name, value in (("digest", written.digest), ("silent", written.silent), ("done", True)):
         place = partial.extents[f"tracks/{name}"].at(written.slot.index)
         write_at(descriptor, place, np.array([value], dtype=TRACK_RESULTS[name]))
-
-
-@contextmanager
-def _interruptible(executor: Executor) -> Iterator[Executor]:
-    """Shut an executor down at the end of the block; after an error without starting what still waits."""
-    try:
-        yield executor
-    except BaseException:
-        executor.shutdown(wait=True, cancel_futures=True)
-        raise
-    executor.shutdown()

@@ -39,7 +39,7 @@ from genrekit.errors import GenrekitError, IncompatibleCacheError
 from genrekit.files import reason
 from genrekit.records import SkippedFile, Track
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _ROW_TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "start_s": ("f8", ()),

@@ -8,8 +8,10 @@ rows are written, and a killed writer leaves a file that still opens.
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genrekit.audio.features import mel_spectrogram
 from genrekit.audio.transform import transform_track
 from genrekit.config import PrepareConfig
 from genrekit.errors import UnreadableAudioError
@@ -25,7 +28,8 @@ from genrekit.errors import UnreadableAudioError
 ROW_DATASETS = ("waveform", "mel", "landmark", "start_s", "variant", "strength", "checksum")
 """Datasets with one entry per row that a worker writes, as far as a cache has them."""
 
-_COPY_BLOCK = 8 << 20
+_COPY_BLOCK = 1 << 20
+_FLUSH_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class Surprise:
     slot: Slot
     rows: int
     reason: str | None = None
+
+
+def warm_up(config: PrepareConfig) -> None:
+    """Load what `write_track` needs, so that a worker's first track does not wait for it."""
+    mel_spectrogram(config.front_end).power(np.zeros(config.front_end.n_samples, np.float32))
 
 
 def write_track(file: Path, extents: dict[str, Extent], slot: Slot, config: PrepareConfig) -> Written | Surprise:
@@ -122,6 +131,29 @@ def write_at(descriptor: int, offset: int, values: npt.NDArray[Any]) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
+
+
+@contextmanager
+def flushed_file(path: Path) -> Iterator[int]:
+    """Open a descriptor for writing; what any process writes to the file is on the disk when the block ends.
+
+    It goes there all along, beside the work, and not at once in the end.
+    """
+    with open_descriptor(path, os.O_WRONLY) as descriptor, ThreadPoolExecutor(1) as thread:
+        ended = threading.Event()
+        flushing = thread.submit(_flush_until, ended, descriptor)
+        try:
+            yield descriptor
+        finally:
+            ended.set()
+        flushing.result()
+        os.fsync(descriptor)
+
+
+def _flush_until(ended: threading.Event, descriptor: int) -> None:
+    os.fsync(descriptor)
+    while not ended.wait(_FLUSH_EVERY_S):
+        os.fsync(descriptor)
 
 
 @contextmanager

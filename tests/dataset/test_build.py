@@ -49,7 +49,7 @@ def test_anyone_reads_the_cache_with_plain_h5py(folder: Path, tmp_path: Path) ->
         np.testing.assert_array_equal(file["genre"], np.repeat([0, 1], 30))
         np.testing.assert_array_equal(file["track"], np.repeat(np.arange(6), 10))
         np.testing.assert_array_equal(file["start_s"], np.tile(np.repeat([0.0, 0.5], 5), 6))
-        assert int(file.attrs["format_version"]) == 1
+        assert int(file.attrs["format_version"]) == 2
         assert 0 <= file["mel"][()].min() <= file["mel"][()].max() <= 1
 
 
