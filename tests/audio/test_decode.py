@@ -176,6 +176,14 @@ class TestDigest:
         stereo = write(tmp_path / "stereo.wav", np.stack([MUSIC, MUSIC], axis=1))
         assert decode(mono, RATE).digest == decode(stereo, RATE).digest
 
+    def test_floating_point_samples_agree_with_those_of_16_bits(self, tmp_path: Path) -> None:
+        samples = (40_000 * MUSIC).clip(-32_768, 32_767).astype(np.int16)
+        soundfile.write(tmp_path / "x.wav", samples, RATE, subtype="PCM_16")
+        soundfile.write(tmp_path / "y.wav", samples / np.float32(32_768), RATE, subtype="FLOAT")
+        louder = np.where(samples == 32_767, np.float32(7), samples / np.float32(32_768))
+        soundfile.write(tmp_path / "z.wav", louder, RATE, subtype="FLOAT")
+        assert len({decode(tmp_path / f"{name}.wav", RATE).digest for name in "xyz"}) == 1
+
     def test_the_asked_rate_does_not_matter(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", MUSIC)
         assert decode(path, RATE).digest == decode(path, 8_000).digest

@@ -69,6 +69,22 @@ def test_an_unchanged_collection_opens_no_audio(folder: Path, tmp_path: Path, mo
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
+def test_workers_are_started_once_and_only_for_work(folder: Path, tmp_path: Path) -> None:
+    opened: list[StopsAfter] = []
+
+    def executor() -> Executor:
+        opened.append(StopsAfter(1_000))
+        return opened[-1]
+
+    build(folder, tmp_path / "cache.h5", executor=executor)
+    assert [1_000 - left.count for left in opened] == [1 + 6]  # the first loads what the tracks need
+    build(folder, tmp_path / "cache.h5", executor=executor)
+    (folder / "blues" / "blues-0.wav").unlink()  # its rows are left out, the others copied
+    build(folder, tmp_path / "cache.h5", executor=executor)
+    assert len(opened) == 1
+    assert len(open_cache(tmp_path / "cache.h5").tracks) == 5
+
+
 def test_added_changed_and_removed_tracks_cost_only_themselves(folder: Path, tmp_path: Path) -> None:
     build(folder, tmp_path / "cache.h5")
     write_collection(folder, {"metal": 2}, duration_s=1.2, sample_rate=8_000)
@@ -133,7 +149,7 @@ def test_an_interrupt_leaves_the_old_cache_as_it_was(folder: Path, tmp_path: Pat
     before = (tmp_path / "cache.h5").read_bytes()
     write_collection(folder, {"metal": 3}, duration_s=1.2, sample_rate=8_000)
     with pytest.raises(KeyboardInterrupt):
-        build(folder, tmp_path / "cache.h5", executor=lambda: StopsAfter(1))
+        build(folder, tmp_path / "cache.h5", executor=lambda: StopsAfter(2))
     assert (tmp_path / "cache.h5").read_bytes() == before
     build(folder, tmp_path / "cache.h5")
     assert len(open_cache(tmp_path / "cache.h5").tracks) == 9
