@@ -182,8 +182,18 @@ def _interrupted(partial: Path, config: PrepareConfig) -> Cache | None:
     with suppress(GenrekitError):
         cache = open_cache(partial, unfinished=True)
         if cache.config == config:
-            return cache
+            return _undamaged(cache)
     return None
+
+
+def _undamaged(partial: Cache) -> Cache:
+    """Take back tracks of which it is written that they are done, but not all rows were when the power went."""
+    damaged = np.unique(partial.track[partial.damaged_rows()])
+    lost = [index for index in damaged.tolist() if partial.tracks[index].done]
+    with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
+        for index in lost:
+            _write_result(partial, descriptor, index, "done", False)
+    return open_cache(partial.path, unfinished=True) if lost else partial
 
 
 def _recall(collection: Collection, *caches: Cache | None) -> _Knowledge:
@@ -390,5 +400,9 @@ def _link_recordings(partial: Cache, known: _Knowledge) -> None:
 def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
     """Record a track's digest and, last, that its rows are whole."""
     for name, value in (("digest", written.digest), ("silent", written.silent), ("done", True)):
-        place = partial.extents[f"tracks/{name}"].at(written.slot.index)
-        write_at(descriptor, place, np.array([value], dtype=TRACK_RESULTS[name]))
+        _write_result(partial, descriptor, written.slot.index, name, value)
+
+
+def _write_result(partial: Cache, descriptor: int, index: int, name: str, value: str | bool) -> None:
+    place = partial.extents[f"tracks/{name}"].at(index)
+    write_at(descriptor, place, np.array([value], dtype=TRACK_RESULTS[name]))

@@ -155,6 +155,26 @@ def test_an_interrupt_leaves_the_old_cache_as_it_was(folder: Path, tmp_path: Pat
     assert len(open_cache(tmp_path / "cache.h5").tracks) == 9
 
 
+def test_rows_that_did_not_reach_the_disk_before_the_power_went_are_made_again(folder: Path, tmp_path: Path) -> None:
+    def interrupt(done: int, _of: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, tmp_path / "cache.h5", on_track=interrupt)
+    interrupted = open_cache(tmp_path / "cache.h5.partial", unfinished=True)
+    lost = next(track for track in interrupted.tracks if track.done)
+    extent = interrupted.extents["mel"]
+    with open(interrupted.path, "r+b") as file:
+        file.seek(extent.at(lost.first_row + lost.rows) - 100)
+        file.write(bytes(100))
+    todo: list[int] = []
+    build(folder, tmp_path / "cache.h5", on_plan=lambda _plan, count: todo.append(count))
+    assert todo == [3]
+    build(folder, tmp_path / "fresh.h5")
+    assert_equal_content(tmp_path / "cache.h5", tmp_path / "fresh.h5")
+
+
 class BreaksAfter(StopsAfter):
     """A pool of which a worker dies while work is still handed out."""
 
