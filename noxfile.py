@@ -48,6 +48,7 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     session.run("python", "benchmarks/prepare.py", *session.posargs)
     session.run("python", "benchmarks/batches.py", *session.posargs)
+    session.run("python", "benchmarks/train.py", *session.posargs)
 
 
 @nox.session
@@ -59,9 +60,10 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def kill(session: nox.Session) -> None:
-    """Kill prepare at 50 random instants and more, and compare what the next run makes: nox -s kill -- --seed 1."""
+    """Kill prepare and train at random instants, and compare what the next run makes: nox -s kill -- --seed 1."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/stress/kills.py", *session.posargs)
+    session.run("python", "tests/stress/train_kills.py", *session.posargs)
 
 
 @nox.session

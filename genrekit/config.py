@@ -237,7 +237,12 @@ CONVOLUTIONAL = ("cel", "cel2", "cel3")
 
 
 class TrainConfig(Config):
-    """One training, whole: the same configuration on the same cache gives the same weights on a CPU."""
+    """One training, whole: the same configuration on the same cache gives the same weights.
+
+    On a CPU that holds bit for bit with the same number of threads and the same torch. CUDA is told to choose
+    deterministic convolutions; other operations there may still add in another order. What gives up more for speed is
+    never a default on a CPU: `precision` and `compile`, each of which repeats itself, but gives other weights.
+    """
 
     arch: Architecture = Field("cel", description="Architecture.")
     input: Input = Field("mel", description="What the model reads.")
@@ -261,6 +266,13 @@ class TrainConfig(Config):
     split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
     split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Numbers of the forward pass in training; auto is bf16 on a CUDA device that has it, else fp32.",
+    )
+    compile: bool = Field(
+        False, description="Compile the model with torch.compile: a slow first step, then faster ones on most devices."
+    )
 
     @model_validator(mode="before")
     @classmethod

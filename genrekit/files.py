@@ -38,6 +38,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def remove_torn(folder: Path) -> None:
+    """Remove the temporary files that atomic writes into a folder left when they were killed."""
+    for torn in folder.glob(".*.tmp"):
+        torn.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file (UTF-8) atomically."""
     with atomic_write(path) as file:

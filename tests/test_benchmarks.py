@@ -16,7 +16,11 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and opened files are looked up as Linux shows them")
-@pytest.mark.parametrize(("program", "row"), [("prepare.py", "rerun"), ("batches.py", "mel")], ids="-".join)
+@pytest.mark.parametrize(
+    ("program", "row"),
+    [("prepare.py", "rerun"), ("batches.py", "mel"), ("train.py", "step,start,memory")],
+    ids="-".join,
+)
 def test_a_row_is_measured_and_held_against_its_bar(program: str, row: str, tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
     done = run(program, folder, "--quick", "--rows", row)

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
@@ -19,6 +20,9 @@ from genrekit.cli.signals import check
 from genrekit.files import size_text
 from genrekit.records import Epoch, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan
+
+DEFAULT_CACHE = Path("data/cache.h5")
+"""Where commands look for the cache if none is named."""
 
 PIPE_WIDTH = 120
 """Columns of a table that no terminal shows."""
@@ -142,7 +146,9 @@ class TerminalReporter(Reporter):
         self._epochs = plan.epochs
         self._say(
             f"[bold]{escape(plan.arch)}[/bold] on {plan.input}: {plan.parameters:,} parameters "
-            f"({size_text(plan.parameter_bytes)}), on {plan.device}"
+            f"({size_text(plan.parameter_bytes)}), on {plan.device}{'' if plan.precision == 'fp32' else ' in bf16'}; "
+            f"checkpoint {size_text(plan.checkpoint_bytes)}, about {size_text(plan.memory_bytes)} of memory "
+            "beyond torch's own"
         )
         self._say(
             f"split {escape(plan.split)}: {plan.training_tracks} tracks ({plan.training_fragments:,} fragments) "
@@ -180,9 +186,11 @@ class TerminalReporter(Reporter):
             f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}{mark}"
         )
 
-    def resumable(self, run: str) -> None:
+    def resumable(self, run: str, cache: str, *, begun: bool) -> None:
         """Say what to type."""
-        self.note(f"to go on from the last whole epoch: genrekit train --resume --out {shlex.quote(run)}")
+        where = "go on from the last whole epoch" if begun else "begin again with epoch 1"
+        other = "" if Path(cache) == DEFAULT_CACHE else f" --cache {shlex.quote(cache)}"
+        self.note(f"to {where}: genrekit train --resume --out {shlex.quote(run)}{other}")
 
     @property
     def _epoch_width(self) -> int:

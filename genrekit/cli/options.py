@@ -51,7 +51,8 @@ PANELS = {
     "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
     "Augmentation": tuple(Augmentation.model_fields),
     "Model": ("arch", "input", "hidden", "channels", "dropout"),
-    "Optimization": ("opt", "sched", "lr", "batch_size", "epochs", "patience", "monitor", "l1", "l2", "seed", "device"),
+    "Optimization": ("opt", "sched", "lr", "batch_size", "epochs", "patience", "monitor", "l1", "l2", "seed"),
+    "Machine": ("device", "precision", "compile"),
     "Split": ("split", "split_seed"),
 }
 """Under which heading the help page of a command shows each option."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genrekit.cli.display import duration, emit_json, percent, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, stdout, terminal
 from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
 from genrekit.config import TrainConfig, to_toml
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @takes(TrainConfig)
 def train(
     values: dict[str, Any],
-    cache: Annotated[Path, typer.Option(help="The cache to train from.")] = Path("data/cache.h5"),
+    cache: Annotated[Path, typer.Option(help="The cache to train from.")] = DEFAULT_CACHE,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; by default runs/ and a name from time and settings.")
     ] = None,

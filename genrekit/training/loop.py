@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from genrekit.errors import GenrekitError
 from genrekit.evaluation.scores import Predictions
 from genrekit.records import Epoch, Step
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
+from genrekit.training.devices import choose_precision, compiled, computing_in, move, repeatable
 from genrekit.training.optimizers import make_optimizer, make_schedule
 from genrekit.training.regularizers import penalized_weights, penalty
 
@@ -71,15 +72,16 @@ def fit(
     device: torch.device,
     on_epoch: Callable[[Epoch, bool], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
+    on_resume: Callable[[Sequence[Epoch]], None] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> FitResult:
     """Train until the last epoch or until `patience` epochs brought no improvement, then restore the best epoch.
 
     The loss that is reported is the cross-entropy, without penalties. With `checkpoint`, the state is saved there
-    after each epoch; with `resume` it is read from there, and on a CPU the weights end bit for bit as those of an
-    uninterrupted training: each epoch's randomness depends on the seed and its number alone. The caller's random
-    state is left as it was.
+    after each epoch; with `resume` it is read from there, `on_resume` hears of its epochs, and on a CPU the weights
+    end bit for bit as those of an uninterrupted training: each epoch's randomness depends on the seed and its number
+    alone. The caller's random state is left as it was.
     Errors: GenrekitError where the loss is no longer a number.
     """
     model.to(device)
@@ -88,8 +90,10 @@ def fit(
     progress = _Progress()
     if resume and checkpoint is not None:
         progress = _restore(checkpoint, model, optimizer, schedule)
+        if on_resume is not None:
+            on_resume(progress.history)
     trainer = _Trainer(model, data, config, device, optimizer, schedule, on_step)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable(device):
         _run(trainer, progress, checkpoint, on_epoch)
     model.load_state_dict(progress.best)
     return FitResult(
@@ -150,6 +154,8 @@ class _Trainer:
         self.model, self.data, self.config, self.device = model, data, config, device
         self.optimizer, self.schedule, self.on_step = optimizer, schedule, on_step
         self.weights = penalized_weights(model)
+        self.forward = compiled(model) if config.compile else model
+        self.precision = choose_precision(config.precision, device)
 
     def epoch(self, number: int) -> Epoch:
         """Train one epoch and validate."""
@@ -178,7 +184,7 @@ class _Trainer:
         count, started, reported = 0, time.monotonic(), 0.0
         for step, (inputs, targets) in enumerate(self.data.train_batches(number), 1):
             lr = self.schedule.lr
-            loss, correct = self._step(inputs.to(self.device), targets.to(self.device))
+            loss, correct = self._step(move(inputs, self.device), move(targets, self.device))
             total += loss * len(targets)
             right += correct
             count += len(targets)
@@ -196,7 +202,9 @@ class _Trainer:
         return float(total) / count, float(right) / count
 
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model(inputs)
+        with computing_in(self.precision, self.device):
+            logits = self.forward(inputs)
+        logits = logits.float()
         loss = cross_entropy(logits, targets)
         extra = penalty(self.weights, self.config.l1, self.config.l2)
         self.optimizer.zero_grad()

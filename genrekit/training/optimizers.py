@@ -10,6 +10,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
 
 from genrekit.config import TrainConfig
+from genrekit.training.lean import lean
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": Adam,  # Kingma and Ba 2015: betas 0.9 and 0.999
@@ -106,7 +107,7 @@ SCHEDULES: dict[str, Callable[[Optimizer, TrainConfig, int], Schedule]] = {
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return the configured optimizer of a model's parameters."""
-    return OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate)
+    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate))
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Schedule:

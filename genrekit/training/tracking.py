@@ -37,8 +37,9 @@ class Tracker:
         predicted: Sequence[int],
         genres: Sequence[str],
         history: Sequence[Epoch],
+        bundle: Path,
     ) -> None:
-        """The training has ended: keep the best epoch's validation confusion and the learning curves."""
+        """The training has ended: keep the best epoch's validation confusion, curves and bundle."""
 
     def abandon(self) -> None:
         """The training was interrupted."""
@@ -71,8 +72,9 @@ class WandbTracker(Tracker):
         predicted: Sequence[int],
         genres: Sequence[str],
         history: Sequence[Epoch],
+        bundle: Path,
     ) -> None:
-        """Log the confusion matrix, the learning curves and the summary, and end the run."""
+        """Log the confusion matrix, the learning curves and the summary, online also the bundle, and end the run."""
         import wandb
 
         epochs = [epoch.epoch for epoch in history]
@@ -97,6 +99,10 @@ class WandbTracker(Tracker):
             }
             self._run.log({"validation/confusion": confusion, **charts})
             self._run.summary.update(summary)
+            if self.mode == "online":
+                artifact = wandb.Artifact(f"bundle-{self._run.id}", type="model", metadata=summary)
+                artifact.add_dir(str(bundle))
+                self._run.log_artifact(artifact)
             self._end(exit_code=0)
 
         self._guarded(log)

@@ -21,16 +21,22 @@ class PreparePlan:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """What `train` is about to do; counts of tracks and of original fragments."""
+    """What `train` is about to do; counts of tracks and of original fragments, sizes in bytes.
+
+    `memory_bytes` is an estimate of what the training holds at its peak, beside torch itself.
+    """
 
     run: str
     arch: str
     input: str
     parameters: int
     parameter_bytes: int
+    checkpoint_bytes: int
+    memory_bytes: int
     epochs: int
     patience: int
     device: str
+    precision: str
     split: str
     training_tracks: int
     training_fragments: int
@@ -66,8 +72,8 @@ class Reporter:
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """An epoch has ended; `best` if it is the best so far."""
 
-    def resumable(self, run: str) -> None:
-        """A training was stopped, and the run in this folder can go on from its last whole epoch."""
+    def resumable(self, run: str, cache: str, *, begun: bool) -> None:
+        """A training was stopped; its run can go on after its last whole epoch, or has none yet and begins again."""
 
     def finished(self) -> None:
         """The progress that was shown is over."""

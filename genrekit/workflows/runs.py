@@ -19,7 +19,7 @@ def read_config(path: Path) -> dict[str, Any]:
     found = read_toml(path) if path.suffix == ".toml" else read_json(path)
     if not isinstance(found, dict):
         raise GenrekitError(f"{path} holds no configuration: it needs names and values")
-    values = {name: value for name, value in found.items() if name != "format_version"}
+    values = {name: value for name, value in found.items() if name not in ("format_version", "data")}
     try:
         TrainConfig.of(values)
     except UsageError as error:

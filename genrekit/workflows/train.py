@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import platform
+import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +25,14 @@ from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.splits import Split, artist_clusters, open_split, split_tracks
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.evaluation.plots import confusion_figure, learning_curves, save_png
 from genrekit.evaluation.scores import Scores, score
-from genrekit.files import write_json, write_text
+from genrekit.files import read_json, remove_torn, size_text, write_json, write_text
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
-from genrekit.training.devices import choose_device
+from genrekit.training.devices import choose_device, choose_precision
+from genrekit.training.footprint import Footprint, free_memory, measure_batch, measure_model
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan
@@ -85,18 +89,21 @@ def train(
         seed=config.seed,
     )
     device = choose_device(config.device)
-    model = build_model(config, cache.config.front_end, len(cache.genres))
+    model, footprint = _build(config, cache, device, reporter)
     model.standardize.set_statistics(*data.statistics())
     for note in split.notes:
         reporter.note(note)
-    if not resume:
-        _create(run, config)
-    tracker = _tracker(tracking, run, config, reporter)
-    reporter.training(_plan(run, config, model, data, split, device.type, tracker.mode))
-    fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
-    scores = score(fitted.predictions, _clusters(cache))
-    save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
-    _draw(run, fitted, scores, cache.genres)
+    if resume:
+        _reopen(run, _data(cache, split))
+    else:
+        _create(run, config, _data(cache, split))
+    with _resumable(run, cache.path, reporter):
+        tracker = _tracker(tracking, run, config, reporter)
+        reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
+        fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
+        scores = score(fitted.predictions, _clusters(cache))
+        save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
+        _draw(run, fitted, scores, cache.genres)
     result = TrainResult(
         run=run,
         bundle=run / "best",
@@ -118,6 +125,7 @@ def train(
         predicted=called.tolist(),
         genres=cache.genres,
         history=fitted.history,
+        bundle=result.bundle,
     )
     return result
 
@@ -148,9 +156,52 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
     return config, out
 
 
-def _create(run: Path, config: TrainConfig) -> None:
+def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:
     run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "config.json", {"format_version": RUN_FORMAT_VERSION, **config.model_dump(mode="json")})
+    values = config.model_dump(mode="json")
+    write_json(run / "config.json", {"format_version": RUN_FORMAT_VERSION, "data": data, **values})
+
+
+def _data(cache: Cache, split: Split) -> dict[str, str]:
+    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
+    tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
+    return {
+        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
+        "genres": _fingerprint(cache.genres),
+        "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
+        "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),
+    }
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _reopen(run: Path, data: dict[str, str]) -> None:
+    """Refuse to go on with other data than the run was begun with, and remove what a kill has left half done."""
+    begun_with = read_json(run / "config.json").get("data", {})
+    other = [name for name, found in data.items() if begun_with.get(name) != found]
+    if other:
+        raise GenrekitError(
+            f"{run} was begun with another cache, with other {', '.join(other)}: resume with that cache, or train anew"
+        )
+    remove_torn(run)
+    remove_torn(run / "plots")
+    for half in run.glob(".best.*"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+@contextmanager
+def _resumable(run: Path, cache: Path, reporter: Reporter) -> Iterator[None]:
+    """Say how to go on if the block is stopped: an epoch's randomness is its own, so the last whole one will do."""
+    try:
+        yield
+    except BaseException as error:
+        begun = (run / "last.safetensors").exists()
+        if begun or not isinstance(error, Exception):
+            reporter.finished()
+            reporter.resumable(str(run), str(cache), begun=begun)
+        raise
 
 
 def _tracker(tracking: Tracking, run: Path, config: TrainConfig, reporter: Reporter) -> Tracker:
@@ -165,19 +216,52 @@ def _tracker(tracking: Tracking, run: Path, config: TrainConfig, reporter: Repor
     )
 
 
+def _build(config: TrainConfig, cache: Cache, device: torch.device, reporter: Reporter) -> tuple[Model, Footprint]:
+    """Make the model, and warn of what it takes more than there is: of its weights before they are made."""
+    front_end = cache.config.front_end
+    with torch.device("meta"):
+        footprint = measure_model(build_model(config, front_end, len(cache.genres)), config)
+    warned = _warn_of(footprint, config, device, reporter)
+    model = build_model(config, front_end, len(cache.genres))
+    footprint = replace(footprint, batch=measure_batch(model, front_end.shape(config.input), config.batch_size))
+    if not warned:
+        _warn_of(footprint, config, device, reporter)
+    return model, footprint
+
+
+def _warn_of(footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter) -> bool:
+    free = free_memory(device)
+    if free is None or footprint.memory <= free:
+        return False
+    of_batch = footprint.batch > footprint.memory / 2
+    remedy = f"a batch_size below {config.batch_size}" if of_batch else "fewer or narrower layers"
+    reporter.warning(
+        f"the training needs about {size_text(footprint.memory)} of memory, {size_text(free)} are free: choose {remedy}"
+    )
+    return True
+
+
 def _plan(
-    run: Path, config: TrainConfig, model: Model, data: TrainingBatches, split: Split, device: str, tracking: str
+    run: Path,
+    config: TrainConfig,
+    footprint: Footprint,
+    data: TrainingBatches,
+    split: Split,
+    device: torch.device,
+    tracking: str,
 ) -> TrainPlan:
-    parameters = count_parameters(model)
     return TrainPlan(
         run=str(run),
         arch=config.arch,
         input=config.input,
-        parameters=parameters,
-        parameter_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+        parameters=footprint.parameters,
+        parameter_bytes=footprint.gradients,
+        checkpoint_bytes=footprint.checkpoint,
+        memory_bytes=footprint.memory,
         epochs=config.epochs,
         patience=config.patience,
-        device=device,
+        device=device.type,
+        precision=choose_precision(config.precision, device),
         split=split.name,
         training_tracks=len(split.ids("train")),
         training_fragments=data.n_training,
@@ -200,9 +284,13 @@ def _fit(
 ) -> FitResult:
     history: list[Epoch] = []
 
+    def on_resume(epochs: Sequence[Epoch]) -> None:
+        history.extend(epochs)
+        _write_history(run / "history.csv", history)
+
     def on_epoch(epoch: Epoch, best: bool) -> None:
         history.append(epoch)
-        _append_history(run / "history.csv", epoch)
+        _write_history(run / "history.csv", history)
         tracker.log_epoch(epoch)
         reporter.epoch(epoch, best=best)
 
@@ -215,30 +303,23 @@ def _fit(
             device=device,
             on_epoch=on_epoch,
             on_step=reporter.step,
+            on_resume=on_resume,
             checkpoint=checkpoint,
             resume=resume and checkpoint.exists(),
         )
     except BaseException:
         tracker.abandon()
-        if checkpoint.exists():
-            reporter.finished()
-            reporter.resumable(str(run))
         raise
     finally:
         reporter.finished()
 
 
-def _append_history(path: Path, epoch: Epoch) -> None:
-    """Add an epoch's row; one that an interrupted training wrote but did not keep is replaced."""
-    names = [column.name for column in fields(Epoch)]
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epoch.epoch]
+def _write_history(path: Path, history: Sequence[Epoch]) -> None:
+    """Replace the table of all epochs: one that is in no checkpoint, or only there, is put right by resuming."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, [column.name for column in fields(Epoch)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows([*rows, asdict(epoch)])
+    writer.writerows(asdict(epoch) for epoch in history)
     write_text(path, text.getvalue())
 
 
@@ -249,6 +330,8 @@ def _clusters(cache: Cache) -> dict[int, str]:
 
 
 def _draw(run: Path, fitted: FitResult, scores: Scores, genres: tuple[str, ...]) -> None:
+    from genrekit.evaluation.plots import confusion_figure, learning_curves, save_png  # a second, which can wait
+
     save_png(learning_curves(fitted.history, fitted.best_epoch), run / "plots" / "learning_curves.png")
     figure = confusion_figure(scores.confusion.tolist(), genres, "validation, tracks, best epoch")
     save_png(figure, run / "plots" / "confusion.png")

@@ -2,15 +2,21 @@
 
 import csv
 import json
+import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_cli import SMALL, CommandLine
 
 from genrekit.models.bundle import load_bundle, read_metadata
+from genrekit.training import loop
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 """Of a key's form, and nobody's."""
@@ -61,6 +67,43 @@ def test_progress_shows_size_before_and_a_line_for_each_epoch(here: Path, genrek
     assert lines[first + 1].strip().startswith("2/2")
     assert "24 tracks" in outcome.err
     assert "of tracks (track, seed 0 split; chosen on these tracks)" in outcome.out
+
+
+def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*SMALL_CEL, "--epochs", "1", "--device", "cpu", "--out", "runs/one")
+    said = re.search(r"checkpoint ([\d.]+) kB, about ([\d.]+) kB of memory", outcome.err)
+    assert said is not None, outcome.err
+    checkpoint, memory = map(float, said.groups())
+    assert 0.2 < checkpoint / (Path("runs/one/last.safetensors").stat().st_size / 1e3) < 1.0  # its header counts here
+    assert 100 < memory < 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        pytest.param(("--arch", "cel", "--channels", "4,8"), "choose a batch_size below 32", id="batch"),
+        pytest.param(("--arch", "mlp", "--hidden", "500,500"), "choose fewer or narrower layers", id="layers"),
+    ],
+)
+def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], remedy: str
+) -> None:
+    monkeypatch.setattr("genrekit.workflows.train.free_memory", lambda _: 100_000)
+    outcome = genrekit("train", *options, "--epochs", "1", "--quiet")
+    assert outcome.code == 0
+    assert re.fullmatch(
+        rf"warning: the training needs about [\d.]+ [kM]B of memory, 100.0 kB are free: {remedy}\n", outcome.err
+    )
+
+
+def test_bf16_trains_to_a_bundle_of_ordinary_weights(here: Path, genrekit: CommandLine) -> None:
+    for precision in ("fp32", "bf16", "auto"):
+        options = ("--epochs", "2", "--device", "cpu", "--precision", precision)
+        assert genrekit(*SMALL_CEL, *options, "--out", f"runs/{precision}").code == 0
+    paths = {name: Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("fp32", "bf16", "auto")}
+    assert paths["auto"] == paths["fp32"] != paths["bf16"]
+    tensors = load_bundle(Path("runs/bf16/best")).model.state_dict().values()
+    assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
 
 
 def test_the_same_command_gives_the_same_weights(here: Path, genrekit: CommandLine) -> None:
@@ -151,19 +194,24 @@ def test_the_key_is_in_no_file_and_no_message(
     assert KEY not in outcome.out + outcome.err
 
 
-def test_an_interrupted_training_says_how_to_resume_and_ends_as_if_uninterrupted(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
+    here: Path, number: signal.Signals, code: int, says: str
+) -> None:
     options = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
     command = [sys.executable, "-m", "genrekit", *options, "--out", "runs/stopped"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.strip().startswith("3/60"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "genrekit train --resume --out runs/stopped" in err
-    assert err.splitlines()[-1] == "genrekit: interrupted"
+    assert process.returncode == code
+    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in err
+    assert err.splitlines()[-1] == f"genrekit: {says}"
     # The number of threads decides the order of sums: all three run in processes alike.
     for rest in (("train", "--resume", "--out", "runs/stopped"), (*options, "--out", "runs/whole")):
         subprocess.run([sys.executable, "-m", "genrekit", *rest, "--quiet"], check=True, capture_output=True)
@@ -180,6 +228,84 @@ def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
     whole = Path("runs/cel/best/model.safetensors").read_bytes()
     assert genrekit("train", "--resume", "--out", "runs/cel").code == 0
     assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    Path("data/cache.h5").rename("my cache.h5")
+    Path("data/cache.splits").rename("my cache.splits")
+    options = (*SMALL_CEL, "--epochs", "2", "--device", "cpu", "--cache", "my cache.h5")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "predict_batches", lambda *_: os.kill(os.getpid(), number))
+        outcome = genrekit(*options, "--out", "runs/stopped")
+    assert outcome.code == code
+    command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
+    assert f"to begin again with epoch 1: {command}\n" in outcome.err
+    assert sorted(path.name for path in Path("runs/stopped").iterdir()) == ["config.json"]
+    assert genrekit(*shlex.split(command)[1:]).code == genrekit(*options, "--out", "runs/whole").code == 0
+    stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
+    assert stopped == whole
+
+
+def unfinished(run: Path) -> bytes:
+    """Let a finished run be one that was stopped right before its end; return its weights."""
+    (run / "result.json").unlink()
+    return (run / "best" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "spoil", "says"),
+    [
+        pytest.param(("--augment", "--top-db", "60"), "", "configuration", id="configuration"),
+        pytest.param((), "", "configuration", id="no augmentation"),
+        pytest.param(("--augment",), "changed", "tracks", id="a track changed"),
+        pytest.param(("--augment",), "gone", "training tracks", id="a track gone"),
+        pytest.param(("--augment",), "renamed", "genres", id="a genre renamed"),
+    ],
+)
+def test_resuming_on_another_cache_is_refused_with_what_differs(
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, says: str
+) -> None:
+    unfinished(Path("runs/cel"))
+    before = {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()}
+    trained = sorted(read_metadata(Path("runs/cel/best")).training)[0]
+    if spoil == "changed":
+        shutil.copy("data/metal/metal-0.wav", f"data/{trained}.wav")
+    elif spoil == "gone":
+        Path(f"data/{trained}.wav").unlink()
+    elif spoil == "renamed":
+        Path("data/metal").rename("data/rock")
+    genrekit("prepare", *SMALL, *options, "--out", "other.h5", "--workers", "1")
+    outcome = genrekit("train", "--resume", "--out", "runs/cel", "--cache", "other.h5", "--quiet")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "genrekit: runs/cel was begun with another cache, with other " in outcome.err
+    assert says in outcome.err.partition(" with other ")[2].partition(":")[0]
+    assert outcome.err.endswith("resume with that cache, or train anew\n")
+    assert {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()} == before
+
+
+def test_the_same_cache_in_another_place_goes_on(here: Path, genrekit: CommandLine) -> None:
+    whole = unfinished(Path("runs/cel"))
+    genrekit("prepare", *SMALL, "--augment", "--out", "elsewhere.h5", "--workers", "1")
+    assert genrekit("train", "--resume", "--out", "runs/cel", "--cache", "elsewhere.h5").code == 0
+    assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
+
+
+def test_resuming_puts_right_what_a_kill_left_half_done(here: Path, genrekit: CommandLine) -> None:
+    """Killed between checkpoint and history, and while files and the bundle were written."""
+    run = Path("runs/cel")
+    names, table = sorted(run.rglob("*")), history(run)
+    whole = unfinished(run)
+    (run / "history.csv").write_text("".join((run / "history.csv").read_text().splitlines(keepends=True)[:2]))
+    (run / ".best.abcd").mkdir()
+    for torn in (".last.safetensors.x.tmp", "plots/.confusion.png.x.tmp", ".best.abcd/model.json"):
+        (run / torn).touch()
+    assert genrekit("train", "--resume", "--out", "runs/cel").code == 0
+    assert history(run) == table
+    assert sorted(run.rglob("*")) == names
+    assert (run / "best" / "model.safetensors").read_bytes() == whole
 
 
 def test_a_printed_configuration_is_read_back(here: Path, genrekit: CommandLine) -> None:

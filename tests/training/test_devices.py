@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.training.devices import choose_device
+from genrekit.training.devices import choose_device, choose_precision, computing_in, move
 
 
 @pytest.fixture
@@ -45,3 +46,34 @@ def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str) -> Non
 def test_an_unknown_device_is_refused_with_its_close_match() -> None:
     with pytest.raises(UsageError, match="unknown device 'cude': did you mean cuda"):
         choose_device("cude")
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "native", "expected"),
+    [
+        pytest.param("auto", "cpu", True, "fp32", id="auto-cpu"),
+        pytest.param("auto", "mps", True, "fp32", id="auto-mps"),
+        pytest.param("auto", "cuda", True, "bf16", id="auto-cuda"),
+        pytest.param("auto", "cuda", False, "fp32", id="auto-old-cuda"),
+        pytest.param("bf16", "cpu", False, "bf16", id="bf16"),
+        pytest.param("fp32", "cuda", True, "fp32", id="fp32"),
+    ],
+)
+def test_auto_is_bf16_where_a_cuda_device_has_it(
+    name: str, device: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)
+    assert choose_precision(name, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_precision_is_that_of_the_products_and_the_weights_stay(precision: str, dtype: torch.dtype) -> None:
+    layer = nn.Linear(2, 2)
+    with computing_in(precision, torch.device("cpu")):
+        assert layer(torch.ones(1, 2)).dtype == dtype
+    assert layer.weight.dtype == torch.float32
+
+
+def test_a_batch_that_is_there_already_is_not_copied() -> None:
+    batch = torch.ones(2)
+    assert move(batch, torch.device("cpu")) is batch

@@ -26,7 +26,7 @@ from genrekit.records import Epoch, Step
 from genrekit.training import loop
 from genrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from genrekit.training.loop import FitResult, fit
-from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES
+from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
 
 CPU = torch.device("cpu")
 
@@ -504,3 +504,67 @@ class TestCallbacks:
         steps: list[tuple[int, int]] = []
         run(tiny_config(), on_step=lambda step: steps.append((step.epoch, step.step)))
         assert steps == [(1, 2), (2, 2), (3, 2)]
+
+
+def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The compiler's eager backend runs what it has traced, without a C++ compiler."""
+    compile_model = torch.compile
+    traced: list[nn.Module] = []
+
+    def compile_eagerly(model: nn.Module) -> Any:
+        traced.append(model)
+        return compile_model(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    plain, _ = run(tiny_config(dropout=0.0))
+    assert not traced
+    fast, _ = run(tiny_config(dropout=0.0, compile=True))
+    assert traced == [fast]
+    assert weights(fast).keys() == weights(plain).keys()
+    for name, tensor in weights(fast).items():
+        torch.testing.assert_close(tensor, weights(plain)[name], msg=name)
+
+
+def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("no C++ compiler\nand more")
+
+    compile_model = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compile_model(model, backend=broken))
+    with pytest.raises(GenrekitError, match=r"the model cannot be compiled here .*: train without compile") as caught:
+        run(tiny_config(compile=True))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("opt", OPTIMIZERS)
+def test_a_step_is_that_of_torchs_own_optimizer(opt: str) -> None:
+    config = tiny_config(opt=opt)
+    ours, theirs = tiny_model(config), tiny_model(config)
+    optimizers = make_optimizer(ours, config), OPTIMIZERS[opt](theirs.parameters(), lr=config.learning_rate)
+    for _ in range(3):
+        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            cross_entropy(model.eval()(TinyData().inputs), TinyData().targets).backward()
+            optimizer.step()
+    assert same(weights(ours), weights(theirs))
+
+
+@pytest.mark.parametrize("sched", SCHEDULES)
+def test_a_training_without_compile_imports_no_compiler(sched: str) -> None:
+    """It would take longer than everything else before the first step."""
+    script = f"""
+import sys, torch
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from tiny_training import TinyData, tiny_config, tiny_model
+from genrekit.training.footprint import measure_batch, measure_model
+from genrekit.training.loop import fit
+
+config = tiny_config(sched={sched!r})
+model = tiny_model(config)
+measure_model(model, config), measure_batch(model, (16, 17), 4)
+fit(model, TinyData(), config, device=torch.device("cpu"))
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

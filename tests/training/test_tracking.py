@@ -53,12 +53,17 @@ def start(mode: str, folder: Path, key: str | None = None, warnings: list[str] |
     )
 
 
-def track(tracker: Tracker) -> None:
+def track(tracker: Tracker, bundle: Path = Path("no bundle")) -> None:
     """Tell a tracker of a whole training, whose second epoch called one blues track rock."""
     for epoch in HISTORY:
         tracker.log_epoch(epoch)
     tracker.finish(
-        summary={"best_epoch": 2}, truth=[0, 0, 1], predicted=[0, 1, 1], genres=["blues", "rock"], history=HISTORY
+        summary={"best_epoch": 2},
+        truth=[0, 0, 1],
+        predicted=[0, 1, 1],
+        genres=["blues", "rock"],
+        history=HISTORY,
+        bundle=bundle,
     )
 
 
@@ -229,6 +234,57 @@ def test_a_failure_while_tracking_is_warned_of_once_and_stops_nothing(
     track(start("offline", tmp_path, None, warnings))
     assert len(warnings) == 1
     assert "No space left" in warnings[0]
+
+
+class Recorded:
+    """A run that keeps what it is given."""
+
+    id = "abcd"
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses, self.summary = refuses, dict[str, Any]()
+        self.artifacts: list[Any] = []
+        self.ended: list[int] = []
+
+    def log(self, *_: object, **__: object) -> None:
+        pass
+
+    def log_artifact(self, artifact: Any) -> None:
+        if self.refuses:
+            raise ConnectionError("the server is gone")
+        self.artifacts.append(artifact)
+
+    def finish(self, exit_code: int) -> None:
+        self.ended.append(exit_code)
+
+
+def bundle_in(folder: Path) -> Path:
+    bundle = folder / "best"
+    bundle.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (bundle / name).write_text(name)
+    return bundle
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("online", 1), ("offline", 0)])
+def test_the_bundle_is_kept_as_an_artifact_where_the_run_is_online(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, kept: int
+) -> None:
+    recorded, warnings = Recorded(), list[str]()
+    monkeypatch.setattr(tracking, "_init", lambda *_: recorded)
+    track(start(mode, tmp_path, KEY, warnings), bundle_in(tmp_path))
+    assert (warnings, recorded.ended) == ([], [0])
+    assert len(recorded.artifacts) == kept
+    for artifact in recorded.artifacts:
+        assert (artifact.name, artifact.type) == ("bundle-abcd", "model")
+        assert sorted(artifact.manifest.entries) == ["model.json", "model.safetensors"]
+
+
+def test_an_artifact_that_cannot_be_kept_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded, warnings = Recorded(refuses=True), list[str]()
+    monkeypatch.setattr(tracking, "_init", lambda *_: recorded)
+    track(start("online", tmp_path, KEY, warnings), bundle_in(tmp_path))
+    assert warnings == ["tracking stopped, the training goes on: the server is gone"]
 
 
 def test_off_imports_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,192 @@
+"""What a training costs beside the work that cannot be avoided: its steps' overhead, its start, its data, its memory.
+
+Usage: python benchmarks/train.py FOLDER [--rows NAME,...] [--repeats N] [--quick]
+
+FOLDER is a folder of genre folders with WAV files, such as GTZAN; where it has too few tracks, slower and quieter
+versions of them are made in a temporary folder (TMPDIR says where; it needs 5 GB). Prints one table: what, ours, the
+peer's or the most that is allowed, their ratio (median of the repeats, and the range), the bar, met or missed. Every
+process has one thread for its libraries.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from batches import against_decoding
+from measuring import Bench, Row, Sample, run_table, seconds
+from torch import Tensor
+from torch.optim import Optimizer
+
+from genrekit.config import TrainConfig
+from genrekit.dataset.batches import FragmentSource, TrainingBatches
+from genrekit.dataset.cache import open_cache
+from genrekit.models import build_model
+from genrekit.training import loop
+from genrekit.training.optimizers import make_optimizer
+
+FEW, MANY = 250, 1_000
+"""Tracks of the small and the large cache; a track of 30 s has six fragments."""
+
+OPTIONS = ("--device", "cpu", "--wandb", "off", "--epochs", "1", "--quiet")
+
+FIRST_STEP = """
+import os, sys
+from genrekit.cli.app import run
+from genrekit.training import loop
+from genrekit.training.optimizers import make_optimizer
+
+loop._Trainer._step = lambda *_: os._exit(0)
+sys.exit(run(sys.argv[1:]) or 1)
+"""
+"""A training that ends where its first step would begin."""
+
+
+def prepared(bench: Bench, count: int) -> Path:
+    """The cache of so many tracks, mel spectrograms alone, made once."""
+    cache = bench.scratch / f"mel-{count}.h5"
+    if not cache.exists():
+        folder = bench.tracks(bench.size(count))
+        seconds([sys.executable, "-m", "genrekit", "prepare", folder, "--out", cache, "--store", "mel", "--quiet"])
+    return cache
+
+
+class Stopwatch:
+    """Adds up the time of calls."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.calls = 0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
+                self.calls += 1
+
+        return timed
+
+    @contextmanager
+    def patched(self, owner: Any, name: str) -> Iterator[None]:
+        """Time a function wherever it is called in the block."""
+        with replaced(owner, name, self.around(getattr(owner, name))):
+            yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let a name mean something else in the block."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+class TimedBatches(TrainingBatches):
+    """Batches that ask for the time before each of the last epoch's and after the last."""
+
+    def __init__(self, *arguments: Any, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.clock = clock
+        self.times: list[float] = []
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the epoch's batches."""
+        self.times = [self.clock()]
+        for batch in super().train_batches(epoch):
+            yield batch
+            self.times.append(self.clock())
+
+
+def overhead(bench: Bench) -> Sample:
+    """Milliseconds of a step outside forward, backward and optimizer, the second epoch's median; 2 are allowed."""
+    cache = open_cache(prepared(bench, 100))
+    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
+    forward, backward, step = Stopwatch(), Stopwatch(), Stopwatch()
+    ids = [track.id for track in cache.tracks]
+    data = TimedBatches(
+        FragmentSource(cache, "mel", ids),
+        FragmentSource(cache, "mel", ids[:1]),
+        batch_size=config.batch_size,
+        seed=0,
+        clock=lambda: time.perf_counter() - forward.seconds - backward.seconds - step.seconds,
+    )
+    model = build_model(config, cache.config.front_end, len(cache.genres))
+    model.forward = forward.around(model.forward)  # type: ignore[method-assign]
+
+    def timed_optimizer(model: torch.nn.Module, config: TrainConfig) -> Optimizer:
+        optimizer = make_optimizer(model, config)
+        optimizer.step = step.around(optimizer.step)  # type: ignore[method-assign]
+        return optimizer
+
+    with backward.patched(Tensor, "backward"), replaced(loop, "make_optimizer", timed_optimizer):
+        loop.fit(model, data, config, device=torch.device("cpu"))
+    assert step.calls == backward.calls == 2 * data.steps_per_epoch
+    return Sample(1_000 * statistics.median(after - before for before, after in pairwise(data.times)), 2)
+
+
+def start(bench: Bench) -> Sample:
+    """Seconds from the command to its first step, above those of importing torch; 2 are allowed."""
+    cache = prepared(bench, MANY)
+    with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
+        command = [sys.executable, "-c", FIRST_STEP, "train", "--cache", cache, "--out", f"{folder}/run", *OPTIONS]
+        ours = seconds(command)
+    return Sample(ours - seconds([sys.executable, "-c", "import torch"]), 2)
+
+
+def memory(bench: Bench) -> Sample:
+    """Peak megabytes that are no file's, training on a cache and on one of a quarter of its size."""
+    many, few = (anonymous_megabytes(bench, prepared(bench, count)) for count in (MANY, FEW))
+    return Sample(many, few)
+
+
+def anonymous_megabytes(bench: Bench, cache: Path) -> float:
+    """The most anonymous memory that a training holds, looked at every 10 ms; mapped pages of the cache can go."""
+    peak = 0
+    with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
+        command = [sys.executable, "-m", "genrekit", "train", "--cache", str(cache), "--out", f"{folder}/run", *OPTIONS]
+        small = ["--arch", "mlp", "--hidden", "16,16", "--best-models", f"{folder}/best"]
+        with subprocess.Popen([*command, *small], stdout=subprocess.DEVNULL) as process:
+            status = Path(f"/proc/{process.pid}/status")
+            while process.poll() is None:
+                found = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("RssAnon:")]
+                peak = max(peak, *map(int, found), 0)
+                time.sleep(0.01)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return peak / 1_024
+
+
+ROWS = [
+    Row("step", "a step of 32 mel fragments but for forward, backward, optimizer", "ms", "at most", 1, overhead),
+    Row("start", "from the command to its first step on 6,000 fragments, above import torch", "s", "at most", 1, start),
+    Row(
+        "data",
+        "data of an epoch from the cache against decoding and transforming on the fly",
+        "us/fragment",
+        "at most",
+        0.02,
+        against_decoding,
+    ),
+    Row("memory", "peak anonymous memory, a cache against one of a quarter", "MiB", "at most", 1.1, memory),
+]
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run_table(str(__doc__), ROWS)
