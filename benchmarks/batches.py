@@ -48,7 +48,7 @@ def from_cache(bench: Bench, kind: Input) -> int:
     """Read one shuffled epoch from the cache."""
     source = FragmentSource(prepared(bench), kind, [track.id for track in prepared(bench).tracks])
     data = TrainingBatches(source, source, batch_size=BATCH_SIZE, seed=0)
-    return sum(len(inputs) for inputs, _ in data.train_batches(1))
+    return sum(len(inputs) for inputs, _, _ in data.train_batches(1))
 
 
 def from_memory(stored: FloatArray) -> int:

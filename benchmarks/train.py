@@ -106,7 +106,7 @@ class TimedBatches(TrainingBatches):
         self.clock = clock
         self.times: list[float] = []
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the epoch's batches."""
         self.times = [self.clock()]
         for batch in super().train_batches(epoch):

@@ -254,6 +254,12 @@ class TrainConfig(Config):
     opt: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer; sgd has momentum 0.9.")
     sched: Literal["none", "plateau", "cosine", "onecycle"] = Field("none", description="Learning rate schedule.")
     lr: float | None = Field(None, gt=0, description="Initial learning rate; the peak for onecycle.")
+    nesterov: bool = Field(False, description="Nesterov's momentum; sgd only.")
+    warmup_epochs: int = Field(0, ge=0, description="Epochs in which the rate rises from zero; cosine only.")
+    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the whole gradient; 0 for no limit.")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the moving average of weights that is validated and kept; 0 for none."
+    )
     batch_size: int = Field(32, ge=1, description="Fragments per step.")
     epochs: int = Field(30, ge=1, description="Most epochs to train.")
     patience: int = Field(10, ge=0, description="Epochs without improvement before stopping; 0 never stops early.")
@@ -262,7 +268,26 @@ class TrainConfig(Config):
     )
     l1: float = Field(0.0, ge=0, description="Factor of the sum of absolute weights.")
     l2: float = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants and dropout.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label that is spread over all genres.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="Weights of genres in the loss: equal for fragments, or balanced for genres."
+    )
+    spec_freq_mask: int = Field(
+        0, ge=0, description="Most neighbouring mel bands that training hides in each fragment; mel only."
+    )
+    spec_time_mask: int = Field(
+        0, ge=0, description="Most neighbouring frames that training hides in each fragment; mel only."
+    )
+    mixup: float = Field(
+        0.0, ge=0, description="Alpha of the beta distribution of shares in which training mixes fragments; 0 for none."
+    )
+    gain_db: float = Field(
+        0.0, ge=0, le=60, description="Largest gain or loss in dB that training gives each fragment; waveform only."
+    )
+    random_start: bool = Field(
+        False, description="Training reads original fragments from anywhere within their track; waveform only."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants, dropout and augmentation.")
     split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
     split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
@@ -302,6 +327,37 @@ class TrainConfig(Config):
         if self.arch == "mlp2" and self.hidden_widths and self.batch_size == 1:
             raise ValueError("batch_size must be at least 2 for mlp2, whose batch norm compares fragments, got 1")
         return self
+
+    @model_validator(mode="after")
+    def _optimization(self) -> Self:
+        if self.nesterov and self.opt != "sgd":
+            raise ValueError(f"nesterov needs opt sgd, got {self.opt}")
+        if self.warmup_epochs and self.sched != "cosine":
+            raise ValueError(f"warmup_epochs needs sched cosine, got {self.sched}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}), got {self.warmup_epochs}")
+        return self
+
+    @model_validator(mode="after")
+    def _training_augmentation(self) -> Self:
+        masks = {"spec_freq_mask": self.spec_freq_mask, "spec_time_mask": self.spec_time_mask}
+        for name, width in masks.items():
+            if width and self.input != "mel":
+                raise ValueError(f"{name} must be 0 for {self.input}, which has no mel bands, got {width}")
+        if self.gain_db and self.input == "mel":
+            raise ValueError(
+                f"gain_db must be 0 for mel, whose dB are relative to the loudest value, got {self.gain_db:g}"
+            )
+        if self.random_start and self.input == "mel":
+            raise ValueError(
+                "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam"
+            )
+        return self
+
+    @property
+    def augments_batches(self) -> bool:
+        """Whether training changes batches by masks, mixup or gain."""
+        return bool(self.spec_freq_mask or self.spec_time_mask or self.mixup or self.gain_db)
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

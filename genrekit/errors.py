@@ -40,13 +40,13 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}(choices: {', '.join(known)})")
 
 
-def few(names: Sequence[str]) -> str:
-    """The first three of some names, as a message shows them.
+def few(names: Sequence[str], limit: int = 3) -> str:
+    """The first of some names, and how many more there are, as a message shows them.
 
     >>> few(["a", "b", "c", "d"]), few(["a"])
-    ('a, b, c, ...', 'a')
+    ('a, b, c and 1 more', 'a')
     """
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _either(names: list[str]) -> str:

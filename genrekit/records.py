@@ -102,7 +102,7 @@ class Interval:
 class Epoch:
     """The figures of one epoch; losses without penalties, accuracies per fragment and per track.
 
-    `train_accuracy` is measured while training, with dropout and drawn variants.
+    `train_accuracy` is measured while training, with dropout, drawn variants and augmented batches.
     """
 
     epoch: int

@@ -56,6 +56,14 @@ RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
     (TrainConfig, "patience", (0, -1), f"{AT_LEAST} 0", (10**6, None), ""),
     (TrainConfig, "l1", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "l2", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "warmup_epochs", (0, -1), f"{AT_LEAST} 0", (29, None), ""),
+    (TrainConfig, "clip_norm", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "ema", (0, -0.1), f"{AT_LEAST} 0", (0.9999, 1), f"{BELOW} 1"),
+    (TrainConfig, "label_smoothing", (0, -0.1), f"{AT_LEAST} 0", (0.999, 1), f"{BELOW} 1"),
+    (TrainConfig, "spec_freq_mask", (0, -1), f"{AT_LEAST} 0", (10**6, None), ""),
+    (TrainConfig, "spec_time_mask", (0, -1), f"{AT_LEAST} 0", (10**6, None), ""),
+    (TrainConfig, "mixup", (0, -0.1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "gain_db", (0, -1), f"{AT_LEAST} 0", (60, 60.5), f"{AT_MOST} 60"),
     (TrainConfig, "seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
     (TrainConfig, "split_seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
 ]
@@ -70,7 +78,12 @@ def test_a_number_is_taken_up_to_its_limits_and_refused_beyond(
     schema: type[Config], key: str, low: Any, too_low: str, high: Any, too_high: str
 ) -> None:
     # A limit that others depend on is reached with neighbours that let it be.
-    beside: dict[str, Any] = {"sample_rate": {"n_fft": 64, "hop_length": 32}}.get(key, {})
+    neighbours: dict[str, dict[str, Any]] = {
+        "sample_rate": {"n_fft": 64, "hop_length": 32},
+        "warmup_epochs": {"sched": "cosine"},
+        "gain_db": {"input": "waveform"},
+    }
+    beside: dict[str, Any] = neighbours.get(key, {})
     for value, beyond, message in ((*low, too_low), (*high, too_high)):
         assert getattr(schema.of({**beside, key: value}), key) == value
         if beyond is not None:
@@ -209,6 +222,52 @@ REFUSED = [
         {"arch": "mlp2", "batch_size": 1},
         "batch_size must be at least 2 for mlp2, whose batch norm compares fragments, got 1",
         id="mlp2-compares-fragments",
+    ),
+    *(
+        pytest.param(TrainConfig, {"nesterov": True, "opt": opt}, f"nesterov needs opt sgd, got {opt}", id=f"{opt}-n")
+        for opt in ("adam", "adamw")
+    ),
+    *(
+        pytest.param(
+            TrainConfig,
+            {"warmup_epochs": 1, "sched": sched},
+            f"warmup_epochs needs sched cosine, got {sched}",
+            id=f"warm-up-{sched}",
+        )
+        for sched in ("none", "plateau", "onecycle")
+    ),
+    pytest.param(
+        TrainConfig,
+        {"warmup_epochs": 5, "sched": "cosine", "epochs": 5},
+        "warmup_epochs must be less than epochs (5), got 5",
+        id="warm-up-all-the-time",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"class_weights": "balance"},
+        "unknown class_weights 'balance': did you mean balanced? (choices: none, balanced)",
+        id="class-weights",
+    ),
+    *(
+        pytest.param(
+            TrainConfig,
+            {"input": "waveform", name: 3},
+            f"{name} must be 0 for waveform, which has no mel bands, got 3",
+            id=f"{name}-waveform",
+        )
+        for name in ("spec_freq_mask", "spec_time_mask")
+    ),
+    pytest.param(
+        TrainConfig,
+        {"gain_db": 3},
+        "gain_db must be 0 for mel, whose dB are relative to the loudest value, got 3",
+        id="gain-mel",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"random_start": True},
+        "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam",
+        id="random-start-mel",
     ),
 ]
 

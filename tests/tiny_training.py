@@ -50,10 +50,18 @@ class TinyData:
     def steps_per_epoch(self) -> int:
         return -(-self.n_fragments // self.batch_size)
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    @property
+    def track_ids(self) -> list[str]:
+        return [f"track-{number}" for number in range(-(-self.n_fragments // 2))]
+
+    @property
+    def genre_counts(self) -> Tensor:
+        return self.targets.bincount(minlength=2)
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1_000 * self.seed + epoch)
         for rows in torch.randperm(self.n_fragments, generator=generator).split(self.batch_size):
-            yield self.inputs[rows], self.targets[rows]
+            yield self.inputs[rows], self.targets[rows], rows // 2
 
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         tracks = torch.arange(self.n_fragments) // 2

@@ -51,7 +51,11 @@ PANELS = {
     "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
     "Augmentation": tuple(Augmentation.model_fields),
     "Model": ("arch", "input", "hidden", "channels", "dropout"),
-    "Optimization": ("opt", "sched", "lr", "batch_size", "epochs", "patience", "monitor", "l1", "l2", "seed"),
+    "Optimization": (
+        *("opt", "nesterov", "sched", "warmup_epochs", "lr", "clip_norm", "ema", "batch_size", "epochs", "patience"),
+        *("monitor", "l1", "l2", "label_smoothing", "class_weights", "seed"),
+    ),
+    "Augmentation while training": ("spec_freq_mask", "spec_time_mask", "mixup", "gain_db", "random_start"),
     "Machine": ("device", "precision", "compile"),
     "Split": ("split", "split_seed"),
 }

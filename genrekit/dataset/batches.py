@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,8 @@ from genrekit.dataset.cache import Cache
 
 _EVALUATION_BATCH = 64
 _STATISTICS_BLOCK = 256
+_STARTS = 2
+"""Beside the seed and the epoch's number: starts are drawn apart from order, variants and what changes batches."""
 
 
 class FragmentSource:
@@ -39,29 +41,63 @@ class FragmentSource:
         values = torch.from_numpy(self._values[rows]).to(torch.float32)
         return values if self.kind == "mel" else values.div_(FULL_SCALE)
 
+    def windows(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
+        """Gather waveforms that begin `offsets` samples into rows and end in the rows of the fragments after them.
+
+        Shape: float32 [B, n_samples]; an offset of 0 reads its row alone.
+        """
+        length, after = self._values.shape[1], rows + len(self.cache.variants)
+        values = np.empty((len(rows), length), self._values.dtype)
+        for value, row, following, offset in zip(values, rows, after, offsets, strict=True):
+            value[: length - offset] = self._values[row, offset:]
+            if offset:
+                value[length - offset :] = self._values[following, :offset]
+        return torch.from_numpy(values).to(torch.float32).div_(FULL_SCALE)
+
+    @cached_property
+    def continued(self) -> npt.NDArray[np.bool_]:
+        """Whether the next fragment goes on where each one ends, in the same track."""
+        rate, length = self.cache.config.front_end.sample_rate, self.cache.config.front_end.n_samples
+        start = np.rint(self.cache.start_s[self.rows] * rate).astype(np.int64)
+        return np.append((np.diff(self.track) == 0) & (np.diff(start) == length), False)
+
     def targets(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Genre index of each row, int64 [B]."""
         return torch.from_numpy(self.cache.genre[rows].astype(np.int64))
+
+    def tracks(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Track index of each row, int64 [B]."""
+        return torch.from_numpy(self.cache.track[rows].astype(np.int64))
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices [B] and track indices [B] of all original fragments."""
         for start in range(0, len(self.rows), _EVALUATION_BATCH):
             rows = self.rows[start : start + _EVALUATION_BATCH]
-            yield self.inputs(rows), self.targets(rows), torch.from_numpy(self.cache.track[rows].astype(np.int64))
+            yield self.inputs(rows), self.targets(rows), self.tracks(rows)
 
 
 class TrainingBatches:
     """What one training reads: shuffled fragments of the training part, and the validation part in order.
 
-    An epoch visits each training fragment once; each visit draws one of its variants. Order and variants depend on
-    the seed and the epoch's number alone. A last batch of one fragment is joined to the one before it, because batch
+    An epoch visits each training fragment once; each visit draws one of its variants. With `random_start`, a visit
+    that draws the original of a waveform begins anywhere between its start and its end and goes on in the next
+    fragment; the last fragment of a track begins as far before its start. Order, variants and starts depend on the seed
+    and the epoch's number alone. A last batch of one fragment is joined to the one before it, because batch
     normalization has no variance of one.
     """
 
-    def __init__(self, training: FragmentSource, validation: FragmentSource, *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        training: FragmentSource,
+        validation: FragmentSource,
+        *,
+        batch_size: int,
+        seed: int,
+        random_start: bool = False,
+    ) -> None:
         self.genres = training.cache.genres
         self._training, self._validation = training, validation
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._random_start = batch_size, seed, random_start
 
     @property
     def n_training(self) -> int:
@@ -85,14 +121,44 @@ class TrainingBatches:
         """Batches in an epoch."""
         return len(self._edges) - 1
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and genre indices of the epoch's batches."""
+    @cached_property
+    def track_ids(self) -> list[str]:
+        """Ids of the cache's tracks."""
+        return [track.id for track in self._training.cache.tracks]
+
+    @property
+    def genre_counts(self) -> Tensor:
+        """Training fragments of each genre, originals only, int64 [G]."""
+        return self._training.targets(self._training.rows).bincount(minlength=len(self.genres))
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the epoch's batches."""
         generator = np.random.default_rng((self._seed, epoch))
         rows = generator.permutation(self._training.rows)
         rows += generator.integers(len(self._training.cache.variants), size=len(rows))
+        read = self._starts(epoch) if self._random_start else self._training.inputs
         for start, end in zip(self._edges[:-1], self._edges[1:], strict=True):
             batch = rows[start:end]
-            yield self._training.inputs(batch), self._training.targets(batch)
+            yield read(batch), self._training.targets(batch), self._training.tracks(batch)
+
+    def _starts(self, epoch: int) -> Callable[[npt.NDArray[np.int64]], Tensor]:
+        """Return what reads an epoch's rows from random starts."""
+        source = self._training
+        generator = np.random.default_rng((self._seed, epoch, _STARTS))
+        length = source.cache.config.front_end.n_samples
+        forward = source.continued
+        backward = np.append(False, forward[:-1]) & ~forward
+
+        def read(rows: npt.NDArray[np.int64]) -> Tensor:
+            shift = generator.integers(length, size=len(rows))
+            place = np.searchsorted(source.rows, rows, side="right") - 1
+            original = source.rows[place] == rows
+            back = backward[place] & original & (shift > 0)
+            first = np.where(back, rows - len(source.cache.variants), rows)
+            offset = np.where(back, length - shift, np.where(forward[place] & original, shift, 0))
+            return source.windows(first, offset)
+
+        return read
 
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices and track indices of the validation part's original fragments."""

@@ -1,7 +1,7 @@
 """The state of an interrupted training: one safetensors file, replaced atomically after each epoch.
 
-Nothing is ever unpickled: tensors stand under "model.", "best." and "optimizer.", everything else is JSON in the file's
-metadata. The file before the last is kept.
+Nothing is ever unpickled: tensors stand under "model.", "best.", "optimizer." and, where weights are averaged,
+"average."; everything else is JSON in the file's metadata. The file before the last is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Checkpoint:
     best: State
     optimizer: dict[str, Any]
     progress: dict[str, Any]
+    average: State = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -43,6 +44,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     slots = checkpoint.optimizer["state"]
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in checkpoint.best.items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in checkpoint.average.items()}
     tensors |= {f"optimizer.{slot}.{name}": value for slot, values in slots.items() for name, value in values.items()}
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -93,7 +95,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             slot, _, key = name.partition(".")
             slots.setdefault(int(slot), {})[key] = tensor
         optimizer = {"state": slots, "param_groups": metadata["groups"]}
-        return Checkpoint(_under("model.", tensors), _under("best.", tensors), optimizer, metadata["progress"])
+        states = [_under(prefix, tensors) for prefix in ("model.", "best.", "average.")]
+        return Checkpoint(states[0], states[1], optimizer, metadata["progress"], states[2])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         previous = previous_path(path)
         remedy = f"put {previous.name} in its place to go on one epoch earlier" if previous.exists() else "train anew"

@@ -29,17 +29,18 @@ class Footprint:
     weights: int
     gradients: int
     optimizer: int
+    average: int
     batch: int
 
     @property
     def checkpoint(self) -> int:
-        """The file that resuming reads: weights, their best copy and the optimizer's memory."""
-        return 2 * self.weights + self.optimizer
+        """The file that resuming reads: weights, their best copy, their average and the optimizer's memory."""
+        return 2 * self.weights + self.average + self.optimizer
 
     @property
     def memory(self) -> int:
         """The most that the training holds at once."""
-        return 2 * self.weights + self.gradients + self.optimizer + max(self.batch, self.checkpoint)
+        return self.checkpoint + self.gradients + max(self.batch, self.checkpoint)
 
 
 def measure_model(model: nn.Module, config: TrainConfig) -> Footprint:
@@ -50,6 +51,7 @@ def measure_model(model: nn.Module, config: TrainConfig) -> Footprint:
         weights=_bytes(model.state_dict().values()),
         gradients=_bytes(parameters),
         optimizer=round(_bytes(parameters) * _optimizer_share(config)),
+        average=_bytes(parameters) if config.ema else 0,
         batch=0,
     )
 

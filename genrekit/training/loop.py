@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +17,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from genrekit.config import TrainConfig
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, few
 from genrekit.evaluation.scores import Predictions
+from genrekit.models import Model
 from genrekit.records import Epoch, Step
+from genrekit.training.augment import BatchAugmentation, MixedBatch
+from genrekit.training.averaging import WeightAverage
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
 from genrekit.training.devices import choose_precision, compiled, computing_in, move, repeatable
+from genrekit.training.losses import balanced_weights, trained_loss
 from genrekit.training.optimizers import make_optimizer, make_schedule
 from genrekit.training.regularizers import penalized_weights, penalty
 
@@ -34,8 +40,16 @@ class TrainingData(Protocol):
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and genre indices [B]; the same for the same epoch."""
+    @property
+    def track_ids(self) -> Sequence[str]:
+        """Ids of the tracks that track indices point into."""
+
+    @property
+    def genre_counts(self) -> Tensor:
+        """Training fragments of each genre, int64 [G]."""
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices [B] and track indices [B]; the same for the same epoch."""
 
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices [B] and track indices [B]."""
@@ -65,7 +79,7 @@ class _Progress:
 
 
 def fit(
-    model: nn.Module,
+    model: Model,
     data: TrainingData,
     config: TrainConfig,
     *,
@@ -78,21 +92,23 @@ def fit(
 ) -> FitResult:
     """Train until the last epoch or until `patience` epochs brought no improvement, then restore the best epoch.
 
-    The loss that is reported is the cross-entropy, without penalties. With `checkpoint`, the state is saved there
-    after each epoch; with `resume` it is read from there, `on_resume` hears of its epochs, and on a CPU the weights
-    end bit for bit as those of an uninterrupted training: each epoch's randomness depends on the seed and its number
-    alone. The caller's random state is left as it was.
+    The loss that is reported is the cross-entropy, without penalties, smoothing and weights of genres; where fragments
+    are mixed it has the same shares, and the accuracy counts the genre of the larger one. Where weights are averaged,
+    the average is what is validated and restored. With `checkpoint`, the state is saved there after each epoch; with
+    `resume` it is read from there, `on_resume` hears of its epochs, and on a CPU the weights end bit for bit as those
+    of an uninterrupted training: each epoch's randomness depends on the seed and its number alone. The caller's random
+    state is left as it was.
     Errors: GenrekitError where the loss is no longer a number.
     """
     model.to(device)
     optimizer = make_optimizer(model, config)
     schedule = make_schedule(optimizer, config, data.steps_per_epoch)
+    trainer = _Trainer(model, data, config, device, optimizer, schedule, on_step)
     progress = _Progress()
     if resume and checkpoint is not None:
-        progress = _restore(checkpoint, model, optimizer, schedule)
+        progress = _restore(checkpoint, trainer)
         if on_resume is not None:
             on_resume(progress.history)
-    trainer = _Trainer(model, data, config, device, optimizer, schedule, on_step)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable(device):
         _run(trainer, progress, checkpoint, on_epoch)
     model.load_state_dict(progress.best)
@@ -108,16 +124,16 @@ def _run(
     on_epoch: Callable[[Epoch, bool], None] | None,
 ) -> None:
     """Train from where the progress stands to the end."""
-    model, config = trainer.model, trainer.config
+    config = trainer.config
     while len(progress.history) < config.epochs and not 0 < config.patience <= progress.stale:
         epoch = trainer.epoch(len(progress.history) + 1)
         progress.history.append(epoch)
         better = _better(epoch, progress, config)
         if better:
             progress.best_epoch = epoch.epoch
-            progress.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            progress.best = trainer.validated()
         if checkpoint is not None:
-            save_checkpoint(checkpoint, _snapshot(progress, model, trainer.optimizer, trainer.schedule))
+            save_checkpoint(checkpoint, _snapshot(progress, trainer))
         if on_epoch is not None:
             on_epoch(epoch, better)
 
@@ -143,7 +159,7 @@ class _Trainer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         data: TrainingData,
         config: TrainConfig,
         device: torch.device,
@@ -156,12 +172,16 @@ class _Trainer:
         self.weights = penalized_weights(model)
         self.forward = compiled(model) if config.compile else model
         self.precision = choose_precision(config.precision, device)
+        self.average = WeightAverage(model, config.ema) if config.ema else None
+        balanced = config.class_weights == "balanced"
+        self.genre_weights = balanced_weights(data.genre_counts).to(device) if balanced else None
 
     def epoch(self, number: int) -> Epoch:
         """Train one epoch and validate."""
         started, lr = time.monotonic(), self.schedule.lr
         loss, accuracy = self._train(number)
-        found = predict_batches(self.model, self.data.validation_batches(), self.device)
+        with nullcontext() if self.average is None else self.average.applied():
+            found = predict_batches(self.model, self.data.validation_batches(), self.device)
         if not math.isfinite(found.loss):
             raise self._diverged(number, "validation")
         self.schedule.after_epoch(found.loss)
@@ -176,16 +196,24 @@ class _Trainer:
             seconds=time.monotonic() - started,
         )
 
+    def validated(self) -> State:
+        """A copy of what validation sees: the model's state, with the averaged weights if there are any."""
+        state = {**self.model.state_dict(), **({} if self.average is None else self.average.state)}
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
     def _train(self, number: int) -> tuple[float, float]:
         torch.manual_seed(int(np.random.SeedSequence((self.config.seed, number)).generate_state(1, np.uint64)[0] >> 1))
         self.model.train()
         total = torch.zeros((), device=self.device)  # MPS has no doubles
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         count, started, reported = 0, time.monotonic(), 0.0
-        for step, (inputs, targets) in enumerate(self.data.train_batches(number), 1):
+        augment = self._augmentation(number)
+        unread: list[tuple[Tensor, Tensor]] = []
+        for step, (inputs, targets, tracks) in enumerate(self.data.train_batches(number), 1):
             lr = self.schedule.lr
-            loss, correct = self._step(move(inputs, self.device), move(targets, self.device))
-            total += loss * len(targets)
+            loss, correct = self._step(augment(move(inputs, self.device), move(targets, self.device)))
+            total = total + loss * len(targets)
+            unread.append((total, tracks))
             right += correct
             count += len(targets)
             now = time.monotonic()
@@ -194,29 +222,53 @@ class _Trainer:
             reported = now
             mean = float(total) / count
             if not math.isfinite(mean):
-                raise self._diverged(number, f"by step {step}")
+                raise self._diverged(number, self._first_bad(unread, step))
+            unread.clear()
             if self.on_step is not None:
                 speed = count / max(now - started, 1e-9)
                 place = (number, self.config.epochs, step, self.data.steps_per_epoch)
                 self.on_step(Step(*place, mean, float(right) / count, lr, speed))
         return float(total) / count, float(right) / count
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _augmentation(self, epoch: int) -> Callable[[Tensor, Tensor], MixedBatch]:
+        if not self.config.augments_batches:
+            return MixedBatch
+        return BatchAugmentation(self.config, self.model.standardize.mean, epoch)
+
+    def _step(self, batch: MixedBatch) -> tuple[Tensor, Tensor]:
         with computing_in(self.precision, self.device):
-            logits = self.forward(inputs)
+            logits = self.forward(batch.inputs)
         logits = logits.float()
-        loss = cross_entropy(logits, targets)
+        loss = trained = batch.loss(partial(cross_entropy, logits))
+        if self.config.label_smoothing or self.genre_weights is not None:
+            smoothing, weights = self.config.label_smoothing, self.genre_weights
+            trained = batch.loss(lambda targets: trained_loss(logits, targets, smoothing, weights))
+        self._learn(trained)
+        return loss.detach(), (logits.detach().argmax(dim=1) == batch.targets).sum()
+
+    def _learn(self, loss: Tensor) -> None:
+        """Change the weights by the gradient of a loss and of the penalties."""
         extra = penalty(self.weights, self.config.l1, self.config.l2)
         self.optimizer.zero_grad()
         (loss if extra is None else loss + extra).backward()
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.schedule.after_step()
-        return loss.detach(), (logits.detach().argmax(dim=1) == targets).sum()
+        if self.average is not None:
+            self.average.update()
+
+    def _first_bad(self, unread: list[tuple[Tensor, Tensor]], step: int) -> str:
+        """Name the first step whose sum of losses is no number, the last of them being `step`, and its tracks."""
+        totals = torch.stack([total for total, _ in unread]).cpu()
+        first = int(totals.isfinite().logical_not().nonzero()[0])
+        ids = [self.data.track_ids[index] for index in unread[first][1].unique().tolist()]
+        return f"step {step - len(unread) + first + 1} (of {few(ids, 5)})"
 
     def _diverged(self, epoch: int, where: str) -> GenrekitError:
         return GenrekitError(
             f"the loss is no longer a number in epoch {epoch}, {where}: lower the learning rate "
-            f"({self.config.learning_rate:g}) or the penalties"
+            f"({self.config.learning_rate:g}) or the penalties, or set clip_norm"
         )
 
 
@@ -229,26 +281,29 @@ def _better(epoch: Epoch, progress: _Progress, config: TrainConfig) -> bool:
     return epoch.validation_track_accuracy > best.validation_track_accuracy
 
 
-def _snapshot(progress: _Progress, model: nn.Module, optimizer: Any, schedule: Any) -> Checkpoint:
+def _snapshot(progress: _Progress, trainer: _Trainer) -> Checkpoint:
     return Checkpoint(
-        model=model.state_dict(),
+        model=trainer.model.state_dict(),
         best=progress.best,
-        optimizer=optimizer.state_dict(),
+        optimizer=trainer.optimizer.state_dict(),
         progress={
             "history": [asdict(epoch) for epoch in progress.history],
             "best_epoch": progress.best_epoch,
-            "schedule": schedule.state(),
+            "schedule": trainer.schedule.state(),
         },
+        average={} if trainer.average is None else trainer.average.state,
     )
 
 
-def _restore(path: Path, model: nn.Module, optimizer: Any, schedule: Any) -> _Progress:
+def _restore(path: Path, trainer: _Trainer) -> _Progress:
     saved = load_checkpoint(path)
     try:
-        model.load_state_dict(saved.best)  # it is needed only at the end, and refused now if it does not fit
-        model.load_state_dict(saved.model)
-        optimizer.load_state_dict(saved.optimizer)
-        schedule.restore(saved.progress["schedule"])
+        trainer.model.load_state_dict(saved.best)  # it is needed only at the end, and refused now if it does not fit
+        trainer.model.load_state_dict(saved.model)
+        trainer.optimizer.load_state_dict(saved.optimizer)
+        trainer.schedule.restore(saved.progress["schedule"])
+        if trainer.average is not None:
+            trainer.average.restore(saved.average)
         history = [Epoch(**values) for values in saved.progress["history"]]
         return _Progress(history, saved.best, saved.progress["best_epoch"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:

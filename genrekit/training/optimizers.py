@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 from genrekit.config import TrainConfig
 from genrekit.training.lean import lean
@@ -15,7 +16,7 @@ from genrekit.training.lean import lean
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": Adam,  # Kingma and Ba 2015: betas 0.9 and 0.999
     "adamw": AdamW,  # Loshchilov and Hutter 2019: decoupled weight decay 0.01
-    "sgd": lambda parameters, lr: SGD(parameters, lr, momentum=0.9),
+    "sgd": lambda parameters, lr, **options: SGD(parameters, lr, momentum=0.9, **options),
 }
 """Each makes an optimizer from parameters and a learning rate."""
 
@@ -72,10 +73,21 @@ class Plateau(_Torch):
 
 
 class Cosine(_Torch):
-    """From the initial rate to zero along half a cosine over all epochs, step by step (Loshchilov and Hutter 2017)."""
+    """From the initial rate to zero along half a cosine over all epochs, step by step (Loshchilov and Hutter 2017).
+
+    The steps of the warm-up, if there is one, come before: in equal parts up to the initial rate (Goyal et al. 2017).
+    """
 
     def __init__(self, optimizer: Optimizer, config: TrainConfig, steps: int) -> None:
-        super().__init__(optimizer, CosineAnnealingLR(optimizer, T_max=config.epochs * steps))
+        total, warmup = config.epochs * steps, config.warmup_epochs * steps
+
+        def share(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            return (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+
+        scheduler = LambdaLR(optimizer, share) if warmup else CosineAnnealingLR(optimizer, T_max=total)
+        super().__init__(optimizer, scheduler)
 
     def after_step(self) -> None:
         """Move along the curve."""
@@ -107,7 +119,8 @@ SCHEDULES: dict[str, Callable[[Optimizer, TrainConfig, int], Schedule]] = {
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return the configured optimizer of a model's parameters."""
-    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate))
+    options = {"nesterov": True} if config.nesterov else {}
+    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, **options))
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Schedule:

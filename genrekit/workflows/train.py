@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from genrekit import __version__
-from genrekit.config import TrainConfig
+from genrekit.config import FrontEnd, TrainConfig
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.splits import Split, artist_clusters, open_split, split_tracks
@@ -81,12 +81,14 @@ def train(
     named = None if out is None else Path(out)
     config, run = _resumed(values, named) if resume else _new(values, named, Path(runs))
     cache = open_cache(Path(cache_path))
+    _require_masks(config, cache.config.front_end)
     split = open_split(cache, config.split, config.split_seed, strict=strict)
     data = TrainingBatches(
         FragmentSource(cache, config.input, split.ids("train")),
         FragmentSource(cache, config.input, split.ids("validation")),
         batch_size=config.batch_size,
         seed=config.seed,
+        random_start=config.random_start,
     )
     device = choose_device(config.device)
     model, footprint = _build(config, cache, device, reporter)
@@ -154,6 +156,13 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
         if there != here:
             raise UsageError(f"{out} was begun with {key} {there}, not {here}: leave it out, or train anew")
     return config, out
+
+
+def _require_masks(config: TrainConfig, front_end: FrontEnd) -> None:
+    limits = {"spec_freq_mask": ("n_mels", front_end.n_mels), "spec_time_mask": ("n_frames", front_end.n_frames)}
+    for name, (what, limit) in limits.items():
+        if (width := getattr(config, name)) >= limit:
+            raise UsageError(f"{name} must be less than {what} ({limit}), got {width}")
 
 
 def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:

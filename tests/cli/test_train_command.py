@@ -158,6 +158,25 @@ def test_what_stands_in_the_way_is_one_line(
     assert set(before) <= set(Path().rglob("*"))
 
 
+@pytest.mark.parametrize("option", ["spec-freq-mask", "spec-time-mask"])
+def test_a_mask_that_could_hide_all_is_refused_before_anything_is_made(
+    here: Path, genrekit: CommandLine, option: str
+) -> None:
+    before = sorted(Path().rglob("*"))
+    outcome = genrekit("train", "--arch", "mlp", f"--{option}", "5000")
+    assert outcome.code == 2
+    assert f"{option.replace('-', '_')} must be less than n_" in outcome.err
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_the_options_of_training_reach_the_run(here: Path, genrekit: CommandLine) -> None:
+    options = ("--input", "waveform", "--random-start", "--gain-db", "3", "--mixup", "0.2", "--ema", "0.9")
+    outcome = genrekit("train", "--arch", "cel", "--channels", "2,4", "--epochs", "1", *options, "--json")
+    assert outcome.code == 0
+    config = json.loads((Path(outcome.json["run"]) / "config.json").read_text())
+    assert (config["random_start"], config["gain_db"], config["mixup"], config["ema"]) == (True, 3.0, 0.2, 0.9)
+
+
 def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrekit: CommandLine) -> None:
     for number in range(1, 10):
         Path(f"data/jazz/jazz-{number}.wav").unlink()

@@ -1,12 +1,15 @@
 """Batches visit each training fragment once an epoch, draw its variants, and never touch the other parts."""
 
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
-from tiny_cache import AUGMENTED, build
+from tiny_cache import AUGMENTED, PLAIN, build
 from tiny_music import write_collection
 
-from genrekit.config import Input
+from genrekit.config import Input, PrepareConfig
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache
 
@@ -32,7 +35,7 @@ def batches(cache: Cache, kind: Input = "mel", batch_size: int = 4, seed: int = 
 
 def visited(cache: Cache, data: TrainingBatches, epoch: int) -> list[int]:
     """Return the cache rows of an epoch's fragments, found by their content."""
-    inputs = torch.cat([inputs for inputs, _ in data.train_batches(epoch)])
+    inputs = torch.cat([inputs for inputs, _, _ in data.train_batches(epoch)])
     everything = torch.from_numpy(np.array(cache.mel)).float()
     return [int((everything == one).flatten(1).all(1).nonzero()[0, 0]) for one in inputs]
 
@@ -55,8 +58,20 @@ def test_order_and_variants_depend_on_seed_and_epoch_alone(cache: Cache) -> None
 
 def test_targets_are_the_genres_of_the_inputs(cache: Cache) -> None:
     data = batches(cache)
-    targets = torch.cat([targets for _, targets in data.train_batches(1)])
+    targets = torch.cat([targets for _, targets, _ in data.train_batches(1)])
     np.testing.assert_array_equal(targets, cache.genre[visited(cache, data, 1)])
+
+
+def test_track_indices_name_the_tracks_of_the_inputs(cache: Cache) -> None:
+    data = batches(cache)
+    tracks = torch.cat([tracks for _, _, tracks in data.train_batches(1)])
+    np.testing.assert_array_equal(tracks, cache.track[visited(cache, data, 1)])
+    assert sorted({data.track_ids[index] for index in tracks.tolist()}) == TRAINING
+
+
+def test_genres_are_counted_in_the_training_part_alone(cache: Cache) -> None:
+    assert cache.genres == ("blues", "jazz")
+    assert batches(cache).genre_counts.tolist() == [6, 3]
 
 
 def test_validation_sees_originals_only_and_in_order(cache: Cache) -> None:
@@ -71,7 +86,7 @@ def test_validation_sees_originals_only_and_in_order(cache: Cache) -> None:
 def test_a_last_batch_of_one_joins_the_one_before(cache: Cache) -> None:
     data = batches(cache, batch_size=4)
     assert data.n_training == 9
-    assert [len(targets) for _, targets in data.train_batches(1)] == [4, 5]
+    assert [len(targets) for _, targets, _ in data.train_batches(1)] == [4, 5]
     assert data.steps_per_epoch == 2
 
 
@@ -86,7 +101,84 @@ def test_statistics_are_those_of_the_training_originals_alone(cache: Cache, kind
 
 
 def test_waveforms_come_as_floats_within_one(cache: Cache) -> None:
-    inputs, _ = next(batches(cache, "waveform").train_batches(1))
+    inputs, _, _ = next(batches(cache, "waveform").train_batches(1))
     assert inputs.dtype == torch.float32
     assert inputs.shape == (4, 4_000)
     assert float(inputs.abs().max()) <= 1.0
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """Tracks of three fragments each, of 4,000 samples and without variants."""
+    root = tmp_path_factory.mktemp("originals")
+    folder = write_collection(root / "music", {"blues": 3, "jazz": 2}, duration_s=1.7, sample_rate=8_000)
+    return build(folder, root / "cache.h5").cache
+
+
+def started(cache: Cache, training: list[str] = TRAINING, seed: int = 0) -> TrainingBatches:
+    source = FragmentSource(cache, "waveform", training)
+    return TrainingBatches(source, source, batch_size=4, seed=seed, random_start=True)
+
+
+def track_samples(cache: Cache, index: int) -> npt.NDArray[np.int16]:
+    """A track's original fragments, one after the other."""
+    rows = np.flatnonzero((cache.track == index) & (cache.variant == 0))
+    return cache.tensor("waveform")[rows].ravel()
+
+
+def places(cache: Cache, data: TrainingBatches, epoch: int) -> list[tuple[int, int]]:
+    """Track and first sample of each window, found by content; fails where a window is no part of its track."""
+    found = []
+    for inputs, _, tracks in data.train_batches(epoch):
+        for window, track in zip((inputs * 32_767).round().short().numpy(), tracks.tolist(), strict=True):
+            whole = track_samples(cache, track)
+            starts = np.flatnonzero(whole[: len(whole) - len(window) + 1] == window[0])
+            found.append((track, next(int(at) for at in starts if (whole[at : at + len(window)] == window).all())))
+    return found
+
+
+def test_random_starts_read_unbroken_windows_from_all_of_a_track(originals: Cache) -> None:
+    data = started(originals)
+    found = [place for epoch in range(1, 21) for place in places(originals, data, epoch)]
+    assert len(found) == 20 * data.n_training
+    for track in {track for track, _ in found}:
+        starts = sorted(start for other, start in found if other == track)
+        assert len(starts) == 20 * 3
+        assert starts[0] < 1_000
+        assert starts[-1] > 7_000
+        assert starts[-1] <= 8_000
+        assert np.diff(starts).max() < 2_000
+
+
+def test_random_starts_depend_on_seed_and_epoch_and_leave_the_order(originals: Cache) -> None:
+    first = places(originals, started(originals), 1)
+    assert first == places(originals, started(originals), 1)
+    assert first != places(originals, started(originals), 2)
+    plain = batches(originals, "waveform")
+    tracks = torch.cat([tracks for _, _, tracks in plain.train_batches(1)]).tolist()
+    assert [track for track, _ in first] == tracks
+
+
+def test_an_augmented_variant_is_read_as_it_is(cache: Cache) -> None:
+    """Its fragments were stretched or shifted one by one, so they do not go on in each other."""
+    variants = torch.from_numpy(cache.tensor("waveform")[np.flatnonzero(cache.variant != 0)]).float()
+    plain = torch.cat([inputs for inputs, _, _ in batches(cache, "waveform").train_batches(1)])
+    found = torch.cat([inputs for inputs, _, _ in started(cache).train_batches(1)])
+    is_variant = torch.tensor([bool((variants == row).all(1).any()) for row in (plain * 32_767).round()])
+    assert 0 < int(is_variant.sum()) < len(plain)
+    assert torch.equal(found[is_variant], plain[is_variant])
+    assert not (found[~is_variant] == plain[~is_variant]).all(1).any()
+
+
+def test_the_only_fragment_of_a_track_stays(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 3, "jazz": 2}, duration_s=0.8, sample_rate=8_000)
+    short = build(folder, tmp_path / "cache.h5").cache
+    assert {start for _, start in places(short, started(short), 1)} == {0}
+
+
+def test_fragments_with_a_gap_between_them_are_not_joined(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 3, "jazz": 2}, duration_s=2.2, sample_rate=8_000)
+    config = PrepareConfig.of({**PLAIN.model_dump(), "fragments": 2})
+    spread = build(folder, tmp_path / "cache.h5", config).cache
+    assert np.diff(spread.start_s)[0] > 0.5
+    assert {start for _, start in places(spread, started(spread), 1)} == {0, 4_000}

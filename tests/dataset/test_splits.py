@@ -416,7 +416,7 @@ class TestPublishedSplits:
             for n in range(10)
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2, ...) stand on two sides")
+        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) stand on two sides")
 
 
 @pytest.mark.parametrize(

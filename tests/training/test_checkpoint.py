@@ -28,11 +28,12 @@ def example(epoch: int = 1) -> Checkpoint:
             "param_groups": [{"lr": 0.1 + 0.2, "betas": [0.9, 0.999], "foreach": None, "params": [0, 11]}],
         },
         progress={"history": [{"epoch": epoch, "validation_loss": 1 / 3}], "schedule": {"best": float("inf")}},
+        average={"conv.weight": weight / 7},
     )
 
 
 def assert_equal(first: Checkpoint, second: Checkpoint) -> None:
-    for left, right in ((first.model, second.model), (first.best, second.best)):
+    for left, right in ((first.model, second.model), (first.best, second.best), (first.average, second.average)):
         assert left.keys() == right.keys()
         for name, tensor in left.items():
             assert torch.equal(tensor, right[name])

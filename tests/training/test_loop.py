@@ -24,6 +24,7 @@ from genrekit.errors import GenrekitError
 from genrekit.evaluation.scores import Predictions
 from genrekit.records import Epoch, Step
 from genrekit.training import loop
+from genrekit.training.augment import BatchAugmentation
 from genrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
@@ -118,7 +119,7 @@ def test_each_epoch_drops_other_units() -> None:
     """With equal batches and a rate of almost nothing, only dropout makes epochs differ."""
 
     class Same(TinyData):
-        def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             return super().train_batches(1)
 
     for dropout, different in ((0.0, 1), (0.5, 3)):
@@ -193,6 +194,22 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+EVERY_OPTION: dict[str, Any] = {
+    "opt": "sgd",
+    "nesterov": True,
+    "sched": "cosine",
+    "warmup_epochs": 2,
+    "clip_norm": 0.5,
+    "ema": 0.9,
+    "dropout": 0.3,
+    "l1": 1e-4,
+    "l2": 1e-3,
+    "label_smoothing": 0.1,
+    "class_weights": "balanced",
+}
+"""Every option but for those of one kind of input."""
+
+
 class TestResuming:
     @pytest.mark.parametrize("opt", OPTIMIZERS)
     @pytest.mark.parametrize("sched", SCHEDULES)
@@ -209,6 +226,25 @@ class TestResuming:
         assert len({epoch.lr for epoch in whole[1].history}) > 1 or sched == "none"
         for checkpoint in left:
             assert_equal(whole, run(config, Contrary(), checkpoint=checkpoint, resume=True))
+
+    @pytest.mark.parametrize(
+        "augmentation",
+        [
+            {"spec_freq_mask": 5, "spec_time_mask": 5, "mixup": 0.4},
+            {"input": "waveform", "gain_db": 6.0, "mixup": 0.4},
+        ],
+        ids=["mel", "waveform"],
+    )
+    def test_a_training_with_every_option_resumes_exactly_after_any_epoch(
+        self, tmp_path: Path, augmentation: dict[str, Any]
+    ) -> None:
+        config = tiny_config(**EVERY_OPTION, **augmentation, epochs=4)
+        path = tmp_path / "last.safetensors"
+        left = [tmp_path / f"{epoch}.safetensors" for epoch in range(1, config.epochs + 1)]
+        data = TinyData(config.input)
+        whole = run(config, data, checkpoint=path, on_epoch=lambda epoch, _: shutil.copy(path, left[epoch.epoch - 1]))
+        for checkpoint in left:
+            assert_equal(whole, run(config, data, checkpoint=checkpoint, resume=True))
 
     @pytest.mark.parametrize("arch", get_args(Architecture))
     @pytest.mark.parametrize("kind", get_args(Input))
@@ -296,6 +332,83 @@ class TestResuming:
         )
         assert epochs == [3, 4, 5]
         assert_equal(run(KILLED), resumed)
+
+
+class TestOptions:
+    def test_the_gradient_is_clipped_to_its_norm(self) -> None:
+        """One step of plain descent moves the weights by the rate times the norm, here far below the gradient's."""
+        config = tiny_config(arch="mlp", opt="sgd", lr=1.0, epochs=1, batch_size=8, clip_norm=0.01)
+        model = tiny_model(config)
+        before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
+        fit(model, TinyData(batch_size=8), config, device=CPU)
+        moved = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
+        assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+    @pytest.mark.parametrize("option", [{"label_smoothing": 0.3}, {"class_weights": "balanced"}], ids=str)
+    def test_smoothing_and_weights_of_genres_are_trained_on_and_not_reported(self, option: dict[str, Any]) -> None:
+        values = {"arch": "mlp", "opt": "sgd", "epochs": 2, "batch_size": 6}
+        data = TinyData(n_fragments=6, batch_size=6)
+        assert data.genre_counts.tolist() == [4, 2]
+        (plain, without), (changed, found) = (
+            run(tiny_config(**values), data),
+            run(tiny_config(**values, **option), data),
+        )
+        assert found.history[0].train_loss == without.history[0].train_loss
+        assert not same(weights(plain), weights(changed))
+        assert found.predictions.loss == pytest.approx(by_hand(changed, data)[1])
+
+    @pytest.mark.parametrize(("option", "expected"), [("none", 1 / 3), ("balanced", 1 / 2)])
+    def test_weights_of_genres_make_up_for_a_rare_genre(self, option: str, expected: float) -> None:
+        """Equal fragments tell nothing but the genres' shares."""
+        data, found = TinyData(n_fragments=6, batch_size=6), []
+        data.inputs[:] = 0.5
+        config = tiny_config(arch="mlp", epochs=60, lr=0.02, class_weights=option)
+        model = tiny_model(config)
+        fit(model, data, config, device=CPU, on_epoch=lambda *_: found.append(model(data.inputs[:1]).softmax(1)))
+        assert found[-1][0, 1].item() == pytest.approx(expected, abs=0.02)
+
+    def test_the_averaged_weights_are_validated_and_kept_and_the_models_own_are_trained_on(self) -> None:
+        """One step an epoch: the average of the weights of a training without one, which goes the same way."""
+        values: dict[str, Any] = {"arch": "cel", "epochs": 4, "lr": 0.02, "batch_size": 8}
+        data, each = TinyData(batch_size=8), []
+        model = tiny_model(tiny_config(**values))
+        fit(model, data, tiny_config(**values), device=CPU, on_epoch=lambda *_: each.append(weights(model)))
+        kept, result = run(tiny_config(**values, ema=0.8), data)
+        names = [name for name, _ in kept.named_parameters()]
+        average = {name: each[0][name] for name in names}
+        for state in each[1 : result.best_epoch]:
+            average = {name: 0.8 * average[name] + 0.2 * state[name] for name in names}
+        found, own = weights(kept), each[result.best_epoch - 1]
+        for name, tensor in found.items():
+            torch.testing.assert_close(tensor, average.get(name, own[name]), rtol=1e-5, atol=1e-7)
+        assert not same({name: found[name] for name in names}, {name: own[name] for name in names})
+        assert result.predictions.loss == result.history[result.best_epoch - 1].validation_loss
+
+    def test_mixed_fragments_are_reported_in_their_shares_and_counted_by_the_larger(self) -> None:
+        """With a rate of almost nothing, the figures are those of the first weights on the mixed fragments."""
+        config = tiny_config(arch="mlp", lr=1e-12, epochs=1, batch_size=8, mixup=1.0, label_smoothing=0.3)
+        data, model = TinyData(batch_size=8), tiny_model(config)
+        ((inputs, targets, _),) = data.train_batches(1)
+        mixed = BatchAugmentation(config, model.standardize.mean, 1)(inputs, targets)
+        with torch.no_grad():
+            logits = model(mixed.inputs)
+        assert mixed.others is not None
+        expected = mixed.share * cross_entropy(logits, mixed.targets)
+        expected = expected + (1 - mixed.share) * cross_entropy(logits, mixed.others)
+        (epoch,) = fit(model, data, config, device=CPU).history
+        assert epoch.train_loss == pytest.approx(expected.item(), rel=1e-5)
+        assert epoch.train_accuracy == (logits.argmax(1) == mixed.targets).double().mean().item()
+
+    @pytest.mark.parametrize("option", [{"spec_freq_mask": 5}, {"spec_time_mask": 5}, {"mixup": 0.4}], ids=str)
+    def test_each_augmentation_changes_the_training(self, option: dict[str, Any]) -> None:
+        (plain, _), (changed, _) = run(tiny_config(epochs=1)), run(tiny_config(epochs=1, **option))
+        assert not same(weights(plain), weights(changed))
+
+    def test_a_checkpoint_without_an_average_is_refused_where_one_is_asked_for(self, tmp_path: Path) -> None:
+        path = tmp_path / "last.safetensors"
+        stopped_after(1, tiny_config(), path)
+        with pytest.raises(GenrekitError, match="is of another training"):
+            run(tiny_config(ema=0.5), checkpoint=path, resume=True, on_step=interrupt)
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, float]]) -> None:
@@ -438,14 +551,24 @@ class TestDivergence:
         ):
             run(tiny_config(arch="mlp", opt="sgd", lr=1e20))
 
-    def test_a_nan_in_one_step_is_seen_even_where_that_step_is_not_reported(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("report_every_s", [0, math.inf], ids=["reported", "not-reported"])
+    @pytest.mark.parametrize("batch_size", [2, 16])
+    def test_the_first_step_with_a_nan_and_its_tracks_are_named_whether_that_step_is_reported_or_not(
+        self, monkeypatch: pytest.MonkeyPatch, batch_size: int, report_every_s: float
     ) -> None:
-        monkeypatch.setattr(loop, "REPORT_EVERY_S", math.inf)
-        data = TinyData()
+        monkeypatch.setattr(loop, "REPORT_EVERY_S", report_every_s)
+        data = TinyData(n_fragments=16, batch_size=batch_size)
         data.inputs[3] = math.nan
-        with pytest.raises(GenrekitError, match="in epoch 1, by step 2"):
+        batches = list(enumerate(data.train_batches(1), 1))
+        step, tracks = next((step, tracks) for step, (inputs, _, tracks) in batches if inputs.isnan().any())
+        ids = [f"track-{index}" for index in sorted(set(tracks.tolist()))]
+        shown = f"{', '.join(ids[:5])} and 3 more" if len(ids) > 5 else ", ".join(ids)
+        with pytest.raises(GenrekitError) as caught:
             run(tiny_config(arch="mlp"), data)
+        assert str(caught.value) == (
+            f"the loss is no longer a number in epoch 1, step {step} (of {shown}): "
+            "lower the learning rate (0.001) or the penalties, or set clip_norm"
+        )
 
     def test_a_nan_in_validation_stops_the_training_and_keeps_the_last_whole_epoch(self, tmp_path: Path) -> None:
         class Fails(TinyData):
@@ -480,7 +603,7 @@ class TestCallbacks:
         steps: list[Step] = []
         config, data = tiny_config(arch="mlp", sched="cosine", epochs=2), TinyData(n_fragments=6)
         model = tiny_model(config)
-        inputs, targets = next(data.train_batches(1))
+        inputs, targets, _ = next(data.train_batches(1))
         with torch.no_grad():
             logits = model(inputs)
         result = fit(model, data, config, device=CPU, on_step=steps.append)

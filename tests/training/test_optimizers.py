@@ -65,6 +65,11 @@ class TestOptimizers:
     def test_sgd_has_momentum_a_second_equal_gradient_moves_the_weight_nearly_twice_as_far(self) -> None:
         assert weights([1.0, 1.0], opt="sgd") == pytest.approx([1 - LR, 1 - LR - LR * (1 + 0.9)])
 
+    def test_nesterovs_momentum_looks_a_step_ahead(self) -> None:
+        """Sutskever et al. 2013, as torch writes it: the gradient and 0.9 of the velocity that includes it."""
+        found = weights([1.0, 1.0], opt="sgd", nesterov=True)
+        assert found == pytest.approx([1 - LR * 1.9, 1 - LR * 1.9 - LR * (1 + 0.9 * 1.9)])
+
     @pytest.mark.parametrize("gradient", [3.0, -0.001])
     def test_adams_first_step_is_the_learning_rate_whatever_the_gradients_size(self, gradient: float) -> None:
         assert weights([gradient], opt="adam") == pytest.approx([1 - math.copysign(LR, gradient)], abs=1e-5)
@@ -110,6 +115,27 @@ class TestSchedules:
         assert found == pytest.approx(expected, abs=1e-12)
         assert found[10] == pytest.approx(LR / 2)
         assert found[20] == pytest.approx(0, abs=1e-12)
+
+    def test_a_warm_up_rises_in_equal_steps_and_the_cosine_has_the_rest(self) -> None:
+        _, optimizer, schedule = make(5, sched="cosine", epochs=4, warmup_epochs=1)
+        found = [rate for rate, _ in drive(optimizer, schedule, [1.0] * 4, 5)]
+        rising = [LR * step / 5 for step in range(1, 6)]
+        falling = [LR / 2 * (1 + math.cos(math.pi * step / 15)) for step in range(15)]
+        assert found == pytest.approx([*rising, *falling])
+        assert schedule.lr == pytest.approx(0, abs=1e-12)
+
+    @pytest.mark.parametrize("stop", [1, 2, 3])
+    def test_a_warm_up_goes_on_exactly(self, stop: int) -> None:
+        options = {"sched": "cosine", "epochs": 4, "warmup_epochs": 2}
+        _, optimizer, schedule = make(3, **options)
+        whole = drive(optimizer, schedule, [1.0] * 4, 3)
+        _, optimizer, schedule = make(3, **options)
+        before = drive(optimizer, schedule, [1.0] * stop, 3)
+        groups, state = json.loads(json.dumps([optimizer.state_dict()["param_groups"], schedule.state()]))
+        _, optimizer, schedule = make(3, **options)
+        optimizer.load_state_dict({"state": {}, "param_groups": groups})
+        schedule.restore(state)
+        assert before + drive(optimizer, schedule, [1.0] * (4 - stop), 3) == whole
 
     def test_onecycle_rises_to_the_rate_in_the_first_three_tenths_and_falls_to_nothing(self) -> None:
         found = rates("onecycle", 5, 20)[:-1]

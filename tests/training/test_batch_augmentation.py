@@ -1,0 +1,129 @@
+"""Augmentation of batches: masks are neutral, fragments are mixed in one share, and an epoch repeats itself."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import TinyData, tiny_config, tiny_model
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from genrekit.training.augment import BatchAugmentation, MixedBatch
+
+NEUTRAL = torch.linspace(2, 3, 16)[:, None]
+"""Mean of each mel band, which no input has."""
+
+
+def augmentation(epoch: int = 1, seed: int = 0, **values: Any) -> BatchAugmentation:
+    return BatchAugmentation(tiny_config(seed=seed, **values), NEUTRAL, epoch)
+
+
+def mels(count: int = 500) -> Tensor:
+    """Fragments of [16, 17] in [0, 1]."""
+    return torch.rand(count, 16, 17, generator=torch.Generator().manual_seed(1))
+
+
+def runs(hidden: Tensor) -> list[int]:
+    """The length of the one run in each row of [B, places]; fails where there are more."""
+    edges = torch.nn.functional.pad(hidden.int(), (1, 1)).diff(dim=1)
+    assert int((edges == 1).sum(dim=1).max()) <= 1
+    return hidden.sum(dim=1).tolist()
+
+
+@pytest.mark.parametrize(("option", "axis"), [("spec_freq_mask", 2), ("spec_time_mask", 1)])
+def test_a_mask_is_one_run_of_any_width_up_to_the_largest_anywhere(option: str, axis: int) -> None:
+    inputs = mels()
+    found = augmentation(**{option: 5})(inputs, torch.zeros(500, dtype=torch.int64)).inputs
+    changed = found != inputs
+    hidden = changed.all(dim=axis)
+    assert torch.equal(changed, hidden.unsqueeze(axis).expand_as(changed))
+    widths = runs(hidden)
+    assert set(widths) == {0, 1, 2, 3, 4, 5}
+    assert np.bincount(widths) == pytest.approx(500 / 6, abs=40)
+    assert hidden.any(dim=0).all()
+
+
+def test_masks_of_both_kinds_come_together_and_leave_the_bands_means() -> None:
+    inputs = mels()
+    found = augmentation(spec_freq_mask=4, spec_time_mask=4)(inputs, torch.zeros(500, dtype=torch.int64)).inputs
+    hidden = found != inputs
+    assert torch.equal(found[hidden], NEUTRAL.expand_as(inputs)[hidden])
+    assert max(runs(hidden.all(dim=2))) == max(runs(hidden.all(dim=1))) == 4
+    assert (hidden.all(dim=2).any(dim=1) & hidden.all(dim=1).any(dim=1)).any()
+
+
+def test_what_is_hidden_is_nothing_to_the_model() -> None:
+    """After the first layer it is 0, whatever the statistics of the training part are."""
+    model = tiny_model(tiny_config())
+    model.standardize.set_statistics(NEUTRAL, torch.linspace(0, 0.5, 16)[:, None])
+    inputs = mels(20)
+    found = augmentation(spec_time_mask=6)(inputs, torch.zeros(20, dtype=torch.int64)).inputs
+    assert (model.standardize(found)[found != inputs] == 0).all()
+    assert (found != inputs).any()
+
+
+def test_mixup_adds_fragments_in_one_share_and_their_losses_in_the_same() -> None:
+    inputs, targets = mels(8), torch.arange(8)
+    mixed = augmentation(mixup=0.4)(inputs, targets)
+    assert mixed.others is not None
+    assert 0.5 <= mixed.share <= 1
+    expected = mixed.share * inputs[mixed.targets] + (1 - mixed.share) * inputs[mixed.others]
+    torch.testing.assert_close(mixed.inputs, expected)
+    assert sorted(mixed.targets.tolist()) == sorted(mixed.others.tolist()) == list(range(8))
+    logits = torch.randn(8, 8, generator=torch.Generator().manual_seed(2))
+    soft = mixed.share * torch.eye(8)[mixed.targets] + (1 - mixed.share) * torch.eye(8)[mixed.others]
+    found = mixed.loss(lambda genres: cross_entropy(logits, genres))
+    assert found.item() == pytest.approx(cross_entropy(logits, soft).item(), rel=1e-5)
+
+
+def test_shares_are_beta_distributed() -> None:
+    """The larger of lambda and 1 - lambda: for an alpha of 1 uniform from a half to 1, for a small one close to 1."""
+    for alpha, low, high in ((1.0, 0.73, 0.77), (0.01, 0.98, 1.0), (100.0, 0.5, 0.55)):
+        augment = augmentation(mixup=alpha)
+        shares = [augment(mels(2), torch.arange(2)).share for _ in range(1000)]
+        assert low <= np.mean(shares) <= high
+
+
+def test_masks_are_not_mixed() -> None:
+    inputs = mels(50)
+    mixed = augmentation(mixup=1.0, spec_freq_mask=8)(inputs, torch.arange(50))
+    assert mixed.others is not None
+    whole = mixed.share * inputs[mixed.targets] + (1 - mixed.share) * inputs[mixed.others]
+    hidden = ~torch.isclose(mixed.inputs, whole)
+    assert hidden.any()
+    assert torch.equal(mixed.inputs[hidden], NEUTRAL.expand_as(inputs)[hidden])
+
+
+def test_gain_is_drawn_for_each_fragment_up_to_its_limit_either_way() -> None:
+    inputs = torch.full((500, 8), 0.9)
+    found = augmentation(input="waveform", gain_db=6.0)(inputs, torch.zeros(500, dtype=torch.int64)).inputs
+    assert found.dtype == torch.float32
+    assert (found == found[:, :1]).all()
+    gain_db = 20 * (found[:, 0] / 0.9).log10()
+    assert float(gain_db.min()) == pytest.approx(-6, abs=0.1)
+    assert float(gain_db.max()) == pytest.approx(6, abs=0.1)
+    assert float(gain_db.mean()) == pytest.approx(0, abs=0.5)
+
+
+def test_the_given_batch_is_left_as_it_was() -> None:
+    inputs = mels(8)
+    augmentation(spec_freq_mask=8, mixup=1.0)(inputs, torch.arange(8))
+    assert torch.equal(inputs, mels(8))
+
+
+def test_an_epoch_repeats_itself_and_others_differ() -> None:
+    def batches(**values: int) -> list[MixedBatch]:
+        augment = augmentation(spec_freq_mask=5, spec_time_mask=5, mixup=0.5, **values)
+        return [augment(mels(4), torch.arange(4)) for _ in range(2)]
+
+    first = batches()
+    for one, again in zip(first, batches(), strict=True):
+        assert torch.equal(one.inputs, again.inputs)
+        assert one.share == again.share
+    assert len({first[0].share, first[1].share, batches(epoch=2)[0].share, batches(seed=1)[0].share}) == 4
+
+
+def test_without_a_mixture_the_loss_is_the_one_that_is_given() -> None:
+    data = TinyData()
+    assert MixedBatch(data.inputs, data.targets).loss(lambda genres: genres) is data.targets
