@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,7 +20,9 @@ Kind = Literal["time_stretch", "pitch_shift", "noise", "resampling"]
 AUGMENTATIONS: tuple[Kind, ...] = ("time_stretch", "pitch_shift", "noise", "resampling")
 """The kinds of augmentation, in the order of their variants after "original" and of the strengths in a cache."""
 
-Architecture = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
+Network = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
+Classical = Literal["logreg", "lda", "svm", "forest"]
+Architecture = Literal[Network, Classical]
 Input = Literal["mel", "waveform"]
 SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest"]
 
@@ -221,7 +223,13 @@ class PrepareConfig(Config):
         return "int16" if kind == "waveform" else self.mel_dtype
 
 
-DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {"mlp": (256, 128), "mlp2": (512, 256), "cel": (), "cel2": (), "cel3": ()}
+DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {
+    "mlp": (256, 128),
+    "mlp2": (512, 256),
+    "cel": (),
+    "cel2": (),
+    "cel3": (),
+} | dict.fromkeys(get_args(Classical), ())
 """Hidden dense layers of each architecture where none are given."""
 
 DEFAULT_CHANNELS: dict[str, tuple[int, ...]] = {
@@ -235,6 +243,16 @@ DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
 
 CONVOLUTIONAL = ("cel", "cel2", "cel3")
 
+CLASSICAL: tuple[Classical, ...] = ("logreg", "lda", "svm", "forest")
+"""Architectures that are fitted at once, on statistics of mel spectrograms."""
+
+_GRADUAL = (
+    *("hidden", "dropout", "opt", "nesterov", "sched", "warmup_epochs", "lr", "clip_norm", "ema", "batch_size"),
+    *("epochs", "patience", "monitor", "l1", "l2", "label_smoothing", "class_weights", "spec_freq_mask"),
+    *("spec_time_mask", "mixup", "gain_db", "random_start", "precision", "compile"),
+)
+"""What only a network, which is trained step by step, has a use for."""
+
 
 class TrainConfig(Config):
     """One training, whole: the same configuration on the same cache gives the same weights.
@@ -244,7 +262,7 @@ class TrainConfig(Config):
     never a default on a CPU: `precision` and `compile`, each of which repeats itself, but gives other weights.
     """
 
-    arch: Architecture = Field("cel", description="Architecture.")
+    arch: Architecture = Field("cel", description="Architecture: a network, or a classical model on mel statistics.")
     input: Input = Field("mel", description="What the model reads.")
     hidden: Widths | None = Field(
         None, description="Widths of the hidden dense layers, such as 256,128; none for none."
@@ -314,6 +332,8 @@ class TrainConfig(Config):
             filled["channels"] = DEFAULT_CHANNELS.get(kind) if arch in CONVOLUTIONAL else ()
         if filled.get("lr") is None:
             filled["lr"] = DEFAULT_LR.get(opt)
+        if arch in CLASSICAL and filled.get("epochs") is None:
+            filled["epochs"] = 1
         return filled
 
     @model_validator(mode="after")
@@ -322,6 +342,8 @@ class TrainConfig(Config):
             raise ValueError(f"channels must name at least one convolution block for {self.arch}, got none")
         if self.arch not in CONVOLUTIONAL and self.channels:
             raise ValueError(f"channels must be none for {self.arch}, which has no convolutions, got {self.channels}")
+        if self.arch in CLASSICAL:
+            self._require_classical()
         if self.arch == "mlp" and len(self.hidden_widths) != 2:
             raise ValueError(f"hidden must be two widths for mlp (three linear layers), got {len(self.hidden_widths)}")
         if self.arch == "mlp2" and self.hidden_widths and self.batch_size == 1:
@@ -358,6 +380,29 @@ class TrainConfig(Config):
     def augments_batches(self) -> bool:
         """Whether training changes batches by masks, mixup or gain."""
         return bool(self.spec_freq_mask or self.spec_time_mask or self.mixup or self.gain_db)
+
+    def _require_classical(self) -> None:
+        """Refuse what would silently mean nothing."""
+        if self.input != "mel":
+            raise ValueError(f"input must be mel for {self.arch}, which reads its statistics, got {self.input}")
+        usual = {**{name: field.default for name, field in TrainConfig.model_fields.items()}, "hidden": (), "epochs": 1}
+        usual["lr"] = DEFAULT_LR[self.opt]
+        for name in _GRADUAL:
+            if getattr(self, name) != usual[name]:
+                raise ValueError(
+                    f"{name} is for networks: leave it out for {self.arch}, which is fitted at once, "
+                    f"got {getattr(self, name)}"
+                )
+
+    @property
+    def stem(self) -> str:
+        """What tells this training from others, for names of runs and bundles; a classical model has no optimizer.
+
+        >>> TrainConfig.of({"arch": "mlp"}).stem, TrainConfig.of({"arch": "lda"}).stem
+        ('mlp-mel-adam-none', 'lda-mel')
+        """
+        parts = (self.arch, self.input, *(() if self.arch in CLASSICAL else (self.opt, self.sched)))
+        return "-".join(parts)
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

@@ -36,6 +36,7 @@ DOORS = {
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "matplotlib": {"evaluation/plots.py"},
+    "sklearn": {"training/classical.py"},
     "safetensors": {"models/bundle.py", "training/checkpoint.py"},
 }
 """The files or folders through which each library comes in."""
@@ -99,6 +100,7 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             ["torch", "librosa", "wandb", "sklearn", "matplotlib", "scipy"],
             id="prepare",
         ),
+        pytest.param("import genrekit.workflows.train, genrekit.workflows.predict", ["sklearn", "librosa"], id="train"),
         pytest.param("import genrekit.dataset.rows", ["torch", "h5py", "librosa", "sklearn"], id="worker"),
     ],
 )

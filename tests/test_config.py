@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from genrekit.config import (
     AUGMENTATIONS,
+    CLASSICAL,
     CONVOLUTIONAL,
-    Architecture,
     Augmentation,
     Config,
     FrontEnd,
     Input,
+    Network,
     PrepareConfig,
     TrainConfig,
 )
@@ -180,7 +181,8 @@ REFUSED = [
     pytest.param(
         TrainConfig,
         {"arch": "cell"},
-        "unknown arch 'cell': did you mean cel, cel3 or cel2? (choices: mlp, mlp2, cel, cel2, cel3)",
+        "unknown arch 'cell': did you mean cel, cel3 or cel2? "
+        "(choices: mlp, mlp2, cel, cel2, cel3, logreg, lda, svm, forest)",
         id="arch",
     ),
     pytest.param(TrainConfig, {"input": "mell"}, "unknown input 'mell': did you mean mel? ", id="input"),
@@ -210,6 +212,33 @@ REFUSED = [
         {"arch": "mlp2", "channels": (16, 32)},
         "channels must be none for mlp2, which has no convolutions, got (16, 32)",
         id="blocks-without-convolutions",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"arch": "lda", "input": "waveform"},
+        "input must be mel for lda, which reads its statistics, got waveform",
+        id="classical-on-waveforms",
+    ),
+    *(
+        pytest.param(
+            TrainConfig,
+            {"arch": "forest", name: value},
+            f"{name} is for networks: leave it out for forest, which is fitted at once, got {shown}",
+            id=f"classical-with-{name}",
+        )
+        for name, value, shown in (
+            ("hidden", "8,4", "(8, 4)"),
+            ("dropout", 0.5, "0.5"),
+            ("opt", "sgd", "sgd"),
+            ("sched", "cosine", "cosine"),
+            ("lr", 0.5, "0.5"),
+            ("batch_size", 8, "8"),
+            ("epochs", 5, "5"),
+            ("patience", 3, "3"),
+            ("monitor", "track_accuracy", "track_accuracy"),
+            ("l1", 0.1, "0.1"),
+            ("l2", 0.1, "0.1"),
+        )
     ),
     pytest.param(
         TrainConfig,
@@ -360,10 +389,16 @@ class TestDefaults:
         assert (config.hidden, config.channels, config.lr) == (hidden, channels, lr)
         assert (config.hidden_widths, config.block_channels, config.learning_rate) == (hidden, channels, lr)
 
-    @pytest.mark.parametrize("arch", get_args(Architecture))
+    @pytest.mark.parametrize("arch", get_args(Network))
     @pytest.mark.parametrize("kind", get_args(Input))
     def test_every_architecture_has_defaults_that_are_accepted(self, arch: str, kind: str) -> None:
         assert TrainConfig.of({"arch": arch, "input": kind}).arch == arch
+
+    @pytest.mark.parametrize("arch", CLASSICAL)
+    def test_a_classical_model_has_one_epoch_and_comes_back_from_its_json(self, arch: str) -> None:
+        config = TrainConfig.of({"arch": arch})
+        assert (config.epochs, config.hidden, config.channels) == (1, (), ())
+        assert TrainConfig.of(config.model_dump(mode="json")) == config
 
     def test_a_front_end_is_gtzans_five_seconds(self) -> None:
         front_end = FrontEnd()

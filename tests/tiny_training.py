@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genrekit.config import FrontEnd, Input, TrainConfig
-from genrekit.models import Model, build_model
+from genrekit.models import Model, Network, build_model
 
 torch.set_num_threads(1)  # tensors this small gain nothing from more
 
@@ -28,6 +28,13 @@ def tiny_config(**values: Any) -> TrainConfig:
 def tiny_model(config: TrainConfig) -> Model:
     """An untrained model for two genres."""
     return build_model(config, FRONT_END, 2)
+
+
+def tiny_network(config: TrainConfig) -> Network:
+    """An untrained network for two genres."""
+    model = tiny_model(config)
+    assert isinstance(model, Network)
+    return model
 
 
 @dataclass

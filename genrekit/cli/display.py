@@ -19,7 +19,7 @@ from rich.table import Table
 from genrekit.cli.signals import check
 from genrekit.files import size_text
 from genrekit.records import Epoch, Interval, Step, to_json
-from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan
+from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
 
 DEFAULT_CACHE = Path("data/cache.h5")
 """Where commands look for the cache if none is named."""
@@ -146,9 +146,8 @@ class TerminalReporter(Reporter):
         self._epochs = plan.epochs
         self._say(
             f"[bold]{escape(plan.arch)}[/bold] on {plan.input}: {plan.parameters:,} parameters "
-            f"({size_text(plan.parameter_bytes)}), on {plan.device}{'' if plan.precision == 'fp32' else ' in bf16'}; "
-            f"checkpoint {size_text(plan.checkpoint_bytes)}, about {size_text(plan.memory_bytes)} of memory "
-            "beyond torch's own"
+            f"({size_text(plan.parameter_bytes)}), on {plan.device}{'' if plan.precision == 'fp32' else ' in bf16'}"
+            + ("" if plan.size is None else self._size(plan.size))
         )
         self._say(
             f"split {escape(plan.split)}: {plan.training_tracks} tracks ({plan.training_fragments:,} fragments) "
@@ -185,6 +184,10 @@ class TerminalReporter(Reporter):
             f"{epoch.validation_loss:6.3f}  {percent(epoch.validation_fragment_accuracy):>9}  "
             f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}{mark}"
         )
+
+    def _size(self, size: TrainSize) -> str:
+        checkpoint, memory = size_text(size.checkpoint_bytes), size_text(size.memory_bytes)
+        return f"; checkpoint {checkpoint}, about {memory} of memory beyond torch's own"
 
     def resumable(self, run: str, cache: str, *, begun: bool) -> None:
         """Say what to type."""

@@ -12,10 +12,12 @@ from torch import nn
 from genrekit.config import FrontEnd, TrainConfig
 from genrekit.errors import unknown_name
 from genrekit.models.cel import ACTIVATIONS, Cel
+from genrekit.models.classical import Classifier, Forest, Linear
 from genrekit.models.mlp import Mlp
 from genrekit.models.standardize import Standardize
 
-Model = Mlp | Cel
+Network = Mlp | Cel
+Model = Network | Classifier
 
 
 def build_model(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Model:
@@ -31,7 +33,7 @@ def build_model(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Mode
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trained values."""
+    """Number of trained values: those of a classical model are fitted, but not by steps along a gradient."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -62,6 +64,14 @@ def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
     return model
 
 
+def _linear(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Linear:
+    return Linear(front_end, n_genres)
+
+
+def _forest(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Forest:
+    return Forest(front_end, n_genres)
+
+
 def _standardize(config: TrainConfig, front_end: FrontEnd) -> Standardize:
     return Standardize((front_end.n_mels, 1) if config.input == "mel" else (1,))
 
@@ -72,5 +82,9 @@ BUILDERS: dict[str, Callable[[TrainConfig, FrontEnd, int], Model]] = {
     "cel": _cel,
     "cel2": _cel,
     "cel3": _cel,
+    "logreg": _linear,
+    "lda": _linear,
+    "svm": _linear,
+    "forest": _forest,
 }
 """Builder of each architecture."""

@@ -59,6 +59,6 @@ def _comparable(first: BundleMetadata, second: BundleMetadata) -> bool:
 def _free_name(folder: Path, metadata: BundleMetadata) -> Path:
     train = metadata.train
     accuracy = metadata.validation_figures.track_accuracy.value
-    name = f"{train.arch}-{train.input}-{train.opt}-{train.sched}-{accuracy:.3f}"
+    name = f"{train.stem}-{accuracy:.3f}"
     candidates = (folder / (f"{name}-{number}" if number > 1 else name) for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())

@@ -19,7 +19,6 @@ from torch.nn.functional import cross_entropy
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, few
 from genrekit.evaluation.scores import Predictions
-from genrekit.models import Model
 from genrekit.records import Epoch, Step
 from genrekit.training.augment import BatchAugmentation, MixedBatch
 from genrekit.training.averaging import WeightAverage
@@ -79,7 +78,7 @@ class _Progress:
 
 
 def fit(
-    model: Model,
+    model: nn.Module,
     data: TrainingData,
     config: TrainConfig,
     *,
@@ -159,7 +158,7 @@ class _Trainer:
 
     def __init__(
         self,
-        model: Model,
+        model: nn.Module,
         data: TrainingData,
         config: TrainConfig,
         device: torch.device,
@@ -233,7 +232,7 @@ class _Trainer:
     def _augmentation(self, epoch: int) -> Callable[[Tensor, Tensor], MixedBatch]:
         if not self.config.augments_batches:
             return MixedBatch
-        return BatchAugmentation(self.config, self.model.standardize.mean, epoch)
+        return BatchAugmentation(self.config, self.model.get_buffer("standardize.mean"), epoch)
 
     def _step(self, batch: MixedBatch) -> tuple[Tensor, Tensor]:
         with computing_in(self.precision, self.device):

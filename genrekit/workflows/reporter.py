@@ -20,19 +20,23 @@ class PreparePlan:
 
 
 @dataclass(frozen=True)
-class TrainPlan:
-    """What `train` is about to do; counts of tracks and of original fragments, sizes in bytes.
+class TrainSize:
+    """What a network's training takes, in bytes; `memory_bytes` is an estimate of the peak, beside torch itself."""
 
-    `memory_bytes` is an estimate of what the training holds at its peak, beside torch itself.
-    """
+    checkpoint_bytes: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What `train` is about to do; counts of tracks and of original fragments. No `size`: it is fitted at once."""
 
     run: str
     arch: str
     input: str
     parameters: int
     parameter_bytes: int
-    checkpoint_bytes: int
-    memory_bytes: int
+    size: TrainSize | None
     epochs: int
     patience: int
     device: str

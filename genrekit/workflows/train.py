@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from genrekit import __version__
-from genrekit.config import FrontEnd, TrainConfig
+from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache, open_cache
+from genrekit.dataset.originals import original_statistics
 from genrekit.dataset.splits import Split, artist_clusters, open_split, split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.scores import Scores, score
@@ -30,12 +32,14 @@ from genrekit.files import read_json, remove_torn, size_text, write_json, write_
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
+from genrekit.models.classical import Classifier
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
+from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, free_memory, measure_batch, measure_model
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
-from genrekit.workflows.reporter import Reporter, TrainPlan
+from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 from genrekit.workflows.runs import read_config
 
 RUN_FORMAT_VERSION = 1
@@ -90,9 +94,10 @@ def train(
         seed=config.seed,
         random_start=config.random_start,
     )
-    device = choose_device(config.device)
+    device = choose_device("cpu" if config.arch in CLASSICAL else config.device)
     model, footprint = _build(config, cache, device, reporter)
-    model.standardize.set_statistics(*data.statistics())
+    if not isinstance(model, Classifier):
+        model.standardize.set_statistics(*data.statistics())
     for note in split.notes:
         reporter.note(note)
     if resume:
@@ -102,7 +107,10 @@ def train(
     with _resumable(run, cache.path, reporter):
         tracker = _tracker(tracking, run, config, reporter)
         reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
-        fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
+        if isinstance(model, Classifier):
+            fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
+        else:
+            fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
         scores = score(fitted.predictions, _clusters(cache))
         save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
         _draw(run, fitted, scores, cache.genres)
@@ -138,7 +146,7 @@ def _new(values: Mapping[str, Any], out: Path | None, runs: Path) -> tuple[Train
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise GenrekitError(f"{out} exists already: choose another name for the run, or resume it")
         return config, out
-    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.arch}-{config.input}-{config.opt}-{config.sched}"
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.stem}"
     names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
     return config, next(path for path in names if not path.exists())
 
@@ -230,6 +238,8 @@ def _build(config: TrainConfig, cache: Cache, device: torch.device, reporter: Re
     front_end = cache.config.front_end
     with torch.device("meta"):
         footprint = measure_model(build_model(config, front_end, len(cache.genres)), config)
+    if config.arch in CLASSICAL:  # it is fitted at once: no batch, and no checkpoint
+        return build_model(config, front_end, len(cache.genres)), footprint
     warned = _warn_of(footprint, config, device, reporter)
     model = build_model(config, front_end, len(cache.genres))
     footprint = replace(footprint, batch=measure_batch(model, front_end.shape(config.input), config.batch_size))
@@ -265,8 +275,7 @@ def _plan(
         input=config.input,
         parameters=footprint.parameters,
         parameter_bytes=footprint.gradients,
-        checkpoint_bytes=footprint.checkpoint,
-        memory_bytes=footprint.memory,
+        size=None if config.arch in CLASSICAL else TrainSize(footprint.checkpoint, footprint.memory),
         epochs=config.epochs,
         patience=config.patience,
         device=device.type,
@@ -281,7 +290,7 @@ def _plan(
 
 
 def _fit(
-    model: Model,
+    model: nn.Module,
     data: TrainingBatches,
     config: TrainConfig,
     device: torch.device,
@@ -321,6 +330,37 @@ def _fit(
         raise
     finally:
         reporter.finished()
+
+
+def _fit_classical(
+    model: Classifier,
+    cache: Cache,
+    split: Split,
+    config: TrainConfig,
+    run: Path,
+    tracker: Tracker,
+    reporter: Reporter,
+) -> FitResult:
+    try:
+        statistics = original_statistics(cache)
+        originals = np.flatnonzero(cache.variant == 0)
+
+        def part(name: str) -> Part:
+            rows = cache.original_rows(split.ids(name))
+            places = np.searchsorted(originals, rows)
+            return Part(statistics[places], cache.genre[rows].astype(np.int64), cache.track[rows].astype(np.int64))
+
+        fitted = fit_classical(model, part("train"), part("validation"), config, cache.genres)
+        _write_history(run / "history.csv", fitted.history)
+        for epoch in fitted.history:
+            tracker.log_epoch(epoch)
+            reporter.epoch(epoch, best=epoch.epoch == fitted.best_epoch)
+    except BaseException:
+        tracker.abandon()
+        raise
+    finally:
+        reporter.finished()
+    return fitted
 
 
 def _write_history(path: Path, history: Sequence[Epoch]) -> None:

@@ -3,14 +3,14 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from tiny_training import FRONT_END, tiny_config, tiny_model
+from tiny_training import FRONT_END, tiny_config, tiny_model, tiny_network
 from torch import nn
 
-from genrekit.config import DEFAULT_CHANNELS, Architecture, FrontEnd, Input, TrainConfig
+from genrekit.config import DEFAULT_CHANNELS, Architecture, FrontEnd, Input, Network, TrainConfig
 from genrekit.errors import UsageError
 from genrekit.models import BUILDERS, build_model, count_parameters
 
-ARCHITECTURES = get_args(Architecture)
+NETWORKS = get_args(Network)
 INPUTS: tuple[Input, ...] = get_args(Input)
 
 
@@ -19,11 +19,11 @@ def kinds(model: nn.Module, *wanted: type[nn.Module]) -> list[type[nn.Module]]:
 
 
 def test_every_architecture_of_the_configuration_has_a_builder() -> None:
-    assert tuple(BUILDERS) == ARCHITECTURES
+    assert tuple(BUILDERS) == get_args(Architecture)
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_a_model_gives_a_logit_for_each_genre(arch: str, kind: Input) -> None:
     model = tiny_model(tiny_config(arch=arch, input=kind)).eval()
     logits = model(torch.rand(3, *FRONT_END.shape(kind)))
@@ -103,7 +103,7 @@ def test_parameters_are_counted_as_by_hand() -> None:
     assert count_parameters(model) == (n_inputs * 16 + 16) + (16 * 8 + 8) + (8 * 2 + 2)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_the_seed_decides_the_first_weights_and_leaves_the_callers_randomness_alone(arch: str) -> None:
     def weights(seed: int) -> torch.Tensor:
         return torch.cat([p.flatten() for p in tiny_model(tiny_config(arch=arch, seed=seed)).parameters()])
@@ -121,7 +121,7 @@ class TestStandardization:
 
     @pytest.mark.parametrize("kind", INPUTS)
     def test_what_comes_after_sees_mean_0_and_deviation_1(self, kind: Input) -> None:
-        model = tiny_model(tiny_config(arch="mlp", input=kind))
+        model = tiny_network(tiny_config(arch="mlp", input=kind))
         values = 3 + 2 * torch.randn(64, *FRONT_END.shape(kind), generator=torch.Generator().manual_seed(0))
         if kind == "mel":
             values *= torch.arange(1, 17)[:, None]
@@ -133,14 +133,14 @@ class TestStandardization:
         torch.testing.assert_close(standardized.std(axes), torch.ones(shape).squeeze(), atol=1e-4, rtol=0)
 
     def test_a_band_that_is_always_silent_in_training_is_not_blown_up_later(self) -> None:
-        model = tiny_model(tiny_config(arch="mlp"))
+        model = tiny_network(tiny_config(arch="mlp"))
         model.standardize.set_statistics(torch.zeros(16, 1), torch.zeros(16, 1))
         assert model.standardize(torch.ones(1, 16, 17)).max() <= 100
 
     def test_statistics_travel_with_the_weights_and_are_not_trained(self) -> None:
-        model = tiny_model(tiny_config(arch="mlp"))
+        model = tiny_network(tiny_config(arch="mlp"))
         model.standardize.set_statistics(torch.full((16, 1), 0.25), torch.full((16, 1), 0.5))
-        other = tiny_model(tiny_config(arch="mlp"))
+        other = tiny_network(tiny_config(arch="mlp"))
         other.load_state_dict(model.state_dict())
         assert torch.equal(other.standardize.mean, torch.full((16, 1), 0.25))
         assert not [name for name, _ in model.named_parameters() if name.startswith("standardize")]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import TinyData, tiny_config, tiny_model
+from tiny_training import TinyData, tiny_config, tiny_network
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -55,7 +55,7 @@ def test_masks_of_both_kinds_come_together_and_leave_the_bands_means() -> None:
 
 def test_what_is_hidden_is_nothing_to_the_model() -> None:
     """After the first layer it is 0, whatever the statistics of the training part are."""
-    model = tiny_model(tiny_config())
+    model = tiny_network(tiny_config())
     model.standardize.set_statistics(NEUTRAL, torch.linspace(0, 0.5, 16)[:, None])
     inputs = mels(20)
     found = augmentation(spec_time_mask=6)(inputs, torch.zeros(20, dtype=torch.int64)).inputs

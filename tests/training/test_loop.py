@@ -15,11 +15,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from tiny_training import TinyData, tiny_config, tiny_model
+from tiny_training import TinyData, tiny_config, tiny_model, tiny_network
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from genrekit.config import Architecture, Input, TrainConfig
+from genrekit.config import Input, Network, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.scores import Predictions
 from genrekit.records import Epoch, Step
@@ -87,7 +87,7 @@ class Contrary(TinyData):
 
 
 @pytest.mark.parametrize("kind", get_args(Input))
-@pytest.mark.parametrize("arch", get_args(Architecture))
+@pytest.mark.parametrize("arch", get_args(Network))
 def test_a_training_overfits_eight_fragments(arch: str, kind: Input) -> None:
     config = tiny_config(arch=arch, input=kind, epochs=20, lr=0.02, dropout=0.0)
     _, result = run(config)
@@ -97,7 +97,7 @@ def test_a_training_overfits_eight_fragments(arch: str, kind: Input) -> None:
     assert result.history[-1].train_accuracy == 1.0
 
 
-@pytest.mark.parametrize("arch", get_args(Architecture))
+@pytest.mark.parametrize("arch", get_args(Network))
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arch: str) -> None:
     once = run(tiny_config(arch=arch, seed=3))
     torch.manual_seed(99)
@@ -246,7 +246,7 @@ class TestResuming:
         for checkpoint in left:
             assert_equal(whole, run(config, data, checkpoint=checkpoint, resume=True))
 
-    @pytest.mark.parametrize("arch", get_args(Architecture))
+    @pytest.mark.parametrize("arch", get_args(Network))
     @pytest.mark.parametrize("kind", get_args(Input))
     def test_every_architecture_resumes_exactly(self, tmp_path: Path, arch: str, kind: Input) -> None:
         config = tiny_config(arch=arch, input=kind, dropout=0.3)
@@ -387,7 +387,7 @@ class TestOptions:
     def test_mixed_fragments_are_reported_in_their_shares_and_counted_by_the_larger(self) -> None:
         """With a rate of almost nothing, the figures are those of the first weights on the mixed fragments."""
         config = tiny_config(arch="mlp", lr=1e-12, epochs=1, batch_size=8, mixup=1.0, label_smoothing=0.3)
-        data, model = TinyData(batch_size=8), tiny_model(config)
+        data, model = TinyData(batch_size=8), tiny_network(config)
         ((inputs, targets, _),) = data.train_batches(1)
         mixed = BatchAugmentation(config, model.standardize.mean, 1)(inputs, targets)
         with torch.no_grad():

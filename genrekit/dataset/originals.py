@@ -1,0 +1,68 @@
+"""The statistics of a cache's original fragments, computed once and kept in a file beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from genrekit.audio.mel_statistics import N_STATISTICS, STATISTICS_VERSION, mel_statistics
+from genrekit.dataset.cache import Cache
+from genrekit.files import atomic_write
+from genrekit.records import FloatArray
+
+FORMAT_VERSION = 1
+
+_BLOCK = 64
+
+
+def statistics_path(cache: Cache) -> Path:
+    """Where a cache's statistics are kept."""
+    return cache.path.with_name(f"{cache.path.stem}.statistics.npz")
+
+
+def original_statistics(cache: Cache) -> FloatArray:
+    """The statistics of all original fragments, in the cache's order: float32 [N, N_STATISTICS].
+
+    They are read from the file if it is of this cache's content, else computed and kept. A file that cannot be read
+    or written is no hindrance: it only saves time.
+    Errors: IncompatibleCacheError where the cache holds no mel spectrograms.
+    """
+    mels = cache.tensor("mel")
+    rows = np.flatnonzero(cache.variant == 0)
+    key = _key(cache)
+    kept = _read(statistics_path(cache), key, len(rows))
+    if kept is not None:
+        return kept
+    blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
+    found = [mel_statistics(mels[block].astype(np.float32), cache.config.front_end) for block in blocks]
+    statistics = np.concatenate(found)
+    with contextlib.suppress(OSError), atomic_write(statistics_path(cache)) as file:
+        np.savez(file, version=np.int64(FORMAT_VERSION), key=np.array(key), statistics=statistics)
+    return statistics
+
+
+def _key(cache: Cache) -> str:
+    """What the statistics depend on: how they are computed, the configuration, the tracks, and each row's checksum."""
+    digest = hashlib.sha256(f"{STATISTICS_VERSION} {cache.config.model_dump_json()}".encode())
+    for track in cache.tracks:
+        digest.update(f"\n{track.id} {track.digest} {track.first_row} {track.rows}".encode())
+    digest.update(np.ascontiguousarray(cache.checksum).tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path, key: str, n_rows: int) -> FloatArray | None:
+    """The kept statistics; None where there are none of this content."""
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            if int(file["version"]) != FORMAT_VERSION or str(file["key"]) != key:
+                return None
+            statistics: FloatArray = file["statistics"]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None
+    fits = statistics.shape == (n_rows, N_STATISTICS) and statistics.dtype == np.float32
+    return statistics if fits else None

@@ -1,0 +1,74 @@
+"""Classical models go through the same commands as networks."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from tiny_cli import SMALL, CommandLine
+
+from genrekit.config import CLASSICAL
+from genrekit.models.bundle import load_bundle
+
+
+@pytest.mark.parametrize("arch", CLASSICAL)
+def test_a_classical_model_is_trained_compared_evaluated_and_asked(
+    here: Path, genrekit: CommandLine, arch: str
+) -> None:
+    trained = genrekit("train", "--arch", arch, "--out", "runs/classical")
+    assert trained.code == 0, trained.err
+    assert "validation, best epoch 1 of 1: loss " in trained.out
+    assert "bundle runs/classical/best, kept as best_models/" in " ".join(trained.out.split())
+    with open("runs/classical/history.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["epoch"], float(row["train_accuracy"])) == ("1", 1.0)
+    plots = sorted(path.name for path in Path("runs/classical/plots").iterdir())
+    assert plots == ["confusion.png", "learning_curves.png"]
+
+    compared = genrekit("compare", "--json").json
+    assert "classical" in str(compared)
+    evaluated = genrekit("evaluate", "runs/classical/best", "--json")
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.json["models"][0]["track_accuracy"]["value"] == 1.0
+    asked = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/classical/best", "--json")
+    assert asked.code == 0, asked.err
+    assert asked.json["files"][0]["genre"] == "jazz"
+    assert arch in genrekit("info", "runs/classical/best").out
+    assert load_bundle("runs/classical/best").metadata.parameters > 0
+
+
+@pytest.mark.parametrize("arch", CLASSICAL)
+def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine, arch: str) -> None:
+    for name in ("one", "two"):
+        assert genrekit("train", "--arch", arch, "--seed", "7", "--out", f"runs/{name}").code == 0
+    first, second = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_a_run_without_a_name_is_named_by_what_it_is(here: Path, genrekit: CommandLine) -> None:
+    assert genrekit("train", "--arch", "lda", "--json").json["run"].endswith("-lda-mel")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        pytest.param(("--epochs", "5"), "epochs is for networks: leave it out for lda", id="epochs"),
+        pytest.param(("--hidden", "8"), "hidden is for networks", id="hidden"),
+        pytest.param(("--channels", "8"), "channels must be none for lda", id="channels"),
+        pytest.param(("--input", "waveform"), "input must be mel for lda", id="waveform"),
+    ],
+)
+def test_what_means_nothing_to_a_classical_model_is_refused(
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+) -> None:
+    outcome = genrekit("train", "--arch", "lda", "--out", "runs/refused", *options)
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert not Path("runs/refused").exists()
+
+
+def test_a_cache_without_mel_is_refused(here: Path, genrekit: CommandLine) -> None:
+    genrekit("prepare", *SMALL, "--store", "waveform", "--out", "other/cache.h5", "--workers", "1")
+    outcome = genrekit("train", "--arch", "lda", "--cache", "other/cache.h5", "--out", "runs/refused")
+    assert outcome.code == 1
+    assert "holds no mel but waveform only" in outcome.err
+    assert not Path("runs/refused").exists()
