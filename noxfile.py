@@ -39,7 +39,7 @@ def docs(session: nox.Session) -> None:
 def readme(session: nox.Session) -> None:
     """Write the README's output anew by running its commands: nox -s readme -- GTZAN_FOLDER MP3."""
     session.install("-e", ".")
-    session.run("python", "docs/readme_output.py", *session.posargs)
+    session.run("python", "tests/readme_output.py", *session.posargs)
 
 
 @nox.session
