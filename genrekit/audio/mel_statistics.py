@@ -2,7 +2,7 @@
 
 All of them are functions of the dB mel spectrogram alone, so they come from a cache that stores nothing else. Their
 number is the same for every front end: bands and modulation frequencies are pooled into a fixed number of groups. Pitch
-classes are left out: mel bands are wider than semitones where melodies lie.
+classes are heard from 440 Hz on only: below, mel bands are wider than semitones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genrekit.audio.features import hz_to_mel, mel_to_hz
 from genrekit.config import FrontEnd
 
 STATISTICS_VERSION = 1
@@ -32,6 +33,7 @@ _MODULATION_HZ = np.geomspace(0.4, 20.0, 13)
 _MODULATION_FFT = 512
 _LAG_BPM = np.geomspace(30.0, 300.0, 48)
 _USUAL_BPM = 120.0
+_LOWEST_PITCH_HZ, _OCTAVES = 440.0, 3
 
 N_STATISTICS = (
     _COEFFICIENTS * (2 + len(_MFCC_PERCENTILES) + 3)
@@ -42,6 +44,7 @@ N_STATISTICS = (
     + _MODULATION_GROUPS * (len(_MODULATION_HZ) - 1)
     + len(_LAG_BPM)
     + 3
+    + 2 * (12 + 6)
 )
 """Statistics of one fragment."""
 
@@ -54,6 +57,7 @@ def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FrontEnd) -> 
     decibels = np.asarray(mels, dtype=np.float32) * np.float32(front_end.top_db)
     cepstrum = mfcc(decibels)
     frame_rate = front_end.sample_rate / front_end.hop_length
+    pitches = chroma(decibels, front_end)
     parts = (
         _cepstral(cepstrum),
         log_covariance(cepstrum),
@@ -62,6 +66,7 @@ def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FrontEnd) -> 
         _shape(decibels),
         modulation(decibels, frame_rate).reshape(len(decibels), -1),
         _rhythm(onset_strength(decibels), frame_rate),
+        *(figure(series, axis=2) for series in (pitches, tonnetz(pitches)) for figure in (np.mean, np.std)),
     )
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
@@ -204,3 +209,32 @@ def _rhythm(onsets: Array, frame_rate: float) -> npt.NDArray[np.float64]:
     best = (np.maximum(periodicity, 0) * np.exp(-0.5 * np.square(octaves))).argmax(axis=1)
     strongest = np.take_along_axis(periodicity, best[:, None], axis=1)
     return np.concatenate([periodicity, octaves[best][:, None], strongest, onsets.mean(axis=1)[:, None]], axis=1)
+
+
+def chroma(decibels: Array, front_end: FrontEnd) -> Array:
+    """Shares of the twelve pitch classes, A first, in the amplitude from 440 to 3,520 Hz.
+
+    Shapes: [B, n_mels, n_frames] in dB to [B, 12, n_frames]; 0 where a front end has no band there.
+    """
+    classes = np.matmul(_pitch_classes(front_end), np.power(np.float32(10), decibels / 20))
+    return classes / np.maximum(classes.sum(axis=1, keepdims=True), np.float32(1e-9))
+
+
+@cache
+def _pitch_classes(front_end: FrontEnd) -> Array:
+    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
+    step = (high - low) / (front_end.n_mels + 1)
+    bands = np.log2(np.maximum(mel_to_hz(low + step * (np.arange(front_end.n_mels + 1) + 0.5)), 1.0))
+    semitones = np.log2(_LOWEST_PITCH_HZ) + (np.arange(12 * _OCTAVES + 1) - 0.5) / 12
+    return pooling(semitones, bands).reshape(_OCTAVES, 12, -1).mean(axis=0)
+
+
+def tonnetz(classes: Array) -> Array:
+    """Where the pitch classes lie on the circles of fifths, minor thirds and major thirds (Harte et al. 2006).
+
+    Shapes: shares [B, 12, n_frames] to [B, 6, n_frames].
+    """
+    pitch = np.arange(12)
+    circles = [(1.0, 7 / 6), (1.0, 3 / 2), (0.5, 2 / 3)]
+    rows = [radius * wave(np.pi * turn * pitch) for radius, turn in circles for wave in (np.sin, np.cos)]
+    return np.matmul(np.array(rows, dtype=np.float32), classes)

@@ -15,7 +15,7 @@ from genrekit.config import Input
 from genrekit.dataset.cache import Cache
 
 _EVALUATION_BATCH = 64
-_STATISTICS_BLOCK = 256
+_STATISTICS_BLOCK = 64
 _STARTS = 2
 """Beside the seed and the epoch's number: starts are drawn apart from order, variants and what changes batches."""
 

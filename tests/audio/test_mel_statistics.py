@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from genrekit.audio.features import mel_spectrogram, to_unit_db
 from genrekit.audio.mel_statistics import (
     N_STATISTICS,
     autocorrelation,
+    chroma,
     log_covariance,
     mel_statistics,
     mfcc,
     modulation,
     onset_strength,
     pooling,
+    tonnetz,
 )
 from genrekit.config import FrontEnd
 
@@ -85,7 +88,7 @@ def test_the_tempo_of_clicks_is_found(bpm: float) -> None:
     rate = FRONT_END.sample_rate / FRONT_END.hop_length
     mel = np.zeros((1, 128, 216), dtype=np.float32)
     mel[:, :, np.arange(0, 216, rate * 60 / bpm).astype(int)] = 1
-    octaves = mel_statistics(mel, FRONT_END)[0, -3]
+    octaves = mel_statistics(mel, FRONT_END)[0, -3 - 36]
     assert 120 * 2**octaves == pytest.approx(bpm, rel=0.05)
 
 
@@ -94,10 +97,36 @@ def test_onsets_are_rises_only() -> None:
     assert onset_strength(decibels).tolist() == [[2, 0, 2]]
 
 
+@pytest.mark.parametrize("semitones", range(12))
+@pytest.mark.parametrize("octave", [1, 2])
+def test_a_tone_is_heard_as_its_pitch_class(semitones: int, octave: int) -> None:
+    hz = 440 * 2 ** (octave + semitones / 12)
+    tone = np.sin(2 * np.pi * hz * np.arange(FRONT_END.n_samples) / FRONT_END.sample_rate).astype(np.float32)
+    power = mel_spectrogram(FRONT_END).power(tone)
+    decibels = 80 * to_unit_db(power, float(power.max()), 80.0)[None]
+    found = chroma(decibels, FRONT_END)
+    assert np.bincount(found[0].argmax(axis=0), minlength=12).argmax() == semitones
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_pitch_classes_are_0_where_there_is_no_band() -> None:
+    low = FrontEnd.of({"fmax": 300.0, "n_mels": 16})
+    assert not chroma(noise(2, 16, 20), low).any()
+
+
+def test_the_tonnetz_is_librosas() -> None:
+    """librosa counts from C, and so turns the circles by nine semitones."""
+    classes = np.abs(noise(1, 12, 30)) + 0.1
+    classes /= classes.sum(axis=1, keepdims=True)
+    expected = librosa.feature.tonnetz(chroma=classes[0])
+    np.testing.assert_allclose(tonnetz(classes)[0], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(("n_mels", "n_frames"), [(128, 216), (16, 16), (5, 9), (300, 2000)])
 def test_every_front_end_has_as_many_statistics_and_all_are_numbers(n_mels: int, n_frames: int) -> None:
+    front_end = FRONT_END.model_copy(update={"n_mels": n_mels})
     for values in (noise(3, n_mels, n_frames), np.zeros((3, n_mels, n_frames), dtype=np.float32)):
-        found = mel_statistics(values, FRONT_END)
+        found = mel_statistics(values, front_end)
         assert found.shape == (3, N_STATISTICS)
         assert found.dtype == np.float32
         assert np.isfinite(found).all()
@@ -109,5 +138,5 @@ def test_a_fragments_statistics_do_not_depend_on_its_neighbours() -> None:
 
 
 def test_float16_rows_of_a_cache_are_read_as_float32() -> None:
-    mels = noise(2, 16, 20).astype(np.float16)
+    mels = noise(2, 128, 20).astype(np.float16)
     assert np.array_equal(mel_statistics(mels, FRONT_END), mel_statistics(mels.astype(np.float32), FRONT_END))
