@@ -121,8 +121,8 @@ def pooling(edges: npt.NDArray[np.float64], cells: npt.NDArray[np.float64]) -> A
 
     Shapes: rising edges [n + 1] and [m + 1] to weights [n, m].
 
-    >>> pooling(np.array([0.0, 1.5, 2.0]), np.array([0.0, 1.0, 2.0])).round(2).tolist()
-    [[0.67, 0.33], [0.0, 1.0]]
+    >>> pooling(np.array([0.0, 2.0, 3.0]), np.array([0.0, 1.0, 4.0])).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
     """
     shared = np.minimum(edges[1:, None], cells[1:]) - np.maximum(edges[:-1, None], cells[:-1])
     shared = np.maximum(shared, 0)

@@ -45,7 +45,8 @@ def cluster_bootstrap(
     """95 % percentile intervals of figures, by resampling whole clusters (Field and Welsh 2007).
 
     Items of one cluster (the fragments of a track, the tracks of an artist) stay together, because they are not
-    independent. Shapes: truth and predicted [N]; one cluster name for each item.
+    independent. Where all are right, or all wrong, resampling knows no spread: the interval is then Wilson's of as
+    many clusters. Shapes: truth and predicted [N]; one cluster name for each item.
     """
     names = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
     index = np.array([names[name] for name in clusters])
@@ -54,9 +55,11 @@ def cluster_bootstrap(
     generator = np.random.default_rng(SEED)
     draws = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
     resampled = np.tensordot(draws, sums, axes=1)
-    return tuple(_percentile(figure, sums.sum(axis=0), resampled) for figure in figures)
+    return tuple(_percentile(figure(sums.sum(axis=0)), figure(resampled), len(names)) for figure in figures)
 
 
-def _percentile(figure: Figure, whole: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(figure(resampled), [0.025, 0.975])
-    return Interval(float(figure(whole)), float(low), float(high))
+def _percentile(value: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64], n_clusters: int) -> Interval:
+    if value in (0, 1) and resampled.min() == resampled.max():
+        return wilson(int(value) * n_clusters, n_clusters)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(float(value), float(low), float(high))

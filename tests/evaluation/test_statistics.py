@@ -108,9 +108,12 @@ class TestClusterBootstrap:
         assert interval.high == 1
 
     @pytest.mark.parametrize("share", [0, 1])
-    def test_answers_that_are_all_right_or_all_wrong_have_no_spread(self, share: int) -> None:
+    def test_ten_artists_all_right_or_all_wrong_are_not_every_artist(self, share: int) -> None:
+        """Resampling would say that nothing else is possible."""
         right = np.full(30, share, dtype=bool)
-        assert accuracy_interval(right, [n // 3 for n in range(30)]) == Interval(share, share, share)
+        interval = accuracy_interval(right, [n // 3 for n in range(30)])
+        assert interval == wilson(10 * share, 10)
+        assert interval.high - interval.low > 0.25
 
     def test_one_cluster_has_no_spread(self) -> None:
         assert accuracy_interval(np.arange(4) > 0, ["the only one"] * 4) == Interval(0.75, 0.75, 0.75)
