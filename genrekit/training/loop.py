@@ -142,15 +142,18 @@ def predict_batches(
 ) -> Predictions:
     """Apply a model to batches of inputs, genre indices and track indices, in evaluation mode."""
     model.eval()
-    logits, truth, tracks = [], [], []
+    # As numbers: a small tensor kept of each batch would keep the batch's large block of memory from being used again.
+    logits: list[list[float]] = []
+    truth: list[int] = []
+    tracks: list[int] = []
     with torch.inference_mode():
         for inputs, targets, track in batches:
-            logits.append(model(inputs.to(device)).cpu())
-            truth.append(targets)
-            tracks.append(track)
-    every, targets = torch.cat(logits).double(), torch.cat(truth)
-    loss = float(cross_entropy(every, targets))
-    return Predictions(every.softmax(dim=1).numpy(), targets.numpy(), torch.cat(tracks).numpy(), loss)
+            logits += model(inputs.to(device)).tolist()
+            truth += targets.tolist()
+            tracks += track.tolist()
+    every, genres = torch.tensor(logits, dtype=torch.float64), torch.tensor(truth)
+    loss = float(cross_entropy(every, genres))
+    return Predictions(every.softmax(dim=1).numpy(), genres.numpy(), np.array(tracks), loss)
 
 
 class _Trainer:
