@@ -71,7 +71,7 @@ def skeleton(output: str) -> list[str]:
     kinds: list[str] = []
     for line in output.splitlines():
         kind = re.sub(r"\b(?:blues|classical|country|disco|hiphop|jazz|metal|pop|reggae|rock)\b", "#", line)
-        kind = re.sub(r"\b(?:cel3|mlp2)-mel-\w+-\w+", "MODEL", kind)
+        kind = re.sub(r"\b(?:cel3-mel-\w+-\w+|lda-mel)", "MODEL", kind)
         kind = re.sub(r"\d[\d,.:]*(?:e-\d+)?(?: (?:GB|MB|kB|s|%|to)\b)?|  best|\*|(?<= )\.(?= |$)", "#", kind)
         kind = re.sub(r"(?:#[ ,%]*)+", "# ", " ".join(kind.split())).strip()
         if kind not in (*kinds[-1:], "#", ""):  # lines of figures alone are a table's rows, or rows that go on
