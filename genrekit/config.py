@@ -248,12 +248,8 @@ CONVOLUTIONAL = ("cel", "cel2", "cel3")
 CLASSICAL: tuple[Classical, ...] = ("logreg", "lda", "svm", "forest")
 """Architectures that are fitted at once, on statistics of mel spectrograms."""
 
-_GRADUAL = (
-    *("hidden", "dropout", "opt", "nesterov", "sched", "warmup_epochs", "lr", "clip_norm", "ema", "batch_size"),
-    *("epochs", "patience", "monitor", "l1", "l2", "label_smoothing", "class_weights", "spec_freq_mask"),
-    *("spec_time_mask", "mixup", "gain_db", "random_start", "precision", "compile"),
-)
-"""What only a network, which is trained step by step, has a use for."""
+_OF_ANY_MODEL = ("arch", "input", "channels", "seed", "split", "split_seed", "device")
+"""What has a use or a check of its own for every architecture; all else is for a network, trained step by step."""
 
 
 class TrainConfig(Config):
@@ -387,10 +383,9 @@ class TrainConfig(Config):
         """Refuse what would silently mean nothing."""
         if self.input != "mel":
             raise ValueError(f"input must be mel for {self.arch}, which reads its statistics, got {self.input}")
-        usual = {**{name: field.default for name, field in TrainConfig.model_fields.items()}, "hidden": (), "epochs": 1}
-        usual["lr"] = DEFAULT_LR[self.opt]
-        for name in _GRADUAL:
-            if getattr(self, name) != usual[name]:
+        spelt_out = {"hidden": (), "epochs": 1, "lr": DEFAULT_LR[self.opt]}
+        for name, field in TrainConfig.model_fields.items():
+            if name not in _OF_ANY_MODEL and getattr(self, name) != spelt_out.get(name, field.default):
                 raise ValueError(
                     f"{name} is for networks: leave it out for {self.arch}, which is fitted at once, "
                     f"got {getattr(self, name)}"

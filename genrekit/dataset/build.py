@@ -188,8 +188,7 @@ def _interrupted(partial: Path, config: PrepareConfig) -> Cache | None:
 
 def _undamaged(partial: Cache) -> Cache:
     """Take back tracks of which it is written that they are done, but not all rows were when the power went."""
-    damaged = np.unique(partial.track[partial.damaged_rows()])
-    lost = [index for index in damaged.tolist() if partial.tracks[index].done]
+    lost = np.unique(partial.track[partial.damaged_rows()]).tolist()
     with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
         for index in lost:
             _write_result(partial, descriptor, index, "done", False)

@@ -107,10 +107,11 @@ def train(
     with _resumable(run, cache.path, reporter):
         tracker = _tracker(tracking, run, config, reporter)
         reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
-        if isinstance(model, Classifier):
-            fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
-        else:
-            fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
+        with _watched(tracker, reporter):
+            if isinstance(model, Classifier):
+                fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
+            else:
+                fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
         scores = score(fitted.predictions, _clusters(cache))
         save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
         _draw(run, fitted, scores, cache.genres)
@@ -289,6 +290,18 @@ def _plan(
     )
 
 
+@contextmanager
+def _watched(tracker: Tracker, reporter: Reporter) -> Iterator[None]:
+    """Fit within the block: what is shown of it ends with it, and the tracker hears if it is stopped."""
+    try:
+        yield
+    except BaseException:
+        tracker.abandon()
+        raise
+    finally:
+        reporter.finished()
+
+
 def _fit(
     model: nn.Module,
     data: TrainingBatches,
@@ -313,23 +326,17 @@ def _fit(
         reporter.epoch(epoch, best=best)
 
     checkpoint = run / "last.safetensors"
-    try:
-        return fit(
-            model,
-            data,
-            config,
-            device=device,
-            on_epoch=on_epoch,
-            on_step=reporter.step,
-            on_resume=on_resume,
-            checkpoint=checkpoint,
-            resume=resume and checkpoint.exists(),
-        )
-    except BaseException:
-        tracker.abandon()
-        raise
-    finally:
-        reporter.finished()
+    return fit(
+        model,
+        data,
+        config,
+        device=device,
+        on_epoch=on_epoch,
+        on_step=reporter.step,
+        on_resume=on_resume,
+        checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(),
+    )
 
 
 def _fit_classical(
@@ -341,25 +348,19 @@ def _fit_classical(
     tracker: Tracker,
     reporter: Reporter,
 ) -> FitResult:
-    try:
-        statistics = original_statistics(cache)
-        originals = np.flatnonzero(cache.variant == 0)
+    statistics = original_statistics(cache)
+    originals = np.flatnonzero(cache.variant == 0)
 
-        def part(name: str) -> Part:
-            rows = cache.original_rows(split.ids(name))
-            places = np.searchsorted(originals, rows)
-            return Part(statistics[places], cache.genre[rows].astype(np.int64), cache.track[rows].astype(np.int64))
+    def part(name: str) -> Part:
+        source = FragmentSource(cache, "mel", split.ids(name))
+        places = np.searchsorted(originals, source.rows)
+        return Part(statistics[places], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
 
-        fitted = fit_classical(model, part("train"), part("validation"), config, cache.genres)
-        _write_history(run / "history.csv", fitted.history)
-        for epoch in fitted.history:
-            tracker.log_epoch(epoch)
-            reporter.epoch(epoch, best=epoch.epoch == fitted.best_epoch)
-    except BaseException:
-        tracker.abandon()
-        raise
-    finally:
-        reporter.finished()
+    fitted = fit_classical(model, part("train"), part("validation"), config, cache.genres)
+    _write_history(run / "history.csv", fitted.history)
+    for epoch in fitted.history:
+        tracker.log_epoch(epoch)
+        reporter.epoch(epoch, best=epoch.epoch == fitted.best_epoch)
     return fitted
 
 
