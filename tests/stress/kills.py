@@ -27,7 +27,6 @@ tenth of that in each phase, of a worker, and of the parent.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
@@ -45,6 +44,7 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+from killing import finish, read_command_line, say, wait_until
 
 from genrekit.config import PrepareConfig
 from genrekit.dataset.cache import open_cache
@@ -62,8 +62,6 @@ LENGTHS_S = {"creating": 0.4, "filling": 0.8, "finalizing": 0.4}
 ALL_PHASES = ("starting", *PHASES, "moved")
 
 PAUSE_S = 0.02
-PATIENCE_S = 120.0
-"""For a run that hangs; nothing else depends on it."""
 
 
 @dataclass
@@ -287,7 +285,7 @@ class Campaign:
         if victim == "worker":
             return self._strike_worker(process, out, old)
         if process.poll() is not None:
-            assert (process.returncode, finish(process)) == (0, "")
+            assert finish(process) == (0, "")
             return None
         (os.killpg if victim == "tree" else os.kill)(process.pid, signal.SIGKILL)
         finish(process)
@@ -300,11 +298,11 @@ class Campaign:
             os.kill(self.draw.choice(sorted(workers(process.pid))), signal.SIGKILL)
         except (LookupError, OSError):
             done = -1
-        message = finish(process)
-        if process.returncode == 0:  # it had nothing left to do
+        code, message = finish(process)
+        if code == 0:  # it had nothing left to do
             assert message == ""
             return None
-        assert process.returncode == 1, message
+        assert code == 1, message
         assert message.startswith("genrekit: a worker process died"), message
         assert message.count("\n") == 1, message
         return done
@@ -319,19 +317,6 @@ def start(scenario: Scenario, out: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    """Wait until the process and all that have come from it have ended; return what they said on stderr.
-
-    They share stderr, which ends with the last of them.
-    """
-    try:
-        return process.communicate(timeout=PATIENCE_S)[1]
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        raise AssertionError("a process lives on") from None
-
-
 def is_before(phase: str, other: str) -> bool:
     return ALL_PHASES.index(phase) < ALL_PHASES.index(other)
 
@@ -339,11 +324,7 @@ def is_before(phase: str, other: str) -> bool:
 def wait_for_lock(process: subprocess.Popen[str], out: Path) -> None:
     """Wait until the build has begun."""
     lock = out.with_name(f".{out.name}.lock")
-    give_up = time.monotonic() + PATIENCE_S
-    while not (lock.exists() and lock.read_text() == str(process.pid)):
-        assert process.poll() is None, finish(process)
-        assert time.monotonic() < give_up, "the build does not begin"
-        time.sleep(0.002)
+    wait_until(process, lambda: lock.exists() and lock.read_text() == str(process.pid), "the build does not begin")
 
 
 def wait_for_phase(process: subprocess.Popen[str], out: Path, old: bytes | None, phase: str) -> None:
@@ -403,15 +384,9 @@ def table(kills: list[Kill]) -> str:
 
 def main() -> None:
     """Run the long version and print its table."""
-    parser = argparse.ArgumentParser(description="Kill genrekit prepare at random instants.")
-    parser.add_argument("--kills", type=int, default=50, help="kills of the whole tree with 1 to N-1 rows done")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
-    arguments = parser.parse_args()
-
-    def say(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
+    arguments = read_command_line(
+        "Kill genrekit prepare at random instants.", 50, "kills of the whole tree with 1 to N-1 rows done"
+    )
     with tempfile.TemporaryDirectory(prefix="genrekit-kills-") as folder:
         work = Path(folder)
         campaign = Campaign(work, arguments.seed, say)

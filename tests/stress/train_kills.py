@@ -18,7 +18,6 @@ was half written.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -34,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from killing import finish, read_command_line, say, wait_until
 from safetensors.torch import load
 
 from genrekit.training.checkpoint import load_checkpoint, previous_path
@@ -42,8 +42,6 @@ EPOCHS = 6
 PAUSE_S = 0.02
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of it, without their whole part, spread evenly however many there are (Weyl)."""
-PATIENCE_S = 120.0
-"""For a run that hangs; nothing else depends on it."""
 
 OPTIONS = (
     *("--arch", "cel", "--channels", "4,8", "--batch-size", "4", "--epochs", str(EPOCHS), "--patience", "0"),
@@ -140,23 +138,9 @@ class Campaign:
         return True
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait until the process has ended; return its exit code and what it said on stderr."""
-    try:
-        said = process.communicate(timeout=PATIENCE_S)[1]
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise AssertionError("a training lives on") from None
-    return process.returncode, said
-
-
 def wait_for(process: subprocess.Popen[str], mark: Path) -> None:
     """Wait until a file or folder is there."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not mark.exists():
-        assert process.poll() is None, finish(process)
-        assert time.monotonic() < give_up, f"{mark} does not come"
-        time.sleep(0.002)
+    wait_until(process, mark.exists, f"{mark} does not come")
 
 
 def done(run: Path) -> int:
@@ -201,15 +185,7 @@ def table(kills: list[Kill]) -> str:
 
 def main() -> None:
     """Run the long version and print its table."""
-    parser = argparse.ArgumentParser(description="Kill genrekit train at random instants.")
-    parser.add_argument("--kills", type=int, default=20, help="kills that must land")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
-    arguments = parser.parse_args()
-
-    def say(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
+    arguments = read_command_line("Kill genrekit train at random instants.", 20, "kills that must land")
     with tempfile.TemporaryDirectory(prefix="genrekit-kills-") as folder:
         campaign = Campaign(Path(folder), arguments.seed, say)
         try:
