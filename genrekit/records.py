@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -222,7 +222,12 @@ class PredictResult:
 
 @dataclass(frozen=True)
 class RankedRun:
-    """One configuration in a ranking: its finished runs, one a seed, and their mean validation figures."""
+    """One configuration in a ranking: its finished runs, one a seed, and their mean validation figures.
+
+    `track_accuracy` and `loss` are those of the best epochs, which are chosen on the same tracks; the figures below
+    them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
+    unaltered tracks in evaluation mode; `cut` says what is less than the study declares.
+    """
 
     name: str
     config: dict[str, Any]
@@ -232,18 +237,89 @@ class RankedRun:
     parameters: int
     split: str
     kept: bool
+    group: str = ""
+    later_seeds: tuple[int, ...] = ()
+    epochs: int = 0
+    last_accuracy: Interval | None = None
+    equal_steps_accuracy: Interval | None = None
+    last_loss: Interval | None = None
+    training_accuracy: Interval | None = None
+    overfitting: Interval | None = None
+    dead_channels: Interval | None = None
+    trained: bool = True
+    seconds: float = 0.0
+    cut: str = ""
+
+
+Verdict = Literal["upheld", "refuted", "equivalent", "undecided", "not trained", "not tested"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A claim judged at one place: the "last" epoch, the "best" one, or at "equal steps".
+
+    `effect` is the difference that the claim says is above zero, with its 95 % interval, in the statistic's unit; of
+    several differences the one that is least sure. `p` is corrected for the study's claims (Holm 1979).
+    """
+
+    at: str
+    verdict: Verdict
+    effect: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim: the reading where the study declares it, and the others beside it."""
+
+    claim: str
+    verdict: Verdict
+    effect: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    statistic: str = "accuracy"
+    at: str = "last"
+    readings: tuple[Reading, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StudyHead:
+    """What a study asks, and of what."""
+
+    name: str
+    title: str
+    question: str
+    source: str
+    notes: tuple[str, ...]
+    command: str
+    split: str
+    training_tracks: int
+    validation_tracks: int
+    resampled: str
+    genres: tuple[str, ...]
+    declared_seeds: int
+    declared_epochs: int
 
 
 @dataclass(frozen=True)
 class CompareResult:
-    """Existing runs ranked by validation track accuracy, then loss."""
+    """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
+
+    `ties` cannot be told from the first of the ranking.
+    """
 
     runs: tuple[RankedRun, ...]
     ranking: tuple[str, ...]
     ties: tuple[str, ...] = ()
     study: str | None = None
-    findings: tuple[dict[str, Any], ...] = ()
+    findings: tuple[Finding, ...] = ()
     skipped: tuple[SkippedFile, ...] = field(default=())
+    head: StudyHead | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
