@@ -24,7 +24,7 @@ Network = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
 Classical = Literal["logreg", "lda", "svm", "forest"]
 Architecture = Literal[Network, Classical]
 Input = Literal["mel", "waveform"]
-SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest"]
+SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest", "fragment"]
 
 
 def _items(value: object) -> object:
@@ -185,6 +185,15 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_{number}"
 
 
+def split_name(policy: str, seed: int) -> str:
+    """How results name a split: the seed matters where it is drawn.
+
+    >>> split_name("artist", 3), split_name("fault-filtered", 3)
+    ('artist, seed 3', 'fault-filtered')
+    """
+    return policy if policy in ("fault-filtered", "manifest") else f"{policy}, seed {seed}"
+
+
 def variant_kind(variant: str) -> str:
     """The kind of a variant by its name; a chain's is "chain".
 
@@ -248,7 +257,7 @@ CONVOLUTIONAL = ("cel", "cel2", "cel3")
 CLASSICAL: tuple[Classical, ...] = ("logreg", "lda", "svm", "forest")
 """Architectures that are fitted at once, on statistics of mel spectrograms."""
 
-_OF_ANY_MODEL = ("arch", "input", "channels", "seed", "split", "split_seed", "device")
+_OF_ANY_MODEL = ("arch", "input", "channels", "seed", "split", "split_seed", "folds", "fold", "fragments", "device")
 """What has a use or a check of its own for every architecture; all else is for a network, trained step by step."""
 
 
@@ -306,6 +315,16 @@ class TrainConfig(Config):
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants, dropout and augmentation.")
     split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
     split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
+    folds: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Divide what is not tested into this many folds, one of which validates; 0 for none.",
+    )
+    fold: int = Field(0, ge=0, description="The fold that validates, counted from 0.")
+    fragments: Literal["all", "first"] = Field(
+        "all", description="Fragments of each track that train and validate: all in the cache, or the first."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
@@ -359,6 +378,16 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _folds(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds must be at least 2, or 0 for none, got 1")
+        if self.fold and self.fold >= self.folds:
+            raise ValueError(f"fold must be less than folds ({self.folds}), got {self.fold}")
+        if self.folds and self.split == "fragment":
+            raise ValueError("folds keep tracks together: choose another split than fragment, or no folds")
+        return self
+
+    @model_validator(mode="after")
     def _training_augmentation(self) -> Self:
         masks = {"spec_freq_mask": self.spec_freq_mask, "spec_time_mask": self.spec_time_mask}
         for name, width in masks.items():
@@ -372,6 +401,8 @@ class TrainConfig(Config):
             raise ValueError(
                 "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam"
             )
+        if self.random_start and self.fragments == "first":
+            raise ValueError("random_start needs all fragments, whose neighbours it reads, got fragments first")
         return self
 
     @property
@@ -400,6 +431,12 @@ class TrainConfig(Config):
         """
         parts = (self.arch, self.input, *(() if self.arch in CLASSICAL else (self.opt, self.sched)))
         return "-".join(parts)
+
+    @property
+    def validated_on(self) -> str:
+        """What runs must share to be ranked together, beside the split itself: the fold, and which fragments."""
+        fold = f", fold {self.fold + 1} of {self.folds}" if self.folds else ""
+        return fold + (", first fragments" if self.fragments == "first" else "")
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

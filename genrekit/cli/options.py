@@ -57,7 +57,7 @@ PANELS = {
     ),
     "Augmentation while training": ("spec_freq_mask", "spec_time_mask", "mixup", "gain_db", "random_start"),
     "Machine": ("device", "precision", "compile"),
-    "Split": ("split", "split_seed"),
+    "Split": ("split", "split_seed", "folds", "fold", "fragments"),
 }
 """Under which heading the help page of a command shows each option."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import Input
 from genrekit.dataset.cache import Cache
+from genrekit.dataset.splits import Split, fragment_validates
 
 _EVALUATION_BATCH = 64
 _STATISTICS_BLOCK = 64
@@ -74,6 +75,21 @@ class FragmentSource:
         for start in range(0, len(self.rows), _EVALUATION_BATCH):
             rows = self.rows[start : start + _EVALUATION_BATCH]
             yield self.inputs(rows), self.targets(rows), self.tracks(rows)
+
+
+def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: str = "all") -> FragmentSource:
+    """The fragments of a split's part, `all` or the `first` of each track."""
+    source = FragmentSource(cache, kind, split.ids(part))
+    if fragments == "first":
+        source.rows = source.rows[np.append(True, np.diff(source.track) != 0)]
+    if split.policy == "fragment":
+        ids = [track.id for track in cache.tracks]
+        validates = [
+            fragment_validates(split.seed, ids[track], start)
+            for track, start in zip(source.track.tolist(), cache.start_s[source.rows].tolist(), strict=True)
+        ]
+        source.rows = source.rows[np.array(validates) == (part == "validation")]
+    return source
 
 
 class TrainingBatches:

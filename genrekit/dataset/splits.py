@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genrekit.config import SplitPolicy
+from genrekit.config import SplitPolicy, split_name
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.gtzan import CROSSING_ARTISTS, artists_of, fault_filtered_part, has_gtzan_names, is_gtzan
 from genrekit.errors import GenrekitError, SplitError, few
@@ -26,6 +26,7 @@ SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 _NEEDED = ("train", "validation")
 _KNOWN_ENOUGH = 0.5
+_LEAK = "fragments of one track train and validate: the figures show what such a leak pretends, and nothing else"
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ class Split:
 
     @property
     def name(self) -> str:
-        """How results name it: the seed matters where the split is drawn."""
-        return f"{self.policy}, seed {self.seed}" if self.policy in ("track", "artist") else self.policy
+        """How results name it."""
+        return split_name(self.policy, self.seed)
 
     def ids(self, part: str) -> list[str]:
-        """Ids of a part's tracks, in order."""
+        """Ids of a part's tracks, in order; where fragments are divided, all tracks train and validate."""
+        if self.policy == "fragment":
+            return sorted(self.parts) if part in _NEEDED else []
         return sorted(track_id for track_id, its in self.parts.items() if its == part)
 
 
@@ -147,13 +150,16 @@ def make_split(
 ) -> Split:
     """Divide tracks into parts; the result depends on the tracks and the seed, not on their order.
 
-    `policy` is one of the four that `auto` chooses from. With `previous`, its tracks keep their part. With `strict`, a
-    manifest's split that artists or duplicates cross is refused.
+    `policy` is one of those that `auto` chooses from, or "fragment", which divides the fragments of each track. With
+    `previous`, its tracks keep their part. With `strict`, a manifest's split that artists or duplicates cross is
+    refused.
     Errors: SplitError that names the genre and the remedy, or what crosses.
     """
     ordered = sorted(tracks, key=lambda track: track.id)
     ambiguous = _two_genres(ordered)
     usable = [track for track in ordered if track.id not in ambiguous]
+    if policy == "fragment":
+        return Split(policy, seed, {track.id: "train" for track in usable}, ambiguous, (_LEAK,))
     if policy in ("fault-filtered", "manifest"):
         split = _published(usable, policy, seed)
     else:
@@ -228,13 +234,22 @@ def _drawn(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int, previou
                     drawing.place([track], placed[track.id])
                 else:
                     left_out[track.id] = "it came later and joins tracks that stand on two sides"
-    for group in sorted(fresh, key=lambda group: (-len(group), _lot(seed, group[0].id))):
+    for group in sorted(fresh, key=_by_size(seed)):
         drawing.place(group, drawing.neediest(group))
     drawing.fill_empty_parts({group[0].id for group in fresh})
     notes = []
     if policy == "artist" and (unknown := sum(not track.artists for track in tracks)):
         notes.append(f"{unknown} tracks have no known artist: each counts as an artist of its own")
     return Split(policy, seed, drawing.parts(), left_out, tuple(notes))
+
+
+def split_groups(tracks: Sequence[SplitTrack], seed: int, *, by_artist: bool) -> list[list[SplitTrack]]:
+    """Tracks that must stay together, large groups first and equally large ones by lot."""
+    return sorted(_groups(tracks, by_artist=by_artist), key=_by_size(seed))
+
+
+def _by_size(seed: int) -> Callable[[Sequence[SplitTrack]], tuple[int, bytes]]:
+    return lambda group: (-len(group), _lot(seed, group[0].id))
 
 
 def artist_clusters(tracks: Sequence[SplitTrack]) -> dict[str, str]:
@@ -267,6 +282,11 @@ def _groups(tracks: Sequence[SplitTrack], *, by_artist: bool) -> list[list[Split
 
 def _lot(seed: int, track_id: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{track_id}".encode(), digest_size=16).digest()
+
+
+def fragment_validates(seed: int, track_id: str, start_s: float) -> bool:
+    """Whether a fragment validates where fragments are divided: one in ten, by lot."""
+    return _lot(seed, f"{track_id}\0{start_s:.3f}")[0] < 256 * SHARES["validation"]
 
 
 class _Drawing:

@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig
+from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig, split_name
 from genrekit.errors import BundleError, GenrekitError, UsageError
 from genrekit.files import read_json, reason
 from genrekit.models import Model, build_model, count_parameters
@@ -74,8 +74,8 @@ class BundleMetadata(Config):
 
     @property
     def split_name(self) -> str:
-        """The split and its seed, as results name it."""
-        return self.split if self.split in ("fault-filtered", "manifest") else f"{self.split}, seed {self.split_seed}"
+        """The split and what of it validated, as results name it."""
+        return split_name(self.split, self.split_seed) + self.train.validated_on
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -22,10 +22,11 @@ from torch import nn
 
 from genrekit import __version__
 from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
-from genrekit.dataset.batches import FragmentSource, TrainingBatches
+from genrekit.dataset.batches import TrainingBatches, part_source
 from genrekit.dataset.cache import Cache, open_cache
+from genrekit.dataset.folds import trained_split
 from genrekit.dataset.originals import original_statistics
-from genrekit.dataset.splits import Split, artist_clusters, open_split, split_tracks
+from genrekit.dataset.splits import Split, artist_clusters, split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.scores import Scores, score
 from genrekit.files import read_json, remove_torn, size_text, write_json, write_text
@@ -86,10 +87,10 @@ def train(
     config, run = _resumed(values, named) if resume else _new(values, named, Path(runs))
     cache = open_cache(Path(cache_path))
     _require_masks(config, cache.config.front_end)
-    split = open_split(cache, config.split, config.split_seed, strict=strict)
+    split = trained_split(cache, config, strict=strict)
     data = TrainingBatches(
-        FragmentSource(cache, config.input, split.ids("train")),
-        FragmentSource(cache, config.input, split.ids("validation")),
+        part_source(cache, config.input, split, "train", config.fragments),
+        part_source(cache, config.input, split, "validation", config.fragments),
         batch_size=config.batch_size,
         seed=config.seed,
         random_start=config.random_start,
@@ -122,7 +123,7 @@ def train(
         best_epoch=fitted.best_epoch,
         parameters=count_parameters(model),
         seconds=time.monotonic() - started,
-        split=split.name,
+        split=split.name + config.validated_on,
         validation=ValidationFigures(
             fitted.predictions.loss, fitted.predictions.fragment_accuracy, fitted.predictions.track_accuracy
         ),
@@ -281,7 +282,7 @@ def _plan(
         patience=config.patience,
         device=device.type,
         precision=choose_precision(config.precision, device),
-        split=split.name,
+        split=split.name + config.validated_on,
         training_tracks=len(split.ids("train")),
         training_fragments=data.n_training,
         validation_tracks=len(split.ids("validation")),
@@ -352,7 +353,7 @@ def _fit_classical(
     originals = np.flatnonzero(cache.variant == 0)
 
     def part(name: str) -> Part:
-        source = FragmentSource(cache, "mel", split.ids(name))
+        source = part_source(cache, "mel", split, name, config.fragments)
         places = np.searchsorted(originals, source.rows)
         return Part(statistics[places], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
 

@@ -1,0 +1,284 @@
+"""What a study file says: a base configuration, axes along which its arms differ, and claims declared beforehand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from genrekit.config import Config, TrainConfig
+from genrekit.errors import UsageError, unknown_name
+from genrekit.files import digest_text, read_toml
+
+SHIPPED = Path(__file__).parent
+"""Where the studies that come with genrekit lie."""
+
+Statistic = Literal["accuracy", "loss", "overfitting", "training_accuracy", "dead_channels"]
+At = Literal["last", "best", "equal steps"]
+Values = dict[str, Any]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,-]*")
+
+
+class Part(Config):
+    """One difference that a claim asserts: the statistic of `higher` is above that of `lower`.
+
+    A pattern such as `waveform-*` on one side means every other arm that matches. With `matched`, both are patterns:
+    arms whose names are equal but for the pattern's fixed text form pairs, and their mean difference counts.
+    """
+
+    statistic: Statistic
+    higher: str
+    lower: str
+    by: float = Field(
+        0.0, ge=-10, le=10, description="Added to the difference: what `higher` may lack; below 0 it must be ahead."
+    )
+    credits: Literal["higher", "lower"] | None = Field(
+        None, description="The arm that the claim praises; an untrained one cannot be. By default the better one."
+    )
+    matched: bool = False
+
+    @property
+    def credited(self) -> Literal["higher", "lower"]:
+        """The arm that the claim praises: the more accurate one, or the one with less loss or overfitting."""
+        return self.credits or ("higher" if self.statistic in ("accuracy", "training_accuracy") else "lower")
+
+
+class WinnerClaim(Config):
+    """A claim about the best arm: the values of its configuration, or an accuracy that its interval contains."""
+
+    has: Values = Field(default_factory=dict)
+    contains: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if bool(self.has) == (self.contains is not None):
+            raise ValueError("winner must say either what it has or which accuracy its interval contains")
+        return self
+
+
+class Claim(Config):
+    """A finding that is to be judged: all parts must hold, or what it says of the winner."""
+
+    text: str = Field(min_length=1)
+    parts: tuple[Part, ...] = ()
+    winner: WinnerClaim | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.parts) == (self.winner is not None):
+            raise ValueError(f"the claim {self.text!r} must have either parts or a winner")
+        return self
+
+
+class Override(Config):
+    """Values for the arms whose configuration has all those of `when`."""
+
+    when: Values
+    set: Values
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration of a study, without its seed."""
+
+    name: str
+    group: str
+    values: Values
+    study: str
+
+    def config(self, seed: int, **changed: Any) -> TrainConfig:
+        """The training of one seed."""
+        return TrainConfig.of({**self.values, **changed, "seed": seed})
+
+
+class Study(Config):
+    """A study file. Its arms are all combinations of its axes' values, on top of `base`."""
+
+    format_version: Literal[1] = 1
+    title: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    at: At = Field("last", description="Where claims are judged: the last epoch, the best, or at equal gradient steps.")
+    seeds: int = Field(5, ge=1, le=1_000, description="Seeds of each arm: 0, 1, 2, ...")
+    base: Values = Field(default_factory=dict)
+    axes: dict[str, dict[str, Values]] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    include: tuple[str, ...] = ()
+    best: int = Field(0, ge=0, description="Show this many arms only, the best; 0 shows all.")
+    claims: tuple[Claim, ...] = ()
+    name: Annotated[str, Field(exclude=True)] = ""
+    digest: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="after")
+    def _has_arms(self) -> Self:
+        if not (self.base or self.axes or self.grid or self.include):
+            raise ValueError("a study needs a base, axes, a grid or other studies to include")
+        for axis, values in self.axes.items():
+            for name in (axis, *values):
+                if not _NAME.fullmatch(name):
+                    raise ValueError(f"axes: {name!r} cannot be part of a run's name: use letters, digits, - and _")
+            if not values:
+                raise ValueError(f"axes.{axis} names no value")
+        for name, choices in self.grid.items():
+            if not choices:
+                raise ValueError(f"grid.{name} names no value")
+        return self
+
+    def own_arms(self) -> list[Arm]:
+        """The arms of the study's own axes, in the order of the file.
+
+        Errors: UsageError that names the arm whose configuration is refused.
+        """
+        if not (self.base or self.axes or self.grid):
+            return []
+        axes = [list(values.items()) for values in self.axes.values()]
+        axes += [
+            [(f"{name}={_plain(value)}", {name: value}) for value in choices] for name, choices in self.grid.items()
+        ]
+        arms = []
+        for chosen in product(*axes):
+            values = dict(self.base)
+            for _, its in chosen:
+                values |= its
+            for override in self.overrides:
+                if all(values.get(key) == wanted for key, wanted in override.when.items()):
+                    values |= override.set
+            labels = [label for label, _ in chosen]
+            arm = Arm("-".join(labels) or self.name, labels[0] if len(labels) > 1 else "", values, self.name)
+            try:
+                arm.config(0)
+            except UsageError as error:
+                raise UsageError(f"arm {arm.name}: {error}") from error
+            arms.append(arm)
+        return arms
+
+    def epochs(self, arm: Arm) -> int:
+        """The epochs that the study declares for an arm."""
+        return arm.config(0).epochs
+
+
+def shipped_studies() -> list[str]:
+    """Names of the studies that come with genrekit, in alphabetical order."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def open_study(name: str) -> Study:
+    """Read a study by its name, or by the path of its file.
+
+    Errors: UsageError for an unknown name, or for a file that says what no study can, with the line.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        if name not in shipped_studies():
+            raise unknown_name("study", name, shipped_studies())
+        path = SHIPPED / f"{name}.toml"
+    return read_study(path)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file.
+
+    Errors: GenrekitError where it cannot be read, UsageError where it says what no study can; both name the file.
+    """
+    values = read_toml(path)
+    for key in ("name", "digest"):
+        if key in values:
+            raise UsageError(f"{_place(path, key)}: {key} is not set in the file: it follows from it")
+    try:
+        study = Study.of({**values, "name": path.stem, "digest": digest_text(path)})
+        arms = study_arms(study)
+        _require_known_arms(study, arms)
+    except UsageError as error:
+        raise UsageError(f"{_place(path, str(error))}: {error}") from error
+    return study
+
+
+def study_arms(study: Study) -> list[Arm]:
+    """The study's own arms and those of the studies that it includes, whose names are put before theirs.
+
+    Errors: UsageError for an unknown study, or one that includes itself.
+    """
+    return [arm for arm, _ in _all_arms(study, ())]
+
+
+def declared_epochs(study: Study) -> dict[str, int]:
+    """The epochs that each arm is to have, by its name."""
+    return {arm.name: epochs for arm, epochs in _all_arms(study, ())}
+
+
+def _all_arms(study: Study, above: tuple[str, ...]) -> Iterator[tuple[Arm, int]]:
+    for arm in study.own_arms():
+        yield arm, study.epochs(arm)
+    for name in study.include:
+        if name in (*above, study.name):
+            raise UsageError(f"include: {name} includes itself")
+        for arm, epochs in _all_arms(open_study(name), (*above, study.name)):
+            yield Arm(f"{name}/{arm.name}", name, arm.values, arm.study), epochs
+
+
+def _require_known_arms(study: Study, arms: list[Arm]) -> None:
+    names = [arm.name for arm in arms]
+    for claim in study.claims:
+        for part in claim.parts:
+            differences(part, names)
+
+
+def differences(part: Part, names: list[str]) -> list[tuple[tuple[str, str], ...]]:
+    """What a part compares: for each difference the pairs (higher, lower) whose mean it is.
+
+    Errors: UsageError where no arm matches.
+    """
+    higher, lower = _matching(part.higher, names), _matching(part.lower, names)
+    if part.matched:
+        pairs = tuple(_pairs(part, higher, lower))
+        if not pairs:
+            raise UsageError(f"claims: no arm of {part.higher} has a partner in {part.lower}")
+        return [pairs]
+    found: list[tuple[tuple[str, str], ...]] = [((h, lo),) for h in higher for lo in lower if h != lo]
+    if not found:
+        raise UsageError(f"claims: {part.higher} is compared with itself alone")
+    return found
+
+
+def _matching(pattern: str, names: list[str]) -> list[str]:
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise unknown_name("arm of a claim", pattern, names)
+    return found
+
+
+def _pairs(part: Part, higher: list[str], lower: list[str]) -> Iterator[tuple[str, str]]:
+    """Pair arms whose names differ only in the patterns' own words."""
+    own, theirs = (pattern.strip("*").strip("-/") for pattern in (part.higher, part.lower))
+    partners = {name.replace(theirs, "", 1): name for name in lower}
+    for name in higher:
+        if (rest := name.replace(own, "", 1)) in partners:
+            yield name, partners[rest]
+
+
+def _place(path: Path, message: str) -> str:
+    """The file, and the line of the first name in quotes or before a colon that stands in it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    words = re.findall(r"'([^']+)'", message) + re.findall(r"[A-Za-z_]+", message)
+    for word in words:
+        for number, line in enumerate(lines, 1):
+            if re.match(rf'\s*(\[+\s*(\w+\.)*)?"?{re.escape(word)}"?\s*[=\].]', line) or re.search(
+                rf'[{{,]\s*"?{re.escape(word)}"?\s*=', line
+            ):
+                return f"{path}, line {number}"
+    return str(path)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
