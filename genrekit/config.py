@@ -288,8 +288,8 @@ class TrainConfig(Config):
     batch_size: int = Field(32, ge=1, description="Fragments per step.")
     epochs: int = Field(30, ge=1, description="Most epochs to train.")
     patience: int = Field(10, ge=0, description="Epochs without improvement before stopping; 0 never stops early.")
-    monitor: Literal["loss", "track_accuracy"] = Field(
-        "loss", description="Validation figure that decides the best epoch."
+    monitor: Literal["loss", "track_accuracy", "last"] = Field(
+        "loss", description="Validation figure that decides the best epoch; last lets the last epoch count."
     )
     l1: float = Field(0.0, ge=0, description="Factor of the sum of absolute weights.")
     l2: float = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
@@ -373,6 +373,10 @@ class TrainConfig(Config):
             raise ValueError(f"nesterov needs opt sgd, got {self.opt}")
         if self.warmup_epochs and self.sched != "cosine":
             raise ValueError(f"warmup_epochs needs sched cosine, got {self.sched}")
+        if self.monitor == "last" and self.patience:
+            raise ValueError(
+                f"patience must be 0 with monitor last, which waits for no best epoch, got {self.patience}"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}), got {self.warmup_epochs}")
         return self

@@ -131,7 +131,16 @@ class Step:
 
 @dataclass(frozen=True)
 class ValidationFigures:
-    """Validation figures of the best epoch."""
+    """Validation figures of an epoch."""
+
+    loss: float
+    fragment_accuracy: float
+    track_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """Figures of an epoch's model on the training part's original fragments, unaltered, in evaluation mode."""
 
     loss: float
     fragment_accuracy: float
@@ -140,7 +149,12 @@ class ValidationFigures:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What `train` made."""
+    """What `train` made; `validation` has the figures of the best epoch, `last` those of the last one.
+
+    `training` has the figures of the "best" and the "last" epoch on the training part. `monitor` is what decided which
+    epoch is the best, None for a model that is fitted at once. `dead_channels` is the share of the last epoch's
+    channels and hidden units that no validation fragment activates, None for a model that has none.
+    """
 
     run: Path
     bundle: Path
@@ -151,6 +165,10 @@ class TrainResult:
     split: str
     validation: ValidationFigures
     kept: Path | None = None
+    last: ValidationFigures | None = None
+    training: dict[str, TrainingFigures] | None = None
+    dead_channels: float | None = None
+    monitor: str | None = None
 
 
 @dataclass(frozen=True)

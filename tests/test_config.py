@@ -188,6 +188,12 @@ REFUSED = [
     pytest.param(TrainConfig, {"input": "mell"}, "unknown input 'mell': did you mean mel? ", id="input"),
     pytest.param(TrainConfig, {"opt": "adan"}, "unknown opt 'adan': did you mean adam or adamw? ", id="opt"),
     pytest.param(TrainConfig, {"sched": "cosin"}, "unknown sched 'cosin': did you mean cosine? ", id="sched"),
+    pytest.param(
+        TrainConfig,
+        {"monitor": "last"},
+        "patience must be 0 with monitor last, which waits for no best epoch, got 10",
+        id="monitor-last-with-patience",
+    ),
     pytest.param(TrainConfig, {"monitor": "accuracy"}, "unknown monitor 'accuracy': did you mean track_", id="monitor"),
     pytest.param(
         TrainConfig, {"split": "fault_filtered"}, "unknown split 'fault_filtered': did you mean fault-", id="split"

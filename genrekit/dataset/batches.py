@@ -176,6 +176,10 @@ class TrainingBatches:
 
         return read
 
+    def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the training part's original fragments."""
+        return self._training.batches()
+
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices and track indices of the validation part's original fragments."""
         return self._validation.batches()

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from genrekit.config import SplitPolicy, split_name
 from genrekit.dataset.cache import Cache
@@ -255,6 +255,13 @@ def _by_size(seed: int) -> Callable[[Sequence[SplitTrack]], tuple[int, bytes]]:
 def artist_clusters(tracks: Sequence[SplitTrack]) -> dict[str, str]:
     """Name the cluster of each track: tracks that share an artist have one, others are alone."""
     return {track.id: group[0].id for group in _groups(tracks, by_artist=True) for track in group}
+
+
+def what_to_resample(tracks: Sequence[SplitTrack], track_ids: Sequence[str]) -> Literal["artists", "tracks"]:
+    """Whose answers hang together among some of the tracks: "artists" where they are known for most, else "tracks"."""
+    some = set(track_ids)
+    known = sum(bool(track.artists) for track in tracks if track.id in some)
+    return "artists" if known > _KNOWN_ENOUGH * len(track_ids) else "tracks"
 
 
 def _groups(tracks: Sequence[SplitTrack], *, by_artist: bool) -> list[list[SplitTrack]]:

@@ -36,6 +36,13 @@ class Predictions:
         _, first = np.unique(self.track, return_index=True)
         return tracks, self.truth[first], probabilities.argmax(axis=1)
 
+    def track_losses(self) -> npt.NDArray[np.float64]:
+        """Mean cross-entropy of each track's fragments, [T]; one counts 708 nats at most, where probabilities end."""
+        own = self.probabilities[np.arange(len(self.truth)), self.truth]
+        losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        _, index, counts = np.unique(self.track, return_inverse=True, return_counts=True)
+        return np.bincount(index, weights=losses) / counts
+
     @property
     def fragment_accuracy(self) -> float:
         """Share of fragments that are right."""

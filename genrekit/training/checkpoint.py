@@ -1,7 +1,7 @@
 """The state of an interrupted training: one safetensors file, replaced atomically after each epoch.
 
-Nothing is ever unpickled: tensors stand under "model.", "best.", "optimizer." and, where weights are averaged,
-"average."; everything else is JSON in the file's metadata. The file before the last is kept.
+Nothing is ever unpickled: tensors stand under "model.", "best.", "optimizer.", "answers." and, where weights are
+averaged, "average."; everything else is JSON in the file's metadata. The file before the last is kept.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from torch import Tensor
 from genrekit.errors import GenrekitError
 from genrekit.files import atomic_write, reason
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after some epochs; `progress` holds JSON values."""
+    """A training after some epochs; `progress` holds JSON values, `answers` what validation found in each epoch."""
 
     model: State
     best: State
     optimizer: dict[str, Any]
     progress: dict[str, Any]
     average: State = field(default_factory=dict)
+    answers: State = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -45,6 +46,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in checkpoint.best.items()}
     tensors |= {f"average.{name}": tensor for name, tensor in checkpoint.average.items()}
+    tensors |= {f"answers.{name}": tensor for name, tensor in checkpoint.answers.items()}
     tensors |= {f"optimizer.{slot}.{name}": value for slot, values in slots.items() for name, value in values.items()}
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -95,8 +97,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             slot, _, key = name.partition(".")
             slots.setdefault(int(slot), {})[key] = tensor
         optimizer = {"state": slots, "param_groups": metadata["groups"]}
-        states = [_under(prefix, tensors) for prefix in ("model.", "best.", "average.")]
-        return Checkpoint(states[0], states[1], optimizer, metadata["progress"], states[2])
+        model, best, average, answers = (
+            _under(prefix, tensors) for prefix in ("model.", "best.", "average.", "answers.")
+        )
+        return Checkpoint(model, best, optimizer, metadata["progress"], average, answers)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         previous = previous_path(path)
         remedy = f"put {previous.name} in its place to go on one epoch earlier" if previous.exists() else "train anew"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.models.classical import MAX_LEAVES, N_TREES, Classifier, Forest, Linear
-from genrekit.records import Epoch, FloatArray
-from genrekit.training.loop import FitResult, predict_batches
+from genrekit.records import Epoch, FloatArray, TrainingFigures
+from genrekit.training.loop import FitResult, predict_batches, track_answers
 
 LOGREG_C = 0.003
 """Inverse strength of the squared penalty: statistics are many and correlated, and tracks are few."""
@@ -79,7 +79,9 @@ def fit_classical(
         validation_track_accuracy=found.track_accuracy,
         seconds=time.monotonic() - started,
     )
-    return FitResult((epoch,), 1, found)
+    clean = TrainingFigures(seen.loss, seen.fragment_accuracy, seen.track_accuracy)
+    right, loss = track_answers(found)
+    return FitResult((epoch,), 1, found, right[None], loss[None], {"best": clean, "last": clean}, None, 1)
 
 
 def make_estimator(config: TrainConfig) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -19,7 +20,8 @@ from torch.nn.functional import cross_entropy
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, few
 from genrekit.evaluation.scores import Predictions
-from genrekit.records import Epoch, Step
+from genrekit.records import Epoch, FloatArray, Step, TrainingFigures
+from genrekit.training.activity import dead_channels
 from genrekit.training.augment import BatchAugmentation, MixedBatch
 from genrekit.training.averaging import WeightAverage
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
@@ -50,17 +52,31 @@ class TrainingData(Protocol):
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices [B] and track indices [B]; the same for the same epoch."""
 
+    def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices [B] and track indices [B] of the unaltered fragments that are trained on."""
+
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield inputs, genre indices [B] and track indices [B]."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A finished training; the model has the weights of `best_epoch`, whose validation answers are `predictions`."""
+    """A finished training; the model has the weights of `best_epoch`, whose validation answers are `predictions`.
+
+    `right` and `loss` are what the model answered to each validation track after each epoch, in the order of
+    `predictions.per_track()`; `training` has the figures of the "best" and the "last" epoch, `dead_channels` the last
+    epoch's.
+    Shapes: right bool [E, T], loss float32 [E, T].
+    """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     predictions: Predictions
+    right: npt.NDArray[np.bool_]
+    loss: FloatArray
+    training: dict[str, TrainingFigures]
+    dead_channels: float | None
+    steps_per_epoch: int
 
 
 @dataclass
@@ -68,6 +84,8 @@ class _Progress:
     """Where a training stands after an epoch."""
 
     history: list[Epoch] = field(default_factory=list)
+    right: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    loss: list[FloatArray] = field(default_factory=list)
     best: State = field(default_factory=dict)
     best_epoch: int = 0
 
@@ -110,9 +128,20 @@ def fit(
             on_resume(progress.history)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable(device):
         _run(trainer, progress, checkpoint, on_epoch)
+    with trainer.evaluated():
+        last = trainer.training_figures(len(progress.history))
+        dead = dead_channels(model, data.validation_batches(), device)
     model.load_state_dict(progress.best)
+    best = last if progress.stale == 0 else trainer.training_figures(progress.best_epoch)
     return FitResult(
-        tuple(progress.history), progress.best_epoch, predict_batches(model, data.validation_batches(), device)
+        history=tuple(progress.history),
+        best_epoch=progress.best_epoch,
+        predictions=predict_batches(model, data.validation_batches(), device),
+        right=np.stack(progress.right),
+        loss=np.stack(progress.loss),
+        training={"best": best, "last": last},
+        dead_channels=dead,
+        steps_per_epoch=data.steps_per_epoch,
     )
 
 
@@ -125,8 +154,11 @@ def _run(
     """Train from where the progress stands to the end."""
     config = trainer.config
     while len(progress.history) < config.epochs and not 0 < config.patience <= progress.stale:
-        epoch = trainer.epoch(len(progress.history) + 1)
+        epoch, found = trainer.epoch(len(progress.history) + 1)
+        right, loss = track_answers(found)
         progress.history.append(epoch)
+        progress.right.append(right)
+        progress.loss.append(loss)
         better = _better(epoch, progress, config)
         if better:
             progress.best_epoch = epoch.epoch
@@ -156,6 +188,31 @@ def predict_batches(
     return Predictions(every.softmax(dim=1).numpy(), genres.numpy(), np.array(tracks), loss)
 
 
+def track_answers(found: Predictions) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """Which tracks are right, bool [T], and their mean losses, float32 [T]."""
+    _, truth, called = found.per_track()
+    return called == truth, found.track_losses().astype(np.float32)
+
+
+def _training_figures(model: nn.Module, data: TrainingData, device: torch.device) -> TrainingFigures:
+    """A model's figures on the training part; what is held of it grows with its tracks, not with its fragments."""
+    model.eval()
+    sums = torch.zeros(len(data.track_ids), len(data.genre_counts), dtype=torch.float64)
+    truth = torch.full((len(data.track_ids),), -1)
+    loss, right, count = 0.0, 0, 0
+    with torch.inference_mode():
+        for inputs, targets, tracks in data.training_batches_in_order():
+            logits = model(inputs.to(device)).double().cpu()
+            loss += float(cross_entropy(logits, targets, reduction="sum"))
+            right += int((logits.argmax(dim=1) == targets).sum())
+            count += len(targets)
+            sums.index_add_(0, tracks, logits.softmax(dim=1))
+            truth[tracks] = targets
+    seen = truth >= 0
+    by_track = (sums[seen].argmax(dim=1) == truth[seen]).double().mean()
+    return TrainingFigures(loss / count, right / count, float(by_track))
+
+
 class _Trainer:
     """One training's moving parts."""
 
@@ -178,16 +235,16 @@ class _Trainer:
         balanced = config.class_weights == "balanced"
         self.genre_weights = balanced_weights(data.genre_counts).to(device) if balanced else None
 
-    def epoch(self, number: int) -> Epoch:
+    def epoch(self, number: int) -> tuple[Epoch, Predictions]:
         """Train one epoch and validate."""
         started, lr = time.monotonic(), self.schedule.lr
         loss, accuracy = self._train(number)
-        with nullcontext() if self.average is None else self.average.applied():
+        with self.evaluated():
             found = predict_batches(self.model, self.data.validation_batches(), self.device)
         if not math.isfinite(found.loss):
             raise self._diverged(number, "validation")
         self.schedule.after_epoch(found.loss)
-        return Epoch(
+        epoch = Epoch(
             epoch=number,
             lr=lr,
             train_loss=loss,
@@ -197,6 +254,18 @@ class _Trainer:
             validation_track_accuracy=found.track_accuracy,
             seconds=time.monotonic() - started,
         )
+        return epoch, found
+
+    def training_figures(self, number: int) -> TrainingFigures:
+        """The figures on the training part of the model as it is, whose weights are those of an epoch."""
+        found = _training_figures(self.model, self.data, self.device)
+        if not math.isfinite(found.loss):
+            raise self._diverged(number, "training part")
+        return found
+
+    def evaluated(self) -> AbstractContextManager[None]:
+        """Let the model be what validation sees: with the averaged weights if there are any."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def validated(self) -> State:
         """A copy of what validation sees: the model's state, with the averaged weights if there are any."""
@@ -275,7 +344,7 @@ class _Trainer:
 
 
 def _better(epoch: Epoch, progress: _Progress, config: TrainConfig) -> bool:
-    if not progress.best_epoch:
+    if not progress.best_epoch or config.monitor == "last":
         return True
     best = progress.history[progress.best_epoch - 1]
     if config.monitor == "loss" or epoch.validation_track_accuracy == best.validation_track_accuracy:
@@ -294,6 +363,10 @@ def _snapshot(progress: _Progress, trainer: _Trainer) -> Checkpoint:
             "schedule": trainer.schedule.state(),
         },
         average={} if trainer.average is None else trainer.average.state,
+        answers={
+            "right": torch.from_numpy(np.stack(progress.right)),
+            "loss": torch.from_numpy(np.stack(progress.loss)),
+        },
     )
 
 
@@ -307,7 +380,10 @@ def _restore(path: Path, trainer: _Trainer) -> _Progress:
         if trainer.average is not None:
             trainer.average.restore(saved.average)
         history = [Epoch(**values) for values in saved.progress["history"]]
-        return _Progress(history, saved.best, saved.progress["best_epoch"])
+        right, loss = (list(saved.answers[name].numpy()) for name in ("right", "loss"))
+        if not len(right) == len(loss) == len(history):
+            raise ValueError(f"{len(right)} answers and {len(loss)} losses for {len(history)} epochs")
+        return _Progress(history, right, loss, saved.best, saved.progress["best_epoch"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise GenrekitError(
             f"{path} is of another training: resume with the run's own configuration, or train anew"

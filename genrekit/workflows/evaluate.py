@@ -9,7 +9,7 @@ from pathlib import Path
 from genrekit.dataset.batches import FragmentSource
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.gtzan import gtzan_name
-from genrekit.dataset.splits import artist_clusters, open_split, split_tracks, splits_folder
+from genrekit.dataset.splits import artist_clusters, open_split, split_tracks, splits_folder, what_to_resample
 from genrekit.errors import BundleError, GenrekitError
 from genrekit.evaluation.metrics import per_genre_figures
 from genrekit.evaluation.scores import score
@@ -21,7 +21,6 @@ from genrekit.training.loop import predict_batches
 from genrekit.workflows.reporter import Reporter
 
 _QUIET = Reporter()
-_MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,7 @@ def _test_part(cache: Cache, metadata: BundleMetadata) -> _TestPart:
     tracks = split_tracks(cache)
     names = artist_clusters(tracks)
     clusters = {index: names[track.id] for index, track in enumerate(tracks)}
-    testing = set(ids)
-    known = sum(bool(track.artists) for track in tracks if track.id in testing)
-    return _TestPart(split.name, ids, clusters, "artists" if known > _MOSTLY * len(ids) else "tracks")
+    return _TestPart(split.name, ids, clusters, what_to_resample(tracks, ids))
 
 
 def _figures(path: Path, cache: Cache, part: _TestPart, device_name: str) -> ModelFigures:

@@ -26,8 +26,9 @@ from genrekit.dataset.batches import TrainingBatches, part_source
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.folds import trained_split
 from genrekit.dataset.originals import original_statistics
-from genrekit.dataset.splits import Split, artist_clusters, split_tracks
+from genrekit.dataset.splits import Split, artist_clusters, split_tracks, what_to_resample
 from genrekit.errors import GenrekitError, UsageError
+from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
 from genrekit.evaluation.scores import Scores, score
 from genrekit.files import read_json, remove_torn, size_text, write_json, write_text
 from genrekit.models import Model, build_model, count_parameters
@@ -116,6 +117,7 @@ def train(
         scores = score(fitted.predictions, _clusters(cache))
         save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
         _draw(run, fitted, scores, cache.genres)
+        save_answers(run / ANSWERS, _answers(cache, fitted))
     result = TrainResult(
         run=run,
         bundle=run / "best",
@@ -128,6 +130,10 @@ def train(
             fitted.predictions.loss, fitted.predictions.fragment_accuracy, fitted.predictions.track_accuracy
         ),
         kept=None if best_models is None else keep_best(run / "best", Path(best_models)),
+        last=_of_last(fitted),
+        training=fitted.training,
+        dead_channels=fitted.dead_channels,
+        monitor=None if config.arch in CLASSICAL else config.monitor,
     )
     write_json(run / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
     _, truth, called = fitted.predictions.per_track()
@@ -324,7 +330,7 @@ def _fit(
         history.append(epoch)
         _write_history(run / "history.csv", history)
         tracker.log_epoch(epoch)
-        reporter.epoch(epoch, best=best)
+        reporter.epoch(epoch, best=best and config.monitor != "last")
 
     checkpoint = run / "last.safetensors"
     return fit(
@@ -378,6 +384,29 @@ def _clusters(cache: Cache) -> dict[int, str]:
     tracks = split_tracks(cache)
     names = artist_clusters(tracks)
     return {index: names[track.id] for index, track in enumerate(tracks)}
+
+
+def _answers(cache: Cache, fitted: FitResult) -> Answers:
+    """Name the tracks that were answered, and say what to resample."""
+    indices, _, _ = fitted.predictions.per_track()
+    tracks, clusters = split_tracks(cache), _clusters(cache)
+    track_ids = tuple(tracks[index].id for index in indices)
+    return Answers(
+        track_ids=track_ids,
+        clusters=tuple(clusters[index] for index in indices.tolist()),
+        right=fitted.right,
+        loss=fitted.loss,
+        steps_per_epoch=fitted.steps_per_epoch,
+        best_epoch=fitted.best_epoch,
+        resampled=what_to_resample(tracks, track_ids),
+        training=fitted.training,
+        dead_channels=fitted.dead_channels,
+    )
+
+
+def _of_last(fitted: FitResult) -> ValidationFigures:
+    last = fitted.history[-1]
+    return ValidationFigures(last.validation_loss, last.validation_fragment_accuracy, last.validation_track_accuracy)
 
 
 def _draw(run: Path, fitted: FitResult, scores: Scores, genres: tuple[str, ...]) -> None:

@@ -30,6 +30,16 @@ def test_a_fragment_is_called_its_likeliest_genre() -> None:
     assert BY_HAND.fragment_accuracy == 3 / 6
 
 
+def test_the_loss_of_a_track_is_the_mean_cross_entropy_of_its_fragments() -> None:
+    expected = [-np.log(0.8), -np.log(0.7), -np.log([0.9, 0.3, 0.3]).mean(), -np.log(0.1)]
+    np.testing.assert_allclose(BY_HAND.track_losses(), expected, rtol=1e-12)
+
+
+def test_the_loss_of_a_track_is_a_number_where_the_genre_is_thought_impossible() -> None:
+    sure = Predictions(np.array([[1.0, 0.0]]), np.array([1]), np.array([3]), 900.0)
+    assert sure.track_losses() == pytest.approx([708.4], abs=0.1)
+
+
 def test_a_track_is_called_by_its_mean_probabilities_and_not_by_a_vote() -> None:
     tracks, truth, called = BY_HAND.per_track()
     np.testing.assert_array_equal(tracks, [1, 2, 4, 7])

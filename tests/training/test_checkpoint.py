@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from genrekit.errors import GenrekitError
-from genrekit.training.checkpoint import Checkpoint, load_checkpoint, previous_path, save_checkpoint
+from genrekit.training.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint, previous_path, save_checkpoint
 
 
 def example(epoch: int = 1) -> Checkpoint:
@@ -29,11 +29,13 @@ def example(epoch: int = 1) -> Checkpoint:
         },
         progress={"history": [{"epoch": epoch, "validation_loss": 1 / 3}], "schedule": {"best": float("inf")}},
         average={"conv.weight": weight / 7},
+        answers={"right": torch.tensor([[True, False]] * epoch), "loss": torch.tensor([[1 / 3, 2.0]] * epoch)},
     )
 
 
 def assert_equal(first: Checkpoint, second: Checkpoint) -> None:
-    for left, right in ((first.model, second.model), (first.best, second.best), (first.average, second.average)):
+    for part in ("model", "best", "average", "answers"):
+        left, right = getattr(first, part), getattr(second, part)
         assert left.keys() == right.keys()
         for name, tensor in left.items():
             assert torch.equal(tensor, right[name])
@@ -130,7 +132,7 @@ def rewritten(**changes: Any) -> Callable[[bytes], bytes]:
     """A whole safetensors file whose metadata says something else; None leaves a key out."""
 
     def rewrite(data: bytes) -> bytes:
-        metadata = {"format_version": 1, "groups": [], "progress": {}, **changes}
+        metadata = {"format_version": FORMAT_VERSION, "groups": [], "progress": {}, **changes}
         kept = {key: value for key, value in metadata.items() if value is not None}
         return save({"model.w": torch.ones(2)}, {"genrekit": json.dumps(kept)})
 
@@ -174,9 +176,11 @@ def test_a_damaged_checkpoint_that_is_the_only_one_does_not_send_the_user_for_an
         load_checkpoint(path)
 
 
-def test_another_format_version_is_refused_with_the_remedy(path: Path) -> None:
-    path.write_bytes(rewritten(format_version=99)(b""))
-    with pytest.raises(GenrekitError, match="has checkpoint format 99, this genrekit reads format 1: train anew"):
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_format_version_is_refused_with_the_remedy(path: Path, version: int) -> None:
+    path.write_bytes(rewritten(format_version=version)(b""))
+    says = f"has checkpoint format {version}, this genrekit reads format {FORMAT_VERSION}: train anew"
+    with pytest.raises(GenrekitError, match=says):
         load_checkpoint(path)
 
 

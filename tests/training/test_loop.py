@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -76,6 +76,10 @@ def assert_equal(first: tuple[nn.Module, FitResult], second: tuple[nn.Module, Fi
     assert figures(first[1]) == figures(second[1])
     assert first[1].best_epoch == second[1].best_epoch
     np.testing.assert_array_equal(first[1].predictions.probabilities, second[1].predictions.probabilities)
+    np.testing.assert_array_equal(first[1].right, second[1].right)
+    np.testing.assert_array_equal(first[1].loss, second[1].loss)
+    assert first[1].training == second[1].training
+    assert first[1].dead_channels == second[1].dead_channels
 
 
 class Contrary(TinyData):
@@ -301,7 +305,7 @@ class TestResuming:
         with pytest.raises(GenrekitError, match="is of another training: resume with the run's own configuration"):
             run(tiny_config(channels=(4, 4)), checkpoint=path, resume=True)
 
-    @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule"])
+    @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule", "answers"])
     def test_a_checkpoint_that_lacks_something_is_refused_before_an_epoch_is_trained(
         self, tmp_path: Path, part: str
     ) -> None:
@@ -314,12 +318,22 @@ class TestResuming:
             del saved.optimizer["param_groups"][0]["params"]
         elif part == "history":
             del saved.progress["history"][0]["train_loss"]
+        elif part == "answers":
+            del saved.answers["loss"]
         else:
             del saved.progress[part]
         save_checkpoint(path, saved)
         with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training") as caught:
             run(config, checkpoint=path, resume=True, on_step=interrupt)
         assert "\n" not in str(caught.value)
+
+    def test_a_checkpoint_whose_answers_are_of_other_epochs_is_refused(self, tmp_path: Path) -> None:
+        config, path = tiny_config(), tmp_path / "last.safetensors"
+        stopped_after(2, config, path)
+        saved = load_checkpoint(path)
+        save_checkpoint(path, replace(saved, answers={name: rows[:1] for name, rows in saved.answers.items()}))
+        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training"):
+            run(config, checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("moment", MOMENTS)
     def test_a_killed_training_goes_on_and_ends_with_the_same_weights(self, killed: Path, moment: str) -> None:
@@ -419,7 +433,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, flo
         given = next(left, None)
         if given is None:
             return true(*arguments)
-        return SimpleNamespace(loss=given[0], fragment_accuracy=0.5, track_accuracy=given[1])
+        return SimpleNamespace(
+            loss=given[0],
+            fragment_accuracy=0.5,
+            track_accuracy=given[1],
+            per_track=lambda: (np.zeros(1), np.zeros(1), np.zeros(1)),
+            track_losses=lambda: np.array([given[0]]),
+        )
 
     monkeypatch.setattr(loop, "predict_batches", predict)
 
@@ -440,6 +460,7 @@ LOSSES = [(3.0, 0.2), (2.0, 0.6), (1.0, 0.4), (1.5, 0.6), (2.5, 0.6)]
         pytest.param("loss", 2, [(1.0, 0.5)] * 5, 3, 1, id="equal-is-no-improvement"),
         pytest.param("loss", 0, [(1.0 + n, 0.5) for n in range(5)], 5, 1, id="patience-0-never-stops"),
         pytest.param("loss", 1, [(5.0 - n, 0.5) for n in range(5)], 5, 5, id="always-better"),
+        pytest.param("last", 0, LOSSES, 5, 5, id="last"),
     ],
 )
 def test_training_stops_after_its_patience_and_restores_the_best_epoch(
@@ -463,6 +484,7 @@ def test_training_stops_after_its_patience_and_restores_the_best_epoch(
     assert result.best_epoch == best
     assert max(number for number, is_best in enumerate(better, 1) if is_best) == best
     assert [same(weights(model), state) for state in each] == [number == best for number in range(1, epochs + 1)]
+    np.testing.assert_array_equal(result.loss[:, 0], np.array([loss for loss, _ in validations[:epochs]], np.float32))
 
 
 def by_hand(model: nn.Module, data: TinyData) -> tuple[Tensor, float]:
@@ -494,10 +516,56 @@ def test_dropout_and_batch_norm_are_in_evaluation_mode_for_validation_and_not_fo
     assert len({type(module) for module in special}) == 2
     for module in special:
         module.register_forward_pre_hook(lambda module, _: modes.append(module.training))
-    fit(model, data, config, device=CPU)
+    result = fit(model, data, config, device=CPU)
     validation = [False] * len(list(data.validation_batches()))
-    expected = ([True] * data.steps_per_epoch + validation) * 2 + validation
+    training = [False] * len(list(data.training_batches_in_order()))
+    at_the_end = [*training, *validation, *(training if result.best_epoch < 2 else []), *validation]
+    expected = ([True] * data.steps_per_epoch + validation) * 2 + at_the_end
     assert modes == [mode for mode in expected for _ in special]
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("ema", [0.0, 0.5])
+    def test_the_answers_of_each_epoch_are_those_of_what_was_validated(self, ema: float) -> None:
+        """With patience 0 and the last epoch monitored, a shorter training ends with an earlier epoch's weights."""
+        values: dict[str, Any] = {"lr": 0.02, "dropout": 0.3, "ema": ema, "monitor": "last"}
+        data = Contrary(n_fragments=10)
+        _, result = run(tiny_config(**values, epochs=3), data)
+        assert result.right.shape == result.loss.shape == (3, 5)
+        assert [found.dtype.name for found in (result.right, result.loss)] == ["bool", "float32"]
+        for epoch in (1, 2, 3):
+            model, _ = run(tiny_config(**values, epochs=epoch), data)
+            probabilities, _ = by_hand(model, data)
+            truth = 1 - data.targets
+            losses = cross_entropy(probabilities.log(), truth, reduction="none").view(5, 2).mean(1)
+            right = probabilities.view(5, 2, 2).mean(1).argmax(1) == truth.view(5, 2)[:, 0]
+            np.testing.assert_array_equal(result.right[epoch - 1], right)
+            np.testing.assert_allclose(result.loss[epoch - 1], losses, rtol=1e-6)
+            assert result.history[epoch - 1].validation_track_accuracy == result.right[epoch - 1].mean()
+
+    @pytest.mark.parametrize("ema", [0.0, 0.5])
+    @pytest.mark.parametrize("data", [TinyData(n_fragments=10), Contrary(n_fragments=10)], ids=["learns", "gets-worse"])
+    def test_training_figures_are_those_of_the_unaltered_training_part_in_evaluation_mode(
+        self, data: TinyData, ema: float
+    ) -> None:
+        config = tiny_config(epochs=4, lr=0.02, dropout=0.5, ema=ema, spec_freq_mask=5)
+        (model, result), (last, _) = run(config, data), run(config.model_copy(update={"monitor": "last"}), data)
+        assert (result.best_epoch == 4) == (type(data) is TinyData)
+        for which, whose in (("best", model), ("last", last)):
+            expected = loop.predict_batches(whose, data.training_batches_in_order(), CPU)
+            found = result.training[which]
+            assert found.loss == pytest.approx(expected.loss, rel=1e-9)
+            assert found.fragment_accuracy == expected.fragment_accuracy
+            assert found.track_accuracy == expected.track_accuracy
+
+    def test_a_training_part_that_gives_no_number_at_the_end_is_told_in_a_line(self) -> None:
+        class Fails(TinyData):
+            def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+                for inputs, targets, tracks in super().training_batches_in_order():
+                    yield inputs * math.nan, targets, tracks
+
+        with pytest.raises(GenrekitError, match="no longer a number in epoch 3, training part: lower"):
+            run(tiny_config(), Fails())
 
 
 def test_validation_changes_no_weights_and_no_running_statistics() -> None:
