@@ -1,0 +1,90 @@
+"""What becomes of the claims of a study.
+
+A claim is one difference above zero, or several that all have to be. All are above zero where the least sure one is, so
+no correction is needed to uphold them together (Berger's intersection-union test, 1982); one below zero is enough to
+refute, so the smallest p of those counts as often as there are differences. Either way a claim has one two-sided p,
+and the p of a study's claims are corrected for their number (Holm 1979). A p below 0.05 and a 95 % interval on one
+side of zero are the same statement. A difference that is not found is not yet an absence: that takes an interval that
+lies within a margin on both sides of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genrekit.evaluation.comparison import LEVEL, Difference, holm
+from genrekit.records import Interval, Reading, Verdict
+
+MARGINS = {"accuracy": 0.03, "loss": 0.1, "overfitting": 0.03, "training_accuracy": 0.03, "dead_channels": 0.03}
+"""Differences of each statistic that are too small to matter: shares, and nats for the loss."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A difference that a claim says is above zero.
+
+    `favoured_trained`: what the claim credits has learned something. `tested`: there are the seeds and epochs that a
+    verdict needs.
+    """
+
+    difference: Difference
+    margin: float
+    favoured_trained: bool = True
+    tested: bool = True
+
+
+def is_trained(accuracy: Interval, n_genres: int) -> bool:
+    """Whether an accuracy is above chance: its interval lies above 1 / n_genres."""
+    return accuracy.low > 1 / n_genres
+
+
+def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
+    """Judge the claims of a study together, each a conjunction of one or more parts.
+
+    The verdicts, the first that holds: "not tested" and "not trained" if one part is; "upheld" if all parts are above
+    zero, and "refuted" if one is below, with a corrected p under 0.05; "equivalent" if all intervals that do not lie
+    above zero lie within their margin; else "undecided". Claims that are not tested or not trained have no p and do
+    not count for the correction. The figures are those of the part that is least sure to be above zero.
+    """
+    p_values = holm([_p(parts) if _obstacle(parts) is None else None for parts in claims])
+    return [_reading(parts, p, at) for parts, p in zip(claims, p_values, strict=True)]
+
+
+def _reading(parts: Sequence[Part], p: float | None, at: str) -> Reading:
+    least = max(parts, key=_doubt).difference
+    return Reading(at, _obstacle(parts) or _verdict(parts, p), least.effect, least.low, least.high, p)
+
+
+def _obstacle(parts: Sequence[Part]) -> Verdict | None:
+    if any(not part.tested or part.difference.p is None for part in parts):
+        return "not tested"
+    return None if all(part.favoured_trained for part in parts) else "not trained"
+
+
+def _verdict(parts: Sequence[Part], p: float | None) -> Verdict:
+    if p is not None and p < LEVEL:
+        return "refuted" if any(part.difference.effect < 0 for part in parts) else "upheld"
+    within = [_is_within(part) for part in parts]
+    settled = all(small or (part.difference.low or 0.0) > 0 for small, part in zip(within, parts, strict=True))
+    return "equivalent" if settled and any(within) else "undecided"
+
+
+def _is_within(part: Part) -> bool:
+    low, high = part.difference.low, part.difference.high
+    return low is not None and high is not None and -part.margin < low and high < part.margin
+
+
+def _doubt(part: Part) -> float:
+    """Sort by one-sided p of being above zero; what is not tested is in most doubt."""
+    p = part.difference.p
+    if p is None:
+        return 2.0
+    return p / 2 if part.difference.effect > 0 else 1 - p / 2
+
+
+def _p(parts: Sequence[Part]) -> float:
+    """Two-sided p of a claim: of its least sure part, or, where parts are below zero, of the surest of these."""
+    known = [(part.difference.effect, part.difference.p) for part in parts if part.difference.p is not None]
+    below = [p for effect, p in known if effect < 0]
+    return min(1.0, len(parts) * min(below)) if below else max(p for _, p in known)
