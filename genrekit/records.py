@@ -324,6 +324,61 @@ class StudyHead:
 
 
 @dataclass(frozen=True)
+class PlannedArm:
+    """One configuration of a study and what a run of it takes; memory in bytes, None for what is fitted at once."""
+
+    name: str
+    group: str
+    epochs: int
+    parameters: int
+    memory: int | None
+    seconds: float | None
+    finished: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study before it runs: `seconds` is about what the missing runs take, one after another, on this machine.
+
+    `detectable` is the smallest true difference of accuracy that the plan finds four times in five.
+    """
+
+    study: str
+    title: str
+    question: str
+    arms: tuple[PlannedArm, ...]
+    seeds: int
+    finished: int
+    missing: int
+    seconds: float | None
+    disk: int | None
+    detectable: float | None
+
+
+@dataclass(frozen=True)
+class StudyList:
+    """The studies that come with genrekit."""
+
+    studies: tuple[StudyPlan, ...]
+
+
+ExperimentState = Literal["waiting", "running", "finished", "failed", "there"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where one run of a study stands; `accuracy` is the best validation track accuracy so far."""
+
+    name: str
+    state: ExperimentState
+    epoch: int = 0
+    epochs: int = 0
+    accuracy: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
 class CompareResult:
     """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
 

@@ -15,6 +15,7 @@ FLOORS = [
     "config",
     "records",
     "files",
+    "studies",
     "audio",
     "dataset",
     "models",

@@ -2,39 +2,136 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
-from genrekit.cli.display import emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import JsonFlag, QuietFlag
-from genrekit.records import CompareResult, RankedRun
+from genrekit.errors import UsageError, unknown_name
+from genrekit.files import size_text
+from genrekit.records import CompareResult, Finding, Interval, RankedRun, StudyList, StudyPlan
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
 def compare(
-    runs: Annotated[
-        list[Path] | None,
+    what: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="RUN_DIR", help="Runs, or folders of runs. [dim]\\[default: runs][/dim]", show_default=False
+            metavar="[STUDY|FILE.toml|RUN_DIR]...",
+            help="A study by its name or file; or runs, and folders of runs, to rank. [dim]\\[default: runs][/dim]",
+            show_default=False,
         ),
     ] = None,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="Say what each study asks, its runs and what they take; run nothing.")
+    ] = False,
+    cache: Annotated[Path, typer.Option(help="The cache that a study trains from.")] = DEFAULT_CACHE,
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds of each configuration; by default as the study says.", show_default=False)
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validation: folds, each of which validates once; 0 for none.")] = 0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of each run; with fewer than it says, a claim is not tested.", show_default=False),
+    ] = None,
+    fragments: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|first", help="Fragments of each track; by default as the study says.", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Runs side by side; each has its part of the cores.")] = 1,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and the smallest difference it could find.")
+    ] = False,
+    amend: Annotated[
+        bool, typer.Option("--amend", help="Accept a study file that has changed; its report will say so.")
+    ] = False,
+    runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
+    reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
+    best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
+    wandb: Annotated[str, typer.Option(metavar="auto|online|offline|off", help="Tracking of a study's runs.")] = "off",
+    wandb_project: Annotated[str | None, typer.Option(help="Project of the runs.", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Rank the runs there are by their validation figures.
+    """Rank the runs there are, or run a study and judge its claims.
 
-    By track accuracy, then loss; runs of different splits are ranked apart. The test part is not read.
+    Alone it ranks finished runs by validation track accuracy, then loss; runs of different splits are ranked apart.
+    With a study it trains what is missing, several seeds of each configuration, says which differences are more than
+    luck, and writes a report. The test part is not read.
     """
-    from genrekit.workflows.compare import compare as run
+    if list_them:
+        from genrekit.workflows.costs import list_studies
 
+        listed = list_studies(cache, runs=runs)
+        emit_json(listed) if as_json else show_list(listed)
+        return
+    study = _study(what or [])
+    if study is None:
+        from genrekit.workflows.compare import compare as rank
+
+        with terminal(quiet=quiet or as_json) as reporter:
+            result = rank(what or [runs], reporter=reporter)
+        emit_json(result) if as_json else show(result)
+        return
+    from genrekit.workflows.experiments import StudyOptions
+
+    options = StudyOptions(seeds, folds, epochs, fragments, workers, device, amend)
+    if dry_run:
+        from genrekit.workflows.costs import plan_study
+
+        plan = plan_study(study, cache, options, runs=runs)
+        emit_json(plan) if as_json else show_plan(plan)
+        return
+    from genrekit.workflows.study import run_study
+    from genrekit.workflows.train import Tracking
+
+    settings = tracker_settings(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
-        result = run(runs or [Path("runs")], reporter=reporter)
-    emit_json(result) if as_json else show(result)
+        result = run_study(
+            study,
+            cache,
+            options,
+            runs=runs,
+            reports=reports,
+            best_models=best_models,
+            tracking=Tracking(settings.mode, settings.project, settings.key),
+            strict=strict,
+            command=shlex.join(["genrekit", *sys.argv[1:]]),
+            reporter=reporter,
+        )
+    emit_json(result) if as_json else show_study(result)
+    if result.skipped:
+        raise typer.Exit(1)
+
+
+def _study(what: list[str]) -> str | None:
+    """The study that is asked for, or None where runs are."""
+    from genrekit.studies.schema import shipped_studies
+
+    names = shipped_studies()
+    asked = [word for word in what if word in names or word.endswith(".toml")]
+    if len(asked) == len(what) == 1:
+        return asked[0]
+    if asked:
+        raise UsageError(f"{asked[0]} is a study: compare one study at a time, or folders of runs, got {len(what)}")
+    for word in what:
+        if not Path(word).exists() and len(Path(word).parts) == 1:
+            raise unknown_name("study or folder of runs", word, names)
+    return None
 
 
 def show(result: CompareResult) -> None:
@@ -52,7 +149,7 @@ def show(result: CompareResult) -> None:
             title=f"validation, {split} split",
         )
         for place, run in enumerate(runs, 1):
-            table.add_row(f"{'*' if run.kept else ' '}{place}", run.name, *_figures(run))
+            table.add_row(f"{'*' if run.kept else ' '}{place}", escape(run.name), *_figures(run))
         console.print(table)
     console.print("* among the five best of its split, the ones that best_models/ keeps", style="dim")
 
@@ -62,3 +159,120 @@ def _figures(run: RankedRun) -> tuple[str, str, str, str]:
     low, high = accuracy["low"], accuracy["high"]
     between = f"{100 * low:.1f} to {100 * high:.1f}" if low is not None and high is not None else ""
     return percent(accuracy["mean"] or 0.0), between, f"{run.loss:.3f}", f"{run.parameters:,}"
+
+
+def show_study(result: CompareResult) -> None:
+    """Print a study's ranking and what became of its claims."""
+    console, head = stdout(), result.head
+    assert head is not None
+    at = result.findings[0].at if result.findings else "last"
+    console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
+    table = plain_table(
+        "", "arm", "seeds", f"tracks ({at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
+    )
+    by_name = {run.name: run for run in result.runs}
+    for place, name in enumerate(result.ranking, 1):
+        run = by_name[name]
+        table.add_row(
+            f"{'=' if name in result.ties else ' '}{place}",
+            escape(name),
+            str(len(run.seeds)),
+            _percent(run.last_accuracy),
+            "" if run.last_loss is None else f"{run.last_loss.value:.3f}",
+            _points(run.overfitting),
+            ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
+        )
+    console.print(table)
+    tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
+    console.print(f"validation, {tracks}; = cannot be told from the first", style="dim")
+    _show_findings(console, result.findings)
+    console.print(f"report {result.report}")
+
+
+def _show_findings(console: Console, findings: tuple[Finding, ...]) -> None:
+    if not findings:
+        return
+    table = plain_table("claim", "verdict", "effect", "p", right=("p",))
+    for finding in findings:
+        p = "" if finding.p is None else f"{finding.p:.3f}" if finding.p >= 0.001 else "<0.001"
+        note = f" ({escape(finding.note)})" if finding.note else ""
+        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]{note}"
+        table.add_row(escape(finding.claim), verdict, _effect(finding), p)
+    console.print(table)
+
+
+_COLOURS = {
+    "upheld": "green",
+    "refuted": "red",
+    "equivalent": "cyan",
+    "undecided": "yellow",
+    "not trained": "dim",
+    "not tested": "dim",
+}
+
+
+def _effect(finding: Finding) -> str:
+    """An effect with its interval: percentage points, or nats for a loss."""
+    if finding.effect is None:
+        return ""
+    scale, digits = (1, 2) if finding.statistic == "loss" else (100, 1)
+    text = f"{scale * finding.effect:.{digits}f}"
+    if finding.low is None or finding.high is None:
+        return text
+    return f"{text} ({scale * finding.low:.{digits}f} to {scale * finding.high:.{digits}f})"
+
+
+def _percent(figure: Interval | None) -> str:
+    if figure is None:
+        return ""
+    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _points(figure: Interval | None) -> str:
+    return "" if figure is None else f"{100 * figure.value:.1f}"
+
+
+def show_list(listed: StudyList) -> None:
+    """Print what each study asks, and what it takes."""
+    console = stdout()
+    for study in listed.studies:
+        console.print(f"[bold]{study.study}[/bold]  {escape(study.question)}")
+        console.print(f"  {_plan_line(study)}", style="dim")
+    console.print("\nrun one: genrekit compare NAME; see its arms first: genrekit compare NAME --dry-run", style="dim")
+
+
+def _plan_line(plan: StudyPlan) -> str:
+    parameters = [arm.parameters for arm in plan.arms]
+    memory = max((arm.memory or 0 for arm in plan.arms), default=0)
+    parts = [
+        f"{len(plan.arms)} arms x {plan.seeds} seeds",
+        f"{min(parameters):,} to {max(parameters):,} weights",
+        f"up to {size_text(memory)} of memory",
+        f"{plan.missing} runs to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
+    ]
+    return "; ".join(parts)
+
+
+def show_plan(plan: StudyPlan) -> None:
+    """Print what a study would do."""
+    console = stdout()
+    console.print(f"[bold]{escape(plan.title)}[/bold]: {escape(plan.question)}")
+    numbers = ("epochs", "weights", "memory", "a run", "there", "to do")
+    table = plain_table("arm", *numbers, right=numbers)
+    for arm in plan.arms:
+        table.add_row(
+            escape(arm.name),
+            str(arm.epochs),
+            f"{arm.parameters:,}",
+            "" if arm.memory is None else size_text(arm.memory),
+            "" if arm.seconds is None else duration(arm.seconds),
+            str(arm.finished),
+            str(arm.missing),
+        )
+    console.print(table)
+    took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
+    disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
+    console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
+    if plan.detectable is not None:
+        points = f"{100 * plan.detectable:.1f} points of accuracy"
+        console.print(f"with {plan.seeds} seeds a true difference of {points} is found four times in five")

@@ -6,19 +6,21 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from genrekit.cli.signals import check
 from genrekit.files import size_text
-from genrekit.records import Epoch, Interval, Step, to_json
+from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
 
 DEFAULT_CACHE = Path("data/cache.h5")
@@ -99,6 +101,8 @@ class TerminalReporter(Reporter):
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._epochs = 0
+        self._table: Live | None = None
+        self._told: set[str] = set()
 
     @property
     def _live(self) -> bool:
@@ -189,6 +193,20 @@ class TerminalReporter(Reporter):
         checkpoint, memory = size_text(size.checkpoint_bytes), size_text(size.memory_bytes)
         return f"; checkpoint {checkpoint}, about {memory} of memory beyond torch's own"
 
+    def experiments(self, experiments: Sequence[Experiment]) -> None:
+        """Show where the runs of a study stand: a table on a terminal, one line a finished run in a pipe."""
+        check()
+        if self._live:
+            if self._table is None:
+                self._table = Live(console=self._console, transient=True, refresh_per_second=4)
+                self._table.start()
+            self._table.update(experiment_table(experiments, self._console.height))
+            return
+        for experiment in experiments:
+            if experiment.state in ("finished", "failed") and experiment.name not in self._told:
+                self._told.add(experiment.name)
+                self._say(_experiment_line(experiment, experiments))
+
     def resumable(self, run: str, cache: str, *, begun: bool) -> None:
         """Say what to type."""
         where = "go on from the last whole epoch" if begun else "begin again with epoch 1"
@@ -204,6 +222,9 @@ class TerminalReporter(Reporter):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+        if self._table is not None:
+            self._table.stop()
+            self._table = None
 
     def _start(self, description: str, total: int) -> None:
         if not self._live:
@@ -220,6 +241,41 @@ class TerminalReporter(Reporter):
         )
         self._task = self._progress.add_task(description, total=total, figures="")
         self._progress.start()
+
+
+def experiment_table(experiments: Sequence[Experiment], height: int) -> Table:
+    """The runs of a study, those that are under way first, as many as a terminal of that height can show."""
+    counts = Counter(experiment.state for experiment in experiments)
+    title = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+    table = plain_table("run", "state", "epoch", "best", "left", title=title, right=("epoch", "best", "left"))
+    order = sorted(experiments, key=lambda experiment: _STATES.index(experiment.state))
+    for experiment in order[: max(3, height - 4)]:
+        table.add_row(
+            escape(experiment.name),
+            _STYLES[experiment.state],
+            f"{experiment.epoch}/{experiment.epochs}" if experiment.epoch or experiment.state == "running" else "",
+            "" if experiment.accuracy is None else percent(experiment.accuracy),
+            "" if not experiment.seconds_left else duration(experiment.seconds_left),
+        )
+    return table
+
+
+_STYLES: dict[ExperimentState, str] = {
+    "running": "[bold]running[/bold]",
+    "failed": "[red]failed[/red]",
+    "waiting": "waiting",
+    "finished": "[green]finished[/green]",
+    "there": "[dim]there[/dim]",
+}
+_STATES = list(_STYLES)
+
+
+def _experiment_line(experiment: Experiment, experiments: Sequence[Experiment]) -> str:
+    """One run that has ended, and how many of those that were to be done."""
+    wanted = [other for other in experiments if other.state != "there"]
+    done = sum(other.state in ("finished", "failed") for other in wanted)
+    best = "" if experiment.accuracy is None else f", best {percent(experiment.accuracy)} of tracks"
+    return f"{done}/{len(wanted)}  {escape(experiment.name)} {experiment.state}{best}"
 
 
 @contextmanager

@@ -141,6 +141,21 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
     return Difference(estimate.effect, low, high, estimate.p, estimate.df, estimate.error)
 
 
+def independent_difference(first: Sample, second: Sample, by: float = 0.0) -> Difference:
+    """How much higher the first mean is than the second, each on tracks of its own, plus `by`.
+
+    The squared errors add up, with Welch's (1947) degrees of freedom.
+    """
+    one, other = _estimate([(1.0, first)]), _estimate([(1.0, second)])
+    effect, squared = one.effect - other.effect + by, one.error**2 + other.error**2
+    if min(len(first.values), len(second.values)) < 2 or squared < _NOTHING**2:
+        return Difference(effect)
+    estimate = _Estimate(
+        effect, math.sqrt(squared), squared**2 / (one.error**4 / one.df + other.error**4 / other.df), 0
+    )
+    return Difference(effect, effect - estimate.half, effect + estimate.half, estimate.p, estimate.df, estimate.error)
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Correct p values for their number by Holm's (1979) method; None stays None and does not count.
 

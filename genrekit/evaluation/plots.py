@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from genrekit.audio.features import hz_to_mel
 from genrekit.config import FrontEnd
 from genrekit.files import atomic_write
 from genrekit.records import Epoch, FragmentView
+
+__all__ = ["Axes", "Figure", "Patch", "confusion_figure", "fragment_figure", "learning_curves", "save_png"]
 
 _TRAIN, _VALIDATION, _TRACKS, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"
 """Okabe and Ito's colours, which colour-blind readers can tell apart."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genrekit.records import Epoch, Step
+from genrekit.records import Epoch, Experiment, Step
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Reporter:
 
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """An epoch has ended; `best` if it is the best so far."""
+
+    def experiments(self, experiments: Sequence[Experiment]) -> None:
+        """The runs of a study have moved on."""
 
     def resumable(self, run: str, cache: str, *, begun: bool) -> None:
         """A training was stopped; its run can go on after its last whole epoch, or has none yet and begins again."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import TrainConfig
+from genrekit.dataset.cache import Cache
+from genrekit.dataset.splits import Split
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.files import read_json, read_toml
+from genrekit.files import read_json, read_toml, reason, write_text
+from genrekit.records import Epoch
+
+RUN_FORMAT_VERSION = 1
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -25,6 +35,46 @@ def read_config(path: Path) -> dict[str, Any]:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     return values
+
+
+def data_fingerprints(cache: Cache, split: Split) -> dict[str, str]:
+    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
+    tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
+    return {
+        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
+        "genres": _fingerprint(cache.genres),
+        "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
+        "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),
+    }
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_history(path: Path, history: Sequence[Epoch]) -> None:
+    """Replace the table of all epochs: one that is in no checkpoint, or only there, is put right by resuming."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [column.name for column in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in history)
+    write_text(path, text.getvalue())
+
+
+def read_history(path: Path) -> tuple[Epoch, ...]:
+    """Read the table of all epochs.
+
+    Errors: GenrekitError where it cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return tuple(
+            Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = reason(error) if isinstance(error, OSError) else "it is no table of epochs"
+        raise GenrekitError(f"cannot read {path}: {what}") from error
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +26,7 @@ from genrekit.dataset.splits import Split, artist_clusters, split_tracks, what_t
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
 from genrekit.evaluation.scores import Scores, score
-from genrekit.files import read_json, remove_torn, size_text, write_json, write_text
+from genrekit.files import read_json, remove_torn, size_text, write_json
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
@@ -42,9 +38,7 @@ from genrekit.training.footprint import Footprint, free_memory, measure_batch, m
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
-from genrekit.workflows.runs import read_config
-
-RUN_FORMAT_VERSION = 1
+from genrekit.workflows.runs import RUN_FORMAT_VERSION, data_fingerprints, read_config, write_history
 
 _QUIET = Reporter()
 
@@ -103,9 +97,9 @@ def train(
     for note in split.notes:
         reporter.note(note)
     if resume:
-        _reopen(run, _data(cache, split))
+        _reopen(run, data_fingerprints(cache, split))
     else:
-        _create(run, config, _data(cache, split))
+        _create(run, config, data_fingerprints(cache, split))
     with _resumable(run, cache.path, reporter):
         tracker = _tracker(tracking, run, config, reporter)
         reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
@@ -185,21 +179,6 @@ def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:
     run.mkdir(parents=True, exist_ok=True)
     values = config.model_dump(mode="json")
     write_json(run / "config.json", {"format_version": RUN_FORMAT_VERSION, "data": data, **values})
-
-
-def _data(cache: Cache, split: Split) -> dict[str, str]:
-    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
-    tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
-    return {
-        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
-        "genres": _fingerprint(cache.genres),
-        "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
-        "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),
-    }
-
-
-def _fingerprint(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _reopen(run: Path, data: dict[str, str]) -> None:
@@ -324,11 +303,11 @@ def _fit(
 
     def on_resume(epochs: Sequence[Epoch]) -> None:
         history.extend(epochs)
-        _write_history(run / "history.csv", history)
+        write_history(run / "history.csv", history)
 
     def on_epoch(epoch: Epoch, best: bool) -> None:
         history.append(epoch)
-        _write_history(run / "history.csv", history)
+        write_history(run / "history.csv", history)
         tracker.log_epoch(epoch)
         reporter.epoch(epoch, best=best and config.monitor != "last")
 
@@ -364,20 +343,11 @@ def _fit_classical(
         return Part(statistics[places], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
 
     fitted = fit_classical(model, part("train"), part("validation"), config, cache.genres)
-    _write_history(run / "history.csv", fitted.history)
+    write_history(run / "history.csv", fitted.history)
     for epoch in fitted.history:
         tracker.log_epoch(epoch)
         reporter.epoch(epoch, best=epoch.epoch == fitted.best_epoch)
     return fitted
-
-
-def _write_history(path: Path, history: Sequence[Epoch]) -> None:
-    """Replace the table of all epochs: one that is in no checkpoint, or only there, is put right by resuming."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [column.name for column in fields(Epoch)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
-    write_text(path, text.getvalue())
 
 
 def _clusters(cache: Cache) -> dict[int, str]:

@@ -1,0 +1,262 @@
+"""The report of a study: what it asks, what it found and how, as Markdown and as one page of HTML."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genrekit.evaluation import markdown, page
+from genrekit.evaluation import study_words as words
+from genrekit.evaluation.plots import save_png
+from genrekit.evaluation.study_plots import accuracy_bars, curves, overview
+from genrekit.files import write_json, write_text
+from genrekit.records import CompareResult, Epoch, StudyHead, Verdict, to_json
+
+CAPTIONS = {
+    "accuracy": "Share of validation tracks that each arm calls right, with 95 % intervals, beside chance. The best "
+    "epoch is chosen on the same tracks, so its figure is optimistic.",
+    "figures": "Track accuracy, loss and overfitting at the last epoch, with 95 % intervals. Overfitting is accuracy "
+    "on the training part minus that on the validation part.",
+    "curves": "Learning curves: means over seeds as far as all of them go, and each seed as a thin line. Training "
+    "losses are those measured while training.",
+}
+"""What the pictures show, in the order in which they come."""
+
+_METHODS = (
+    "A track is called by the mean probability over its fragments. Accuracy is the share of tracks that are called "
+    "right, and loss the mean cross-entropy per fragment in nats, without penalties.",
+    "Figures of an arm are means over its seeds. Intervals are of 95 % and stand for other seeds and other tracks, "
+    "with {resampled} as the units that vary (Cameron, Gelbach and Miller 2011; Bouthillier et al. 2021).",
+    "A claim says that one difference, or each of several, is above zero (Berger 1982); its effect is the one that is "
+    "least sure. The p of the study's claims are corrected for their number (Holm 1979), each place of reading apart.",
+    "The best epoch of a run is chosen on the tracks that it is judged by, which favours it (Cawley and Talbot 2010): "
+    "the last epoch is what counts unless the study declares another place. Equal steps compares arms after as many "
+    "steps of the optimizer.",
+    "Arms cannot be told from the first where they are in one model confidence set with it (Hansen, Lunde and Nason "
+    "2011).",
+    "An arm is not trained where its accuracy is not above chance. Overfitting is accuracy on the training part minus "
+    "that on the validation part, both on unaltered tracks in evaluation mode. A channel is dead that no validation "
+    "fragment activates. The test part is not read.",
+)
+
+_CITATIONS = (
+    "Berger, R. L. (1982). Multiparameter hypothesis testing and acceptance sampling. Technometrics 24(4), 295-300.",
+    "Bouthillier, X., et al. (2021). Accounting for variance in machine learning benchmarks. Proceedings of Machine "
+    "Learning and Systems 3, 747-769.",
+    "Cameron, A. C., Gelbach, J. B. and Miller, D. L. (2011). Robust inference with multiway clustering. Journal of "
+    "Business & Economic Statistics 29(2), 238-249.",
+    "Cawley, G. C. and Talbot, N. L. C. (2010). On over-fitting in model selection and subsequent selection bias in "
+    "performance evaluation. Journal of Machine Learning Research 11, 2079-2107.",
+    "Hansen, P. R., Lunde, A. and Nason, J. M. (2011). The model confidence set. Econometrica 79(2), 453-497.",
+    "Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics "
+    "6(2), 65-70.",
+)
+
+
+def write_report(
+    result: CompareResult,
+    histories: Mapping[str, Sequence[Sequence[Epoch]]],
+    configs: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+) -> None:
+    """Write the report of a study into a folder, each file whole or not at all.
+
+    The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png and curves.png,
+    result.json, and for each entry of `configs` (an experiment's name: its hyperparameters and figures)
+    experiments/NAME.json. `histories` has the epochs of each arm's seeds.
+    """
+    place = "last" if any(run.last_accuracy is not None for run in result.runs) else "best"
+    figures = {"accuracy": accuracy_bars(result, place)}
+    if place == "last":
+        figures["figures"] = overview(result)
+    if any(map(len, histories.values())):
+        figures["curves"] = curves(histories, {run.name: run.group for run in result.runs})
+    files = {name: f"{name}.png" for name in figures}
+    for name, picture in figures.items():
+        save_png(picture, folder / files[name])
+    for name, file in safe_names(configs).items():
+        write_json(folder / "experiments" / f"{file}.json", _writable(dict(configs[name])))
+    write_text(folder / "report.md", to_markdown(result, figures=files))
+    pictures = {name: (folder / file).read_bytes() for name, file in files.items()}
+    write_text(folder / "report.html", to_html(result, pictures))
+    write_json(folder / "result.json", _writable(to_json(result)))
+
+
+def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
+    """The report as Markdown; `figures` names the file of each picture in `CAPTIONS`, relative to the report."""
+    head = _head(result)
+    plain = markdown.plain
+
+    def picture(name: str) -> str:
+        if name not in figures:
+            return ""
+        return f"![{plain(_alt(result, name))}](<{figures[name]}>)\n\n*{plain(CAPTIONS[name])}*\n"
+
+    parts = [
+        f"# {plain(head.title)}\n",
+        f"{plain(head.question)}\n",
+        _bullets(f"**{name}:** {plain(value)}" for name, value in _facts(result)),
+        f"## What was found\n\n{words.summary(result)} {plain(words.tied(result))}\n",
+        _markdown_table(words.findings(result)),
+        _bullets(f"{words.verdict(word)}: {words.VERDICTS[word].meaning}" for word in _met(result)),
+        picture("accuracy"),
+        f"## Arms\n\n{_markdown_table(words.arms(result))}",
+        picture("figures"),
+        _under("## What differs between the arms", _markdown_table(words.settings(result))),
+        _under("## Ranking", _markdown_table(words.ranking(result))),
+        _under("## Learning curves", picture("curves")),
+        _under("## Left out", _bullets(f"{plain(item.path)}: {plain(item.reason)}" for item in result.skipped)),
+        f"## To repeat this\n\n{markdown.code(head.command)}",
+        "## Methods\n\n" + "\n\n".join(map(plain, _methods(head))) + "\n",
+        f"### References\n\n{_bullets(map(plain, _CITATIONS))}",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
+    """The report as one page of HTML; `figures` are PNG files, by their names in `CAPTIONS`."""
+    head, e = _head(result), page.element
+    shown = {name: page.figure(png, _alt(result, name), CAPTIONS[name]) for name, png in figures.items()}
+    none = page.Html("")
+    sections = {
+        "found": ("What was found", _found(result) + shown.get("accuracy", none)),
+        "arms": ("Arms", _html_table(words.arms(result), "Arms, the best first") + shown.get("figures", none)),
+        "settings": (
+            "What differs between the arms",
+            _html_table(words.settings(result), "Settings that are not the same in all arms"),
+        ),
+        "ranking": (
+            "Ranking",
+            e("p", words.tied(result)) + _html_table(words.ranking(result), "Places, with 95 % intervals"),
+        ),
+        "curves": ("Learning curves", shown.get("curves", none)),
+        "left-out": (
+            "Left out",
+            e("ul", *(e("li", f"{item.path}: {item.reason}") for item in result.skipped)) if result.skipped else none,
+        ),
+        "repeat": ("To repeat this", page.code(head.command)),
+        "methods": (
+            "Methods",
+            page.joined([e("p", text) for text in _methods(head)])
+            + e("h3", "References")
+            + e("ul", *(e("li", citation) for citation in _CITATIONS), class_="quiet"),
+        ),
+    }
+    filled = {anchor: (title, page.Html(content)) for anchor, (title, content) in sections.items() if content}
+    body = [
+        e("p", head.question, class_="lead"),
+        page.facts(_facts(result)),
+        page.contents([(anchor, title) for anchor, (title, _) in filled.items()]),
+        *(page.section(title, content, anchor=anchor) for anchor, (title, content) in filled.items()),
+    ]
+    return page.document(head.title, page.joined(body, "\n"))
+
+
+def safe_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each name: no separators, no spaces, and no two that differ only in case.
+
+    >>> safe_names(["cel3, sgd-seed0", "../Cel3 sgd/seed0", "cel3 sgd seed0"])
+    {'cel3, sgd-seed0': 'cel3-sgd-seed0', '../Cel3 sgd/seed0': 'Cel3-sgd-seed0-2', 'cel3 sgd seed0': 'cel3-sgd-seed0-3'}
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = re.sub(r"[^\w.+]+|-+", "-", name)
+        stem = re.sub(r"-+", "-", stem).strip("-.")[:100] or "experiment"
+        file, number = stem, 1
+        while file.casefold() in taken:
+            number += 1
+            file = f"{stem}-{number}"
+        taken.add(file.casefold())
+        found[name] = file
+    return found
+
+
+def _head(result: CompareResult) -> StudyHead:
+    assert result.head is not None, "a report is of a study"
+    return result.head
+
+
+def _facts(result: CompareResult) -> list[tuple[str, str]]:
+    head = _head(result)
+    return [
+        ("Study", head.name),
+        ("Source", head.source or words.NONE),
+        (
+            "Data",
+            f"{head.training_tracks:,} tracks to train, {head.validation_tracks:,} to validate; split {head.split}",
+        ),
+        ("Genres", f"{len(head.genres)}: {', '.join(head.genres)}"),
+        ("Declared", f"{head.declared_seeds} seeds, {head.declared_epochs} epochs"),
+        ("Intervals", f"95 %, over seeds and {head.resampled}"),
+        *(("Note", note) for note in head.notes),
+    ]
+
+
+def _methods(head: StudyHead) -> list[str]:
+    return [text.replace("{resampled}", head.resampled) for text in _METHODS]
+
+
+def _alt(result: CompareResult, name: str) -> str:
+    """What a picture says to those who do not see it; the figures themselves are in the tables."""
+    kinds = {
+        "accuracy": "Bars of track accuracy",
+        "figures": "Accuracy, loss and overfitting",
+        "curves": "Learning curves",
+    }
+    arms = f"{len(result.runs)} arm{'' if len(result.runs) == 1 else 's'}"
+    return f"{kinds[name]} of {arms}. {words.tied(result)}" if name == "accuracy" else f"{kinds[name]} of {arms}."
+
+
+def _found(result: CompareResult) -> page.Html:
+    e = page.element
+    table = words.findings(result)
+    rows = [
+        (row[0], e("span", row[1], class_=f"verdict {words.VERDICTS[finding.verdict].colours}"), *row[2:4], *row[4:])
+        for row, finding in zip(table.rows, result.findings, strict=True)
+    ]
+    meanings = [
+        e("li", e("span", words.verdict(word), class_=f"verdict {look.colours}"), f": {look.meaning}")
+        for word, look in ((word, words.VERDICTS[word]) for word in _met(result))
+    ]
+    parts = [e("p", f"{words.summary(result)} {words.tied(result)}")]
+    if rows:
+        parts.append(page.table(table.head, rows, caption="Claims and what became of them", kind="findings"))
+        parts.append(e("details", e("summary", "What the verdicts mean"), e("ul", *meanings)))
+    return page.joined(parts)
+
+
+def _met(result: CompareResult) -> list[Verdict]:
+    """The verdicts that there are, each once."""
+    return [word for word in words.VERDICTS if any(finding.verdict == word for finding in result.findings)]
+
+
+def _html_table(table: words.Cells, caption: str) -> page.Html:
+    return page.table(table.head, table.rows, caption=caption, numeric=table.numeric) if table.rows else page.Html("")
+
+
+def _markdown_table(table: words.Cells) -> str:
+    return markdown.table(table.head, table.rows, numeric=table.numeric) if table.rows else ""
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "".join(f"- {line}\n" for line in lines)
+
+
+def _under(heading: str, content: str) -> str:
+    return f"{heading}\n\n{content}" if content else ""
+
+
+def _writable(value: Any) -> Any:
+    """A value as JSON knows it: paths as text, and nothing where a figure is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _writable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_writable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

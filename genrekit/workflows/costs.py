@@ -1,0 +1,166 @@
+"""What the runs of a study take, before they begin."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig
+from genrekit.dataset.batches import part_source
+from genrekit.dataset.cache import Cache, open_cache
+from genrekit.dataset.folds import trained_split
+from genrekit.dataset.splits import Split, artist_clusters, split_tracks
+from genrekit.errors import GenrekitError
+from genrekit.evaluation.comparison import detectable_difference
+from genrekit.files import size_text
+from genrekit.models import build_model
+from genrekit.records import AnyPath, PlannedArm, StudyList, StudyPlan
+from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
+from genrekit.training.devices import choose_device
+from genrekit.training.footprint import Footprint, free_memory, measure_model
+from genrekit.training.pace import Pace, measure_pace
+from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
+from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.runs import read_history
+
+_UNKNOWN_GENRES = 10
+"""Genres that are assumed where there is no cache."""
+
+_CHECKPOINTS = 2
+"""A run keeps its last checkpoint and the one before it."""
+
+
+def list_studies(cache_path: AnyPath, *, runs: AnyPath = "runs") -> StudyList:
+    """The studies that come with genrekit: what each asks, its arms, and what they take.
+
+    Where there is no cache, what depends on it is left open: times, and which runs are there.
+    """
+    cache = open_cache(Path(cache_path)) if Path(cache_path).exists() else None
+    pace = None if cache is None else measure_pace(choose_device("auto"))
+    studies = [open_study(name) for name in shipped_studies()]
+    return StudyList(tuple(_plan(study, cache, StudyOptions(), Path(runs), pace) for study in studies))
+
+
+def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: AnyPath = "runs") -> StudyPlan:
+    """What a study would do if it ran now.
+
+    Errors: as of running it.
+    """
+    cache = open_cache(Path(cache_path))
+    return _plan(open_study(name), cache, options, Path(runs), measure_pace(choose_device(options.device)))
+
+
+def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, reporter: Reporter) -> None:
+    """Say before they start what missing runs take more than there is: memory is estimated, disk is counted.
+
+    Errors: GenrekitError where the disk cannot hold them.
+    """
+    missing = [item for item in experiments if not item.finished and item.config.arch not in CLASSICAL]
+    sizes = {item.run: _footprint(item.config, cache.config, len(cache.genres)) for item in missing}
+    if not missing:
+        return
+    largest = sorted((size.memory for size in sizes.values()), reverse=True)[:workers]
+    free = free_memory(choose_device(missing[0].config.device))
+    if free is not None and sum(largest) > free:
+        reporter.warning(
+            f"{len(largest)} runs at once need about {size_text(sum(largest))} of memory, {size_text(free)} are free: "
+            "choose fewer workers"
+        )
+    needed = sum(map(_disk, sizes.values()))
+    folder = next(path for path in (missing[0].run, *missing[0].run.parents) if path.exists())
+    room = shutil.disk_usage(folder).free
+    if needed > room:
+        raise GenrekitError(
+            f"the missing runs need {size_text(needed)} of disk, {size_text(room)} are free in {folder}: make room, or "
+            "choose fewer seeds"
+        )
+
+
+def _plan(study: Study, cache: Cache | None, options: StudyOptions, runs: Path, pace: Pace | None) -> StudyPlan:
+    experiments = [] if cache is None else plan_experiments(study, cache, options, runs)
+    arms = [_arm(arm, experiments, cache, options, pace) for arm in study_arms(study)]
+    times = [None if arm.seconds is None else arm.seconds * arm.missing for arm in arms]
+    known = [seconds for seconds in times if seconds is not None]
+    seeds = options.seeds or study.seeds
+    sizes = {
+        item.run: _disk(_footprint(item.config, cache.config, len(cache.genres)))
+        for item in experiments
+        if cache is not None and not item.finished and item.config.arch not in CLASSICAL
+    }
+    missing = {item.run for item in experiments if not item.finished}
+    return StudyPlan(
+        study=study.name,
+        title=study.title,
+        question=study.question,
+        arms=tuple(arms),
+        seeds=seeds,
+        finished=len({item.run for item in experiments if item.finished}),
+        missing=len(missing) if cache is not None else len(arms) * seeds,
+        seconds=sum(known) if cache is not None and len(known) == len(times) else None,
+        disk=sum(sizes.values()) if cache is not None else None,
+        detectable=None if cache is None else _detectable(cache, experiments[0].config, seeds),
+    )
+
+
+def _detectable(cache: Cache, config: TrainConfig, seeds: int) -> float | None:
+    names = artist_clusters(split_tracks(cache))
+    validation = trained_split(cache, config).ids("validation")
+    found = detectable_difference(seeds, len({names[track_id] for track_id in validation}))
+    return found if seeds > 1 else None
+
+
+def _arm(
+    arm: Arm, experiments: Sequence[Experiment], cache: Cache | None, options: StudyOptions, pace: Pace | None
+) -> PlannedArm:
+    own = [item for item in experiments if item.arm.name == arm.name]
+    config = own[0].config if own else arm.config(0, **options.values(arm, 0))
+    prepared, genres = (PrepareConfig(), _UNKNOWN_GENRES) if cache is None else (cache.config, len(cache.genres))
+    size = _footprint(config, prepared, genres)
+    return PlannedArm(
+        name=arm.name,
+        group=arm.group,
+        epochs=config.epochs,
+        parameters=size.parameters,
+        memory=None if config.arch in CLASSICAL else size.memory,
+        seconds=None if cache is None or pace is None else _seconds(config, own, cache, pace),
+        finished=sum(item.finished for item in own),
+        missing=sum(not item.finished for item in own),
+    )
+
+
+def _seconds(config: TrainConfig, own: Sequence[Experiment], cache: Cache, pace: Pace) -> float | None:
+    """What a run takes: as long as a finished one of its arm, or by the pace of small steps."""
+    done = [sum(epoch.seconds for epoch in read_history(item.run / "history.csv")) for item in own if item.finished]
+    if done:
+        return sum(done) / len(done)
+    if config.arch in CLASSICAL:
+        return None
+    shape = cache.config.front_end.shape(config.input)
+    counts = _fragments(cache, trained_split(cache, config), config)
+    steps = -(-counts["train"] // config.batch_size)
+    model = _meta_model(config, cache.config, len(cache.genres))
+    step = pace.step_seconds(model, shape, config.batch_size)
+    forward = step / config.batch_size / 3  # a step is three forward passes' work
+    return config.epochs * (steps * step + counts["validation"] * forward)
+
+
+def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int]:
+    parts = ("train", "validation")
+    return {part: len(part_source(cache, config.input, split, part, config.fragments).rows) for part in parts}
+
+
+def _footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
+    return measure_model(_meta_model(config, prepared, n_genres), config)
+
+
+def _meta_model(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> torch.nn.Module:
+    with torch.device("meta"):
+        return build_model(config, prepared.front_end, n_genres)
+
+
+def _disk(size: Footprint) -> int:
+    """Checkpoints, the bundle and what is kept of it."""
+    return _CHECKPOINTS * size.checkpoint + 2 * size.weights

@@ -1,0 +1,158 @@
+"""The runs of a study: which there are, which are missing, and what was planned before the first began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.dataset.cache import Cache
+from genrekit.dataset.folds import trained_split
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.evaluation.answers import ANSWERS
+from genrekit.files import read_json, write_json
+from genrekit.studies.schema import Arm, Study, study_arms
+from genrekit.workflows.runs import data_fingerprints, is_run, read_config
+
+PLAN_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is run: what is None is as the study declares it."""
+
+    seeds: int | None = None
+    folds: int = 0
+    epochs: int | None = None
+    fragments: str | None = None
+    workers: int = 1
+    device: str = "auto"
+    amend: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("seeds", self.seeds, 1), ("workers", self.workers, 1), ("epochs", self.epochs, 1)):
+            if value is not None and value < least:
+                raise UsageError(f"{name} must be at least {least}, got {value}")
+
+    def values(self, arm: Arm, fold: int) -> dict[str, Any]:
+        """What they change in an arm's configuration."""
+        changed: dict[str, Any] = {"device": self.device}
+        if self.folds:
+            changed |= {"folds": self.folds, "fold": fold}
+        if self.fragments is not None:
+            changed["fragments"] = self.fragments
+        if self.epochs is not None and arm.config(0).arch not in CLASSICAL:
+            changed["epochs"] = self.epochs
+        return changed
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of a study; `run` is its folder, `finished` whether it is there and `begun` whether it was begun."""
+
+    arm: Arm
+    seed: int
+    fold: int
+    config: TrainConfig
+    run: Path
+    finished: bool
+    begun: bool
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of the study."""
+        return f"{self.arm.name}-seed{self.seed}" + (f"-fold{self.fold}" if self.config.folds else "")
+
+
+def plan_experiments(study: Study, cache: Cache, options: StudyOptions, runs: Path) -> list[Experiment]:
+    """All runs of a study, with those that are there."""
+    seeds = range(study.seeds if options.seeds is None else options.seeds)
+    known = _index(runs)
+    prints: dict[tuple[Any, ...], dict[str, str]] = {}
+    taken: set[Path] = set()
+    found: dict[str, Path] = {}
+    experiments = []
+    for arm in study_arms(study):
+        for seed in seeds:
+            for fold in range(max(options.folds, 1)):
+                config = arm.config(seed, **options.values(arm, fold))
+                split = (config.split, config.split_seed, config.folds, config.fold)
+                if split not in prints:
+                    prints[split] = data_fingerprints(cache, trained_split(cache, config))
+                key = _identity(config, prints[split])
+                run = found.get(key) or known.get(key) or _free_name(runs, arm, config, taken)
+                found[key] = run
+                taken.add(run)
+                finished, begun = is_usable(run), (run / "config.json").is_file()
+                experiments.append(Experiment(arm, seed, fold, config, run, finished, begun))
+    return experiments
+
+
+def _index(runs: Path) -> dict[str, Path]:
+    """The runs there are by what they are; of equal ones a finished one."""
+    found: dict[str, Path] = {}
+    for path in sorted(runs.glob("*/config.json")):
+        try:
+            config, data = TrainConfig.of(read_config(path)), read_json(path).get("data")
+        except GenrekitError:
+            continue  # of another version, or no run
+        key = _identity(config, data)
+        if key not in found or (is_usable(path.parent) and not is_usable(found[key])):
+            found[key] = path.parent
+    return {key: run for key, run in found.items() if is_usable(run) or not is_run(run)}
+
+
+def is_usable(run: Path) -> bool:
+    """Whether a run is finished and has the answers that a study reads."""
+    return is_run(run) and (run / ANSWERS).is_file()
+
+
+def _identity(config: TrainConfig, data: Any) -> str:
+    """What two runs share that need not both be done: all but the device."""
+    return repr((sorted(config.model_dump(mode="json", exclude={"device"}).items()), sorted((data or {}).items())))
+
+
+def _free_name(runs: Path, arm: Arm, config: TrainConfig, taken: set[Path]) -> Path:
+    own = arm.name.rpartition("/")[2]
+    stem = f"{arm.study}-{own}-seed{config.seed}" + (f"-fold{config.fold}" if config.folds else "")
+    names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
+    return next(path for path in names if path not in taken and not path.exists())
+
+
+def fix_plan(
+    folder: Path, study: Study, cache: Cache, experiments: Sequence[Experiment], options: StudyOptions
+) -> dict[str, Any]:
+    """Write down, before the first run, what was planned; later calls are held to it."""
+    path = folder / "plan.json"
+    split = trained_split(cache, experiments[0].config)
+    data = data_fingerprints(cache, split)
+    now = {
+        "format_version": PLAN_FORMAT_VERSION,
+        "study": study.digest,
+        "data": data,
+        "seeds": sorted({experiment.seed for experiment in experiments}),
+        "amended": False,
+    }
+    if not path.exists():
+        write_json(path, now)
+        return now
+    then = read_json(path)
+    if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
+        raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: remove {folder} to plan anew")
+    other = [what for what, value in data.items() if then.get("data", {}).get(what) != value]
+    if other:
+        raise GenrekitError(
+            f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "
+            "choose another folder for reports, or use that study's cache"
+        )
+    if then["study"] != study.digest:
+        if not options.amend:
+            raise GenrekitError(
+                f"the study {study.name} has changed since {path} was written: give the file another name, or amend "
+                "the plan, which the report will say"
+            )
+        then = {**then, "study": study.digest, "amended": True}
+        write_json(path, then)
+    return then

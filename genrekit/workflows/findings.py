@@ -1,0 +1,245 @@
+"""From the runs of a study to what became of its claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genrekit.evaluation.answers import Answers
+from genrekit.evaluation.comparison import (
+    Difference,
+    Sample,
+    difference,
+    independent_difference,
+    indistinguishable,
+    matched_difference,
+    seed_mean,
+)
+from genrekit.evaluation.verdicts import MARGINS, Part, is_trained, judge
+from genrekit.records import Finding, Interval, Reading, Verdict
+from genrekit.studies.schema import Arm, At, Claim, Statistic, WinnerClaim, differences
+from genrekit.studies.schema import Part as ClaimedPart
+
+READINGS: tuple[At, ...] = ("last", "best", "equal steps")
+
+MOST_SEEDS_UNTESTED = 2
+"""With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side."""
+
+    arm: Arm
+    seeds: tuple[int, ...]
+    answers: tuple[tuple[Answers, ...], ...]
+    epochs: int
+    declared_epochs: int
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are the seeds and epochs that a verdict needs."""
+        return len(self.answers) > MOST_SEEDS_UNTESTED and self.epochs >= self.declared_epochs
+
+
+class Evidence:
+    """The arms of a study, as samples of each statistic at each reading."""
+
+    def __init__(self, arms: Mapping[str, ArmRuns], n_genres: int) -> None:
+        self.arms, self._n_genres = arms, n_genres
+        self._steps = min((_steps(answers) for runs in arms.values() for answers in runs.answers), default=0)
+        self._samples: dict[tuple[str, Statistic, At], Sample | None] = {}
+
+    def sample(self, name: str, statistic: Statistic, at: At) -> Sample | None:
+        """The values of an arm; None where the statistic is not known at that reading."""
+        if not self.arms[name].answers:
+            return None
+        key = (name, statistic, at)
+        if key not in self._samples:
+            values = [_VALUES[statistic](folds, self._places(folds, at), at) for folds in self.arms[name].answers]
+            clusters = sum((answers.clusters for answers in self.arms[name].answers[0]), ())
+            known = [value for value in values if value is not None]
+            if len(known) < len(values):
+                self._samples[key] = None
+            else:
+                table = np.stack(known)
+                self._samples[key] = Sample(table, clusters if table.shape[1] == len(clusters) else (name,))
+        return self._samples[key]
+
+    def interval(self, name: str, statistic: Statistic, at: At) -> Interval | None:
+        """Mean over seeds with its interval."""
+        found = self.sample(name, statistic, at)
+        share = statistic in ("accuracy", "training_accuracy", "dead_channels")
+        return None if found is None else seed_mean(found, share=share)
+
+    def trained(self, name: str) -> bool:
+        """Whether an arm's accuracy in its last epoch is above chance."""
+        found = self.interval(name, "accuracy", "last")
+        return found is not None and is_trained(found, self._n_genres)
+
+    def part(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Part:
+        """One difference of a claim."""
+        credited = [pair[0 if claimed.credited == "higher" else 1] for pair in pairs]
+        runs = [self.arms[name] for pair in pairs for name in pair]
+        return Part(
+            self._difference(claimed, pairs, at),
+            MARGINS[claimed.statistic],
+            favoured_trained=all(map(self.trained, credited)),
+            tested=all(its.tested for its in runs),
+        )
+
+    def _difference(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Difference:
+        samples = [tuple(self.sample(name, claimed.statistic, at) for name in pair) for pair in pairs]
+        known = [(first, second) for first, second in samples if first is not None and second is not None]
+        if len(known) < len(pairs):
+            return Difference(float("nan"))
+        if len(known) > 1:
+            return matched_difference(known, claimed.by)
+        if self._tracks(pairs[0][0]) != self._tracks(pairs[0][1]):
+            return independent_difference(*known[0], by=claimed.by)
+        return difference(*known[0], by=claimed.by)
+
+    def _tracks(self, name: str) -> list[tuple[str, ...]]:
+        return [answers.track_ids for answers in self.arms[name].answers[0]]
+
+    def ties(self, names: Sequence[str], at: At) -> tuple[str, ...]:
+        """Those of some arms that cannot be told from the most accurate; all must have answered the same tracks."""
+        samples = {name: self.sample(name, "accuracy", at) for name in names}
+        return indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
+
+    def _places(self, folds: Sequence[Answers], at: At) -> list[int]:
+        if at == "best":
+            return [answers.best_epoch - 1 for answers in folds]
+        if at == "last":
+            return [len(answers.right) - 1 for answers in folds]
+        return [max(self._steps // answers.steps_per_epoch, 1) - 1 for answers in folds]
+
+
+def _steps(folds: Sequence[Answers]) -> int:
+    return min(len(answers.right) * answers.steps_per_epoch for answers in folds)
+
+
+Values = np.ndarray | None
+
+
+def _accuracy(folds: Sequence[Answers], places: Sequence[int], _at: At) -> Values:
+    return np.concatenate([answers.right[place] for answers, place in zip(folds, places, strict=True)]).astype(float)
+
+
+def _loss(folds: Sequence[Answers], places: Sequence[int], _at: At) -> Values:
+    return np.concatenate([answers.loss[place] for answers, place in zip(folds, places, strict=True)]).astype(float)
+
+
+def _training_accuracy(folds: Sequence[Answers], _places: Sequence[int], at: At) -> Values:
+    known = [answers.training[at].track_accuracy for answers in folds if at in answers.training]
+    return np.array([np.mean(known)]) if len(known) == len(folds) else None
+
+
+def _overfitting(folds: Sequence[Answers], places: Sequence[int], at: At) -> Values:
+    training = _training_accuracy(folds, places, at)
+    return None if training is None else training - _accuracy(folds, places, at)
+
+
+def _dead_channels(folds: Sequence[Answers], _places: Sequence[int], at: At) -> Values:
+    known = [answers.dead_channels for answers in folds if answers.dead_channels is not None]
+    return np.array([np.mean(known)]) if at == "last" and len(known) == len(folds) else None
+
+
+_VALUES: dict[Statistic, Callable[[Sequence[Answers], Sequence[int], At], Values]] = {
+    "accuracy": _accuracy,
+    "loss": _loss,
+    "overfitting": _overfitting,
+    "training_accuracy": _training_accuracy,
+    "dead_channels": _dead_channels,
+}
+
+
+def judge_claims(claims: Sequence[Claim], evidence: Evidence, at: At, ranking: Sequence[str]) -> tuple[Finding, ...]:
+    """Judge a study's claims where it declares it, and beside that at the other readings."""
+    readings = {place: _readings(claims, evidence, place, ranking) for place in READINGS}
+    return tuple(
+        _finding(claim, at, {place: its[index] for place, its in readings.items()}, evidence)
+        for index, claim in enumerate(claims)
+    )
+
+
+def _readings(claims: Sequence[Claim], evidence: Evidence, at: At, ranking: Sequence[str]) -> list[Reading]:
+    """Claims about differences are corrected for their number together; those about the winner have no p."""
+    names = list(evidence.arms)
+    compared = [claim for claim in claims if claim.parts]
+    judged = iter(map(_known, judge([list(_parts(claim, evidence, names, at)) for claim in compared], at)))
+    return [
+        next(judged) if claim.winner is None else _of_winner(claim.winner, evidence, at, ranking) for claim in claims
+    ]
+
+
+def _known(reading: Reading) -> Reading:
+    """A difference that no figure is known for has no effect."""
+    return replace(reading, effect=None) if reading.effect is not None and math.isnan(reading.effect) else reading
+
+
+def _parts(claim: Claim, evidence: Evidence, names: list[str], at: At) -> list[Part]:
+    return [evidence.part(part, pairs, at) for part in claim.parts for pairs in differences(part, names)]
+
+
+def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At, ranking: Sequence[str]) -> Reading:
+    """The winner is the first of the ranking; what is claimed of its configuration holds if all its ties have it."""
+    winner = ranking[0]
+    found = evidence.interval(winner, "accuracy", at)
+    if found is None or not all(evidence.arms[name].tested for name in ranking):
+        return _reading_of(at, "not tested", found)
+    if not evidence.trained(winner):
+        return _reading_of(at, "not trained", found)
+    if claim.contains is not None:
+        return _reading_of(at, "upheld" if found.low <= claim.contains <= found.high else "refuted", found)
+    holds = [_has(evidence.arms[name].arm, claim) for name in evidence.ties(ranking, at)]
+    return _reading_of(at, "upheld" if all(holds) else "undecided" if any(holds) else "refuted", found)
+
+
+def _has(arm: Arm, claim: WinnerClaim) -> bool:
+    config = arm.config(0).model_dump(mode="json")
+    return all(config.get(key) == wanted for key, wanted in claim.has.items())
+
+
+def _reading_of(at: At, verdict: Verdict, accuracy: Interval | None) -> Reading:
+    if accuracy is None:
+        return Reading(at, verdict, None, None, None, None)
+    return Reading(at, verdict, accuracy.value, accuracy.low, accuracy.high, None)
+
+
+def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evidence) -> Finding:
+    own = readings[at]
+    statistic = claim.parts[0].statistic if claim.parts else "winner"
+    return Finding(
+        claim=claim.text,
+        verdict=own.verdict,
+        effect=own.effect,
+        low=own.low,
+        high=own.high,
+        p=own.p,
+        statistic=statistic,
+        at=at,
+        readings=tuple(readings.values()),
+        note=_why_not(claim, evidence, own.verdict),
+    )
+
+
+def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict) -> str:
+    """Why a claim is not tested, or which of its arms has learned nothing."""
+    names = list(evidence.arms)
+    involved = {name for part in claim.parts for pairs in differences(part, names) for pair in pairs for name in pair}
+    involved = involved or set(names)
+    if verdict == "not trained":
+        untrained = sorted(name for name in involved if not evidence.trained(name))
+        return f"not above chance: {', '.join(untrained)}"
+    if verdict != "not tested":
+        return ""
+    short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
+    seeds = min((len(runs.answers) for runs in short), default=0)
+    reasons = [f"{seeds} seeds"] if seeds <= MOST_SEEDS_UNTESTED else []
+    fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
+    reasons += [f"{fewer[0].epochs} of {fewer[0].declared_epochs} epochs"] if fewer else []
+    return ", ".join(reasons) or "the figure is not known there"

@@ -1,0 +1,209 @@
+"""Many trainings, side by side or one after another: a failed one does not stop the rest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrekit.dataset.executors import available_cores
+from genrekit.errors import GenrekitError
+from genrekit.records import Epoch, Step
+from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.train import Tracking, train
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training to do: its configuration and its folder, and whether it goes on from a checkpoint there."""
+
+    name: str
+    values: Mapping[str, Any]
+    run: Path
+    resume: bool
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all trainings of a study have in common."""
+
+    cache: Path
+    best_models: Path | None
+    tracking: Tracking
+    strict: bool
+
+
+class Watcher:
+    """Hears how trainings go on, by the place of their job; this one does nothing."""
+
+    def started(self, place: int) -> None:
+        """A training begins."""
+
+    def epoch(self, place: int, epoch: Epoch) -> None:
+        """An epoch has ended."""
+
+    def step(self, place: int, step: Step) -> None:
+        """Some steps have ended."""
+
+    def ended(self, place: int, problem: str | None) -> None:
+        """A training is finished, or has failed with a problem."""
+
+
+def train_all(jobs: Sequence[Job], conditions: Conditions, *, workers: int, watcher: Watcher) -> dict[str, str]:
+    """Do all jobs, at most `workers` at once, and return the problems of those that failed by their names.
+
+    Each worker has an equal part of the cores. An exception in the caller, such as Ctrl-C, ends the workers: their runs
+    go on from their last whole epoch when they are asked for again.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        return _one_by_one(jobs, conditions, watcher)
+    pool = _Pool(conditions, workers, watcher)
+    try:
+        return pool.run(jobs)
+    finally:
+        pool.close()
+
+
+def _one_by_one(jobs: Sequence[Job], conditions: Conditions, watcher: Watcher) -> dict[str, str]:
+    problems = {}
+    for place, job in enumerate(jobs):
+        watcher.started(place)
+        problem = _try(job, conditions, _Relay(partial(_hear, watcher, place)))
+        if problem is not None:
+            problems[job.name] = problem
+        watcher.ended(place, problem)
+    return problems
+
+
+def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
+    """Train, and return the problem if there is one that a user can mend."""
+    try:
+        train(
+            conditions.cache,
+            job.values,
+            out=job.run,
+            resume=job.resume,
+            best_models=conditions.best_models,
+            tracking=conditions.tracking,
+            strict=conditions.strict,
+            reporter=reporter,
+        )
+    except GenrekitError as error:
+        return str(error)
+    except MemoryError:
+        return "there was not enough memory: choose fewer workers, or a smaller batch_size"
+    return None
+
+
+class _Relay(Reporter):
+    """Passes on what a watcher wants to hear."""
+
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+        self._tell = tell
+
+    def epoch(self, epoch: Epoch, *, best: bool) -> None:  # noqa: ARG002 - the interface has it
+        self._tell("epoch", epoch)
+
+    def step(self, step: Step) -> None:
+        self._tell("step", step)
+
+
+def _hear(watcher: Watcher, place: int, event: str, value: Any) -> None:
+    watcher.epoch(place, value) if event == "epoch" else watcher.step(place, value)
+
+
+class _Pool:
+    """Worker processes that take one job after another; one that dies is replaced."""
+
+    def __init__(self, conditions: Conditions, workers: int, watcher: Watcher) -> None:
+        self._conditions, self._watcher = conditions, watcher
+        self._threads = max(1, available_cores() // workers)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[Connection, Any] = {}
+        for _ in range(workers):
+            self._start()
+
+    def run(self, jobs: Sequence[Job]) -> dict[str, str]:
+        waiting = list(enumerate(jobs))[::-1]
+        busy: dict[Connection, int] = {}
+        problems: dict[str, str] = {}
+        while waiting or busy:
+            for connection in [worker for worker in self._workers if worker not in busy][: len(waiting)]:
+                busy[connection], job = waiting.pop()
+                self._watcher.started(busy[connection])
+                connection.send(job)
+            heard = set(wait(list(busy)))
+            for connection in [worker for worker in busy if worker in heard]:
+                problem = self._hear(connection, busy[connection], more=bool(waiting))
+                if problem is None:
+                    continue
+                job = jobs[busy.pop(connection)]
+                if problem:
+                    problems[job.name] = problem
+        return problems
+
+    def _hear(self, connection: Connection, place: int, *, more: bool) -> str | None:
+        """Pass on what a worker says; return its problem when a job ends, an empty one if it is finished."""
+        try:
+            event, value = connection.recv()
+        except (EOFError, OSError):
+            process = self._workers.pop(connection)
+            process.join()
+            cause = _cause(process.exitcode)
+            event, value = "ended", f"its process ended by itself ({cause}): was there enough memory?"
+            if more:
+                self._start()
+        if event == "bug":
+            raise RuntimeError(f"a training failed:\n{value}")
+        if event != "ended":
+            _hear(self._watcher, place, event, value)
+            return None
+        self._watcher.ended(place, value)
+        return value or ""
+
+    def close(self) -> None:
+        """End the workers: what they have not finished stays as its last whole epoch left it."""
+        for connection, process in self._workers.items():
+            with suppress(OSError):
+                connection.close()
+            process.terminate()
+        for process in self._workers.values():
+            process.join()
+
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._conditions, self._threads), daemon=True)
+        process.start()
+        theirs.close()
+        self._workers[ours] = process
+
+
+def _cause(code: int | None) -> str:
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _work(connection: Connection, conditions: Conditions, threads: int) -> None:
+    """Train what comes through the connection, until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    torch.set_num_threads(threads)
+    relay = _Relay(lambda event, value: connection.send((event, value)))
+    with suppress(EOFError, BrokenPipeError, ConnectionError):  # the parent is gone
+        while True:
+            job = connection.recv()
+            try:
+                answer = ("ended", _try(job, conditions, relay))
+            except (BrokenPipeError, ConnectionError):
+                raise
+            except Exception:  # noqa: BLE001 - a bug keeps its traceback, and is raised where it can be seen
+                answer = ("bug", traceback.format_exc())
+            connection.send(answer)

@@ -1,0 +1,283 @@
+"""compare NAME: the runs of a study that are missing, and what became of its claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrekit.dataset.cache import Cache, open_cache
+from genrekit.dataset.folds import trained_split
+from genrekit.errors import GenrekitError
+from genrekit.evaluation.answers import ANSWERS, load_answers
+from genrekit.evaluation.study_report import write_report
+from genrekit.files import read_json
+from genrekit.models.best import KEPT
+from genrekit.records import (
+    AnyPath,
+    CompareResult,
+    Epoch,
+    Interval,
+    RankedRun,
+    SkippedFile,
+    Step,
+    StudyHead,
+)
+from genrekit.records import Experiment as ExperimentState
+from genrekit.studies.schema import Arm, Study, declared_epochs, open_study, study_arms
+from genrekit.workflows.costs import warn_of_size
+from genrekit.workflows.experiments import Experiment, StudyOptions, fix_plan, is_usable, plan_experiments
+from genrekit.workflows.findings import ArmRuns, Evidence, judge_claims
+from genrekit.workflows.pool import Conditions, Job, Watcher, train_all
+from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.runs import read_history
+from genrekit.workflows.train import NO_TRACKING, Tracking
+
+_QUIET = Reporter()
+
+
+def run_study(
+    name: str,
+    cache_path: AnyPath,
+    options: StudyOptions,
+    *,
+    runs: AnyPath = "runs",
+    reports: AnyPath = "reports",
+    best_models: AnyPath | None = None,
+    tracking: Tracking = NO_TRACKING,
+    strict: bool = False,
+    command: str = "",
+    reporter: Reporter = _QUIET,
+) -> CompareResult:
+    """Train what a study lacks, and judge its claims; a finished run of the same configuration is never repeated.
+
+    `name` is that of a study that comes with genrekit, or the path of a study file. The report is written to a folder
+    of the study's name in `reports`; it says with which `command` it was asked for.
+    Errors: UsageError for a study that cannot be, GenrekitError for one that was begun with another collection, or
+    whose file has changed since; and where no run could be finished.
+    """
+    study = open_study(name)
+    cache = open_cache(Path(cache_path))
+    folder = Path(reports) / study.name
+    experiments = plan_experiments(study, cache, options, Path(runs))
+    planned = fix_plan(folder, study, cache, experiments, options)
+    warn_of_size(experiments, cache, options.workers, reporter)
+    conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
+    problems = _train_missing(experiments, conditions, options, reporter)
+    result, histories, records = _judge(study, cache, experiments, planned, options, command)
+    for failed, problem in problems.items():
+        reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
+    result = replace(
+        result, skipped=tuple(SkippedFile(*item) for item in problems.items()), report=folder / "report.md"
+    )
+    write_report(result, histories, records, folder)
+    return result
+
+
+class _Progress(Watcher):
+    """Keeps the state of every run, and tells a reporter."""
+
+    def __init__(self, experiments: Sequence[Experiment], missing: Sequence[int], reporter: Reporter) -> None:
+        self._missing, self._reporter = missing, reporter
+        self._seconds: dict[int, float] = {}
+        self.states = [
+            ExperimentState(
+                experiment.name,
+                "there" if experiment.finished else "waiting",
+                epoch=0,
+                epochs=experiment.config.epochs,
+            )
+            for experiment in experiments
+        ]
+
+    def tell(self) -> None:
+        """Report where all runs stand."""
+        self._reporter.experiments(self.states)
+
+    def started(self, place: int) -> None:
+        self._change(place, state="running")
+
+    def epoch(self, place: int, epoch: Epoch) -> None:
+        state = self.states[self._missing[place]]
+        seconds = self._seconds.get(place, epoch.seconds)
+        self._seconds[place] = 0.7 * seconds + 0.3 * epoch.seconds
+        left = (state.epochs - epoch.epoch) * self._seconds[place]
+        accuracy = max(epoch.validation_track_accuracy, state.accuracy or 0.0)
+        self._change(place, epoch=epoch.epoch, accuracy=accuracy, seconds_left=left)
+
+    def step(self, place: int, step: Step) -> None:
+        self._change(place, epoch=step.epoch - 1)
+
+    def ended(self, place: int, problem: str | None) -> None:
+        self._change(place, state="finished" if problem is None else "failed", seconds_left=0.0)
+
+    def _change(self, place: int, **values: Any) -> None:
+        index = self._missing[place]
+        self.states[index] = replace(self.states[index], **values)
+        self.tell()
+
+
+def _train_missing(
+    experiments: Sequence[Experiment], conditions: Conditions, options: StudyOptions, reporter: Reporter
+) -> dict[str, str]:
+    unique = {experiment.run: place for place, experiment in reversed(list(enumerate(experiments)))}
+    missing = sorted(place for place in unique.values() if not experiments[place].finished)
+    if not missing:
+        return {}
+    jobs = [
+        Job(
+            name=experiments[place].name,
+            values={} if experiments[place].begun else experiments[place].config.model_dump(mode="json"),
+            run=experiments[place].run,
+            resume=experiments[place].begun,
+        )
+        for place in missing
+    ]
+    progress = _Progress(experiments, missing, reporter)
+    progress.tell()
+    try:
+        return train_all(jobs, conditions, workers=options.workers, watcher=progress)
+    finally:
+        reporter.finished()
+
+
+def _judge(
+    study: Study,
+    cache: Cache,
+    experiments: Sequence[Experiment],
+    planned: Mapping[str, Any],
+    options: StudyOptions,
+    command: str,
+) -> tuple[CompareResult, dict[str, list[tuple[Epoch, ...]]], dict[str, dict[str, Any]]]:
+    """Read the finished runs, and make the study's result, the arms' learning curves and one record a run."""
+    finished = [replace(item, finished=is_usable(item.run)) for item in experiments]
+    finished = [item for item in finished if item.finished]
+    if not finished:
+        raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
+    declared = declared_epochs(study)
+    arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options) for arm in study_arms(study)}
+    evidence = Evidence(arms, len(cache.genres))
+    order = [name for name in arms if arms[name].answers]
+    order.sort(key=lambda name: _rank(evidence, name, study))
+    later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
+    wanted = study.seeds if options.seeds is None else options.seeds
+    runs = [_ranked(evidence, name, finished, later, cut=_cut(arms[name], wanted, study)) for name in arms]
+    ties = evidence.ties(order, study.at)
+    shown = set(order[: study.best] if study.best else order)
+    kept = [replace(run, kept=order.index(run.name) < KEPT) for run in runs if run.name in shown]
+    result = CompareResult(
+        runs=tuple(kept),
+        ranking=tuple(name for name in order if name in shown),
+        ties=tuple(name for name in ties if name in shown),
+        study=study.name,
+        findings=judge_claims(study.claims, evidence, study.at, order),
+        head=_head(study, cache, finished[0], arms, planned, command),
+    )
+    histories: dict[str, list[tuple[Epoch, ...]]] = {}
+    for item in finished:
+        if item.arm.name in shown:
+            histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
+    return result, histories, {item.name: _record(item) for item in finished}
+
+
+def _arm_runs(arm: Arm, finished: Sequence[Experiment], declared: int, options: StudyOptions) -> ArmRuns:
+    """The seeds of an arm whose folds are all there."""
+    folds = max(options.folds, 1)
+    own = [item for item in finished if item.arm.name == arm.name]
+    whole = [seed for seed, count in Counter(item.seed for item in own).items() if count == folds]
+    answers = tuple(
+        tuple(load_answers(item.run / ANSWERS) for item in own if item.seed == seed) for seed in sorted(whole)
+    )
+    epochs = arm.config(0, **options.values(arm, 0)).epochs
+    return ArmRuns(arm, tuple(sorted(whole)), answers, epochs, declared)
+
+
+def _rank(evidence: Evidence, name: str, study: Study) -> tuple[bool, float, float]:
+    """Trained arms first, then by accuracy and loss where the study judges."""
+    accuracy, loss = (evidence.interval(name, "accuracy", study.at), evidence.interval(name, "loss", study.at))
+    assert accuracy is not None
+    assert loss is not None
+    return (not evidence.trained(name), -accuracy.value, loss.value)
+
+
+def _cut(arm: ArmRuns, wanted: int, study: Study) -> str:
+    seeds, epochs = max(wanted, study.seeds), f"{arm.epochs} of {arm.declared_epochs} epochs"
+    parts = [f"{len(arm.seeds)} of {seeds} seeds"] if len(arm.seeds) < seeds else []
+    return ", ".join(parts + ([epochs] if arm.epochs < arm.declared_epochs else []))
+
+
+def _ranked(
+    evidence: Evidence, name: str, finished: Sequence[Experiment], later: tuple[int, ...], *, cut: str
+) -> RankedRun:
+    arm = evidence.arms[name]
+    own = [read_json(item.run / "result.json") for item in finished if item.arm.name == name]
+    best = evidence.interval(name, "accuracy", "best") or Interval(0.0, 0.0, 1.0)
+    loss = evidence.interval(name, "loss", "best")
+    config = arm.arm.config(0)
+    return RankedRun(
+        name=name,
+        config=config.model_dump(mode="json", exclude={"seed"}),
+        seeds=arm.seeds,
+        track_accuracy={"mean": best.value, "low": best.low, "high": best.high},
+        loss=0.0 if loss is None else loss.value,
+        parameters=own[0]["parameters"] if own else 0,
+        split=own[0]["split"] if own else "",
+        kept=False,
+        group=arm.arm.group,
+        later_seeds=tuple(seed for seed in later if seed in arm.seeds),
+        epochs=arm.epochs,
+        last_accuracy=evidence.interval(name, "accuracy", "last"),
+        equal_steps_accuracy=evidence.interval(name, "accuracy", "equal steps"),
+        last_loss=evidence.interval(name, "loss", "last"),
+        training_accuracy=evidence.interval(name, "training_accuracy", "last"),
+        overfitting=evidence.interval(name, "overfitting", "last"),
+        dead_channels=evidence.interval(name, "dead_channels", "last"),
+        trained=evidence.trained(name),
+        seconds=float(np.mean([its["seconds"] for its in own])) if own else 0.0,
+        cut=cut,
+    )
+
+
+def _head(
+    study: Study,
+    cache: Cache,
+    first: Experiment,
+    arms: Mapping[str, ArmRuns],
+    planned: Mapping[str, Any],
+    command: str,
+) -> StudyHead:
+    split = trained_split(cache, first.config)
+    epochs = [arm.declared_epochs for arm in arms.values()]
+    notes = (*study.notes, *(("The study was changed after its first run.",) if planned["amended"] else ()))
+    answers = next(arm.answers[0][0] for arm in arms.values() if arm.answers)
+    return StudyHead(
+        name=study.name,
+        title=study.title,
+        question=study.question,
+        source=study.source,
+        notes=notes,
+        command=command,
+        split=split.name + first.config.validated_on,
+        training_tracks=len(split.ids("train")),
+        validation_tracks=len(split.ids("validation")),
+        resampled=answers.resampled,
+        genres=cache.genres,
+        declared_seeds=study.seeds,
+        declared_epochs=max(epochs),
+    )
+
+
+def _record(item: Experiment) -> dict[str, Any]:
+    """All hyperparameters and figures of one run."""
+    result = read_json(item.run / "result.json")
+    return {
+        "arm": item.arm.name,
+        "seed": item.seed,
+        "run": str(item.run),
+        "hyperparameters": item.config.model_dump(mode="json"),
+        "result": {key: value for key, value in result.items() if key not in ("format_version", "run", "bundle")},
+    }
