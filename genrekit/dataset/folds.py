@@ -27,7 +27,8 @@ def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) ->
     genres are spread evenly. The folds depend on the tracks and the split's seed alone.
     Errors: SplitError where a genre would be missing from a part.
     """
-    there = [track for track in tracks if split.parts.get(track.id) in ("train", "validation")]
+    ordered = sorted(tracks, key=lambda track: track.id)
+    there = [track for track in ordered if split.parts.get(track.id) in ("train", "validation")]
     groups = split_groups(there, split.seed, by_artist=split.policy != "track")
     sizes = Counter(track.genre for track in there)
     held: list[Counter[str]] = [Counter() for _ in range(folds)]

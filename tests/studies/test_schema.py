@@ -1,0 +1,162 @@
+"""Study files: arms from axes, claims on arms, and what is refused with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from genrekit.config import CLASSICAL
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.studies.schema import (
+    Part,
+    declared_epochs,
+    differences,
+    open_study,
+    read_study,
+    shipped_studies,
+    study_arms,
+)
+
+HEAD = 'format_version = 1\ntitle = "T"\nquestion = "Q?"\n'
+
+
+def written(folder: Path, text: str, name: str = "own") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(HEAD + text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_a_shipped_study_is_valid_and_each_of_its_claims_compares_arms_that_exist(name: str) -> None:
+    study = open_study(name)
+    names = [arm.name for arm in study_arms(study)]
+    assert len(names) == len(set(names)) > 1
+    for claim in study.claims:
+        for part in claim.parts:
+            assert differences(part, names)
+
+
+def test_every_study_of_the_source_project_comes_as_described_and_as_run() -> None:
+    ours = {"baselines", "leak"}
+    described = {name for name in shipped_studies() if not name.endswith("-as-run")}
+    assert {f"{name}-as-run" for name in described - ours} == set(shipped_studies()) - described
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "activations", "optimizers", "training", "regularization"])
+def test_runs_of_the_source_project_go_to_the_last_epoch_on_one_fragment_a_track(name: str) -> None:
+    for suffix in ("", "-as-run"):
+        for arm in study_arms(open_study(name + suffix)):
+            config = arm.config(0)
+            assert (config.patience, config.fragments) == (0, "first")
+
+
+def test_arms_are_all_combinations_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+[base]
+arch = "cel"
+epochs = 7
+[axes.input]
+spectrogram = { input = "mel" }
+waveform = { input = "waveform" }
+[axes.size]
+1 = { channels = [4] }
+2 = { channels = [8] }
+[grid]
+lr = [0.1, 0.01]
+[[overrides]]
+when = { input = "waveform", lr = 0.1 }
+set = { dropout = 0.4 }
+""",
+    )
+    study = read_study(path)
+    arms = {arm.name: arm for arm in study_arms(study)}
+    assert list(arms)[:3] == ["spectrogram-1-lr=0.1", "spectrogram-1-lr=0.01", "spectrogram-2-lr=0.1"]
+    assert len(arms) == 8
+    assert arms["waveform-2-lr=0.1"].group == "waveform"
+    config = arms["waveform-2-lr=0.1"].config(3, epochs=2)
+    assert (config.seed, config.epochs, config.dropout, config.channels) == (3, 2, 0.4, (8,))
+    assert arms["waveform-2-lr=0.01"].config(0).dropout == 0.2
+    assert set(declared_epochs(study).values()) == {7}
+
+
+def test_the_arms_of_an_included_study_bear_its_name() -> None:
+    arms = {arm.name: arm for arm in study_arms(open_study("inputs"))}
+    assert arms["cnn/waveform-2"].study == "cnn"
+    assert arms["cnn/waveform-2"].group == "cnn"
+    assert declared_epochs(open_study("inputs"))["training/spectrogram-32-for-50"] == 50
+
+
+NAMES = ["spectrogram-1", "spectrogram-2", "waveform-1", "waveform-2"]
+
+
+def test_a_pattern_means_every_other_arm_that_matches() -> None:
+    part = Part(statistic="accuracy", higher="waveform-1", lower="*")
+    assert differences(part, NAMES) == [
+        (("waveform-1", "spectrogram-1"),),
+        (("waveform-1", "spectrogram-2"),),
+        (("waveform-1", "waveform-2"),),
+    ]
+
+
+def test_matched_arms_form_pairs_whose_mean_counts() -> None:
+    part = Part(statistic="accuracy", higher="spectrogram-*", lower="waveform-*", matched=True)
+    assert differences(part, NAMES) == [(("spectrogram-1", "waveform-1"), ("spectrogram-2", "waveform-2"))]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "credited"),
+    [("accuracy", "higher"), ("training_accuracy", "higher"), ("loss", "lower"), ("overfitting", "lower")],
+)
+def test_the_better_arm_is_the_one_that_is_credited(statistic: str, credited: str) -> None:
+    assert Part.of({"statistic": statistic, "higher": "a", "lower": "b"}).credited == credited
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("[base]\narch = 'cel'\nbatchsize = 3\n", "line 6: arm own: unknown key 'batchsize'", id="key"),
+        pytest.param("[base]\narch = 'cell'\n", "line 5: arm own: unknown arch 'cell': did you mean cel", id="value"),
+        pytest.param("seedz = 3\n[base]\narch = 'cel'\n", "line 4: unknown key 'seedz': did you mean seeds", id="top"),
+        pytest.param("seeds = 0\n[base]\narch = 'cel'\n", "line 4: seeds: input should be greater", id="range"),
+        pytest.param("", "a study needs a base, axes, a grid or other studies", id="nothing"),
+        pytest.param("include = ['cnnn']\n", "unknown study 'cnnn': did you mean cnn", id="included"),
+        pytest.param("name = 'x'\n[base]\narch='cel'\n", "line 4: name is not set in the file", id="name"),
+        pytest.param("[axes.a]\n'x/y' = {}\n", "'x/y' cannot be part of a run's name", id="slash"),
+        pytest.param("[grid]\nlr = []\n", "grid.lr names no value", id="empty grid"),
+        pytest.param(
+            "[axes.a]\nx = {}\ny = {}\n[[claims]]\ntext = 'c'\nparts = [{statistic='accuracy',higher='x',lower='z'}]\n",
+            "unknown arm of a claim 'z'",
+            id="arm",
+        ),
+        pytest.param(
+            "[axes.a]\nx = {}\ny = {}\n[[claims]]\ntext = 'c'\nparts = [{statistic='accuracy',higher='x',lower='x'}]\n",
+            "x is compared with itself alone",
+            id="itself",
+        ),
+        pytest.param("[base]\narch='cel'\n[[claims]]\ntext='c'\n", "must have either parts or a winner", id="empty"),
+    ],
+)
+def test_what_no_study_can_say_is_refused_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        read_study(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "[base\n")
+    with pytest.raises(GenrekitError, match="line 4"):
+        read_study(path)
+
+
+def test_an_unknown_study_is_refused_with_the_close_ones() -> None:
+    with pytest.raises(UsageError, match="unknown study 'optimisers': did you mean optimizers"):
+        open_study("optimisers")
+
+
+def test_a_classical_arm_has_one_epoch() -> None:
+    epochs = declared_epochs(open_study("baselines"))
+    for arm in study_arms(open_study("baselines")):
+        assert (epochs[arm.name] == 1) == (arm.config(0).arch in CLASSICAL)
