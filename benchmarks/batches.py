@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from measuring import Bench, Row, Sample, run_table
 
-from genrekit.config import Input
+from genrekit.config import Stored
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.records import FloatArray
@@ -44,7 +44,7 @@ def microseconds(epoch: Callable[[], int]) -> float:
     return 1e6 * (time.perf_counter() - started) / count
 
 
-def from_cache(bench: Bench, kind: Input) -> int:
+def from_cache(bench: Bench, kind: Stored) -> int:
     """Read one shuffled epoch from the cache."""
     source = FragmentSource(prepared(bench), kind, [track.id for track in prepared(bench).tracks])
     data = TrainingBatches(source, source, batch_size=BATCH_SIZE, seed=0)
@@ -70,7 +70,7 @@ def on_the_fly(paths: list[Path]) -> int:
     return len(paths)
 
 
-def against_memory(bench: Bench, kind: Input) -> Sample:
+def against_memory(bench: Bench, kind: Stored) -> Sample:
     """From the cache, and from a copy of it in memory."""
     stored = np.array(prepared(bench).tensor(kind))
     return Sample(microseconds(partial(from_cache, bench, kind)), microseconds(partial(from_memory, stored)))

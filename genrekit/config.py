@@ -23,7 +23,8 @@ AUGMENTATIONS: tuple[Kind, ...] = ("time_stretch", "pitch_shift", "noise", "resa
 Network = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
 Classical = Literal["logreg", "lda", "svm", "forest"]
 Architecture = Literal[Network, Classical]
-Input = Literal["mel", "waveform"]
+Stored = Literal["mel", "waveform"]
+Input = Literal[Stored, "stft"]
 SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest", "fragment"]
 
 
@@ -37,6 +38,10 @@ def _items(value: object) -> object:
 Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(_items)]
 Range = Annotated[tuple[float, float], BeforeValidator(_items)]
 Kinds = Annotated[tuple[Kind, ...], BeforeValidator(_items)]
+
+
+STFT_N_FFT, STFT_HOP = 400, 200
+"""Samples per window, and from one window to the next, of the power spectrogram that a model reads as "stft"."""
 
 
 class Config(BaseModel):
@@ -109,11 +114,13 @@ class FrontEnd(Config):
         return self.sample_rate / 2 if self.fmax is None else self.fmax
 
     def shape(self, kind: Input) -> tuple[int, ...]:
-        """Shape of one fragment: [n_mels, n_frames] or [n_samples].
+        """Shape of one fragment: [n_mels, n_frames], [n_samples], or the bands and frames of a power spectrogram.
 
-        >>> FrontEnd().shape("mel"), FrontEnd().shape("waveform")
-        ((128, 216), (110250,))
+        >>> FrontEnd().shape("mel"), FrontEnd().shape("waveform"), FrontEnd().shape("stft")
+        ((128, 216), (110250,), (201, 552))
         """
+        if kind == "stft":
+            return (STFT_N_FFT // 2 + 1, 1 + self.n_samples // STFT_HOP)
         return (self.n_mels, self.n_frames) if kind == "mel" else (self.n_samples,)
 
 
@@ -225,11 +232,11 @@ class PrepareConfig(Config):
     augmentation: Augmentation = Augmentation()
 
     @property
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self) -> tuple[Stored, ...]:
         """What the cache holds of each fragment."""
         return ("waveform", "mel") if self.store == "both" else (self.store,)
 
-    def dtype(self, kind: Input) -> str:
+    def dtype(self, kind: Stored) -> str:
         """How the numbers of a stored input are written: int16 for waveforms, to be divided by 32,767."""
         return "int16" if kind == "waveform" else self.mel_dtype
 
@@ -245,6 +252,7 @@ DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {
 
 DEFAULT_CHANNELS: dict[str, tuple[int, ...]] = {
     "mel": (16, 32, 64, 128, 128),
+    "stft": (16, 32, 64, 128, 128),
     "waveform": (16, 32, 32, 64, 64, 64, 64, 64),
 }
 """Convolution blocks of the cel family for each input where none are given."""
@@ -270,14 +278,26 @@ class TrainConfig(Config):
     """
 
     arch: Architecture = Field("cel", description="Architecture: a network, or a classical model on mel statistics.")
-    input: Input = Field("mel", description="What the model reads.")
+    input: Input = Field(
+        "mel", description="What the model reads: stft is the linear power spectrogram of the waveform."
+    )
     hidden: Widths | None = Field(
         None, description="Widths of the hidden dense layers, such as 256,128; none for none."
     )
     channels: Widths | None = Field(None, description="Channels of the convolution blocks, such as 16,32,64.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Share of channels and hidden units dropped in training.")
+    standardize: bool = Field(
+        True, description="Standardize inputs by the training part's statistics; off feeds them as they are."
+    )
     opt: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer; sgd has momentum 0.9.")
-    sched: Literal["none", "plateau", "cosine", "onecycle"] = Field("none", description="Learning rate schedule.")
+    sched: Literal["none", "plateau", "cosine", "onecycle", "loss-cosine"] = Field(
+        "none",
+        description="Learning rate schedule; loss-cosine is a known slip, a cosine of the loss and not of time.",
+    )
+    sched_by: Literal["step", "epoch"] = Field(
+        "step", description="Whether a cosine moves at every step or epoch; cosine only."
+    )
+    eta_min: float = Field(0.0, ge=0, description="Rate at the end of a cosine; cosine only.")
     lr: float | None = Field(None, gt=0, description="Initial learning rate; the peak for onecycle.")
     nesterov: bool = Field(False, description="Nesterov's momentum; sgd only.")
     warmup_epochs: int = Field(0, ge=0, description="Epochs in which the rate rises from zero; cosine only.")
@@ -293,21 +313,28 @@ class TrainConfig(Config):
     )
     l1: float = Field(0.0, ge=0, description="Factor of the sum of absolute weights.")
     l2: float = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
+    penalty: Literal["weights", "norms"] = Field(
+        "weights",
+        description="What l1 and l2 sum: absolute and squared weights, or the L1 and L2 norms of all parameters.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label that is spread over all genres.")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="Weights of genres in the loss: equal for fragments, or balanced for genres."
     )
     spec_freq_mask: int = Field(
-        0, ge=0, description="Most neighbouring mel bands that training hides in each fragment; mel only."
+        0, ge=0, description="Most neighbouring bands that training hides in each fragment; mel and stft only."
     )
     spec_time_mask: int = Field(
-        0, ge=0, description="Most neighbouring frames that training hides in each fragment; mel only."
+        0, ge=0, description="Most neighbouring frames that training hides in each fragment; mel and stft only."
     )
     mixup: float = Field(
         0.0, ge=0, description="Alpha of the beta distribution of shares in which training mixes fragments; 0 for none."
     )
     gain_db: float = Field(
         0.0, ge=0, le=60, description="Largest gain or loss in dB that training gives each fragment; waveform only."
+    )
+    noise_std: float = Field(
+        0.0, ge=0, description="Deviation of the white noise that training adds to inputs before they are standardized."
     )
     random_start: bool = Field(
         False, description="Training reads original fragments from anywhere within their track; waveform only."
@@ -377,6 +404,12 @@ class TrainConfig(Config):
             raise ValueError(
                 f"patience must be 0 with monitor last, which waits for no best epoch, got {self.patience}"
             )
+        if self.sched_by == "epoch" and self.sched != "cosine":
+            raise ValueError(f"sched_by epoch needs sched cosine, got {self.sched}")
+        if self.eta_min and self.sched != "cosine":
+            raise ValueError(f"eta_min needs sched cosine, got {self.sched}")
+        if self.eta_min and self.eta_min >= self.learning_rate:
+            raise ValueError(f"eta_min must be below lr ({self.learning_rate:g}), got {self.eta_min:g}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}), got {self.warmup_epochs}")
         return self
@@ -395,24 +428,28 @@ class TrainConfig(Config):
     def _training_augmentation(self) -> Self:
         masks = {"spec_freq_mask": self.spec_freq_mask, "spec_time_mask": self.spec_time_mask}
         for name, width in masks.items():
-            if width and self.input != "mel":
-                raise ValueError(f"{name} must be 0 for {self.input}, which has no mel bands, got {width}")
+            if width and self.input == "waveform":
+                raise ValueError(f"{name} must be 0 for waveform, which has no bands, got {width}")
         if self.gain_db and self.input == "mel":
             raise ValueError(
                 f"gain_db must be 0 for mel, whose dB are relative to the loudest value, got {self.gain_db:g}"
             )
+        if self.gain_db and self.input != "waveform":
+            raise ValueError(f"gain_db needs input waveform, got {self.input}")
         if self.random_start and self.input == "mel":
             raise ValueError(
                 "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam"
             )
         if self.random_start and self.fragments == "first":
             raise ValueError("random_start needs all fragments, whose neighbours it reads, got fragments first")
+        if self.random_start and self.input != "waveform":
+            raise ValueError(f"random_start needs input waveform, got {self.input}")
         return self
 
     @property
     def augments_batches(self) -> bool:
-        """Whether training changes batches by masks, mixup or gain."""
-        return bool(self.spec_freq_mask or self.spec_time_mask or self.mixup or self.gain_db)
+        """Whether training changes batches by masks, mixup, gain or noise."""
+        return bool(self.spec_freq_mask or self.spec_time_mask or self.mixup or self.gain_db or self.noise_std)
 
     def _require_classical(self) -> None:
         """Refuse what would silently mean nothing."""

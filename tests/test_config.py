@@ -58,6 +58,7 @@ RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
     (TrainConfig, "l1", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "l2", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "warmup_epochs", (0, -1), f"{AT_LEAST} 0", (29, None), ""),
+    (TrainConfig, "eta_min", (0, -1), f"{AT_LEAST} 0", (9e-4, None), ""),
     (TrainConfig, "clip_norm", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "ema", (0, -0.1), f"{AT_LEAST} 0", (0.9999, 1), f"{BELOW} 1"),
     (TrainConfig, "label_smoothing", (0, -0.1), f"{AT_LEAST} 0", (0.999, 1), f"{BELOW} 1"),
@@ -65,6 +66,7 @@ RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
     (TrainConfig, "spec_time_mask", (0, -1), f"{AT_LEAST} 0", (10**6, None), ""),
     (TrainConfig, "mixup", (0, -0.1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "gain_db", (0, -1), f"{AT_LEAST} 0", (60, 60.5), f"{AT_MOST} 60"),
+    (TrainConfig, "noise_std", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
     (TrainConfig, "split_seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
 ]
@@ -82,6 +84,7 @@ def test_a_number_is_taken_up_to_its_limits_and_refused_beyond(
     neighbours: dict[str, dict[str, Any]] = {
         "sample_rate": {"n_fft": 64, "hop_length": 32},
         "warmup_epochs": {"sched": "cosine"},
+        "eta_min": {"sched": "cosine"},
         "gain_db": {"input": "waveform"},
     }
     beside: dict[str, Any] = neighbours.get(key, {})
@@ -187,12 +190,14 @@ REFUSED = [
     ),
     pytest.param(TrainConfig, {"input": "mell"}, "unknown input 'mell': did you mean mel? ", id="input"),
     pytest.param(TrainConfig, {"opt": "adan"}, "unknown opt 'adan': did you mean adam or adamw? ", id="opt"),
-    pytest.param(TrainConfig, {"sched": "cosin"}, "unknown sched 'cosin': did you mean cosine? ", id="sched"),
     pytest.param(
         TrainConfig,
         {"monitor": "last"},
         "patience must be 0 with monitor last, which waits for no best epoch, got 10",
         id="monitor-last-with-patience",
+    ),
+    pytest.param(
+        TrainConfig, {"sched": "cosin"}, "unknown sched 'cosin': did you mean cosine or loss-cosine? ", id="sched"
     ),
     pytest.param(TrainConfig, {"monitor": "accuracy"}, "unknown monitor 'accuracy': did you mean track_", id="monitor"),
     pytest.param(
@@ -244,6 +249,10 @@ REFUSED = [
             ("monitor", "track_accuracy", "track_accuracy"),
             ("l1", 0.1, "0.1"),
             ("l2", 0.1, "0.1"),
+            ("standardize", False, "False"),
+            ("penalty", "norms", "norms"),
+            ("sched_by", "epoch", "epoch"),
+            ("noise_std", 0.1, "0.1"),
         )
     ),
     pytest.param(
@@ -269,13 +278,32 @@ REFUSED = [
             f"warmup_epochs needs sched cosine, got {sched}",
             id=f"warm-up-{sched}",
         )
-        for sched in ("none", "plateau", "onecycle")
+        for sched in ("none", "plateau", "onecycle", "loss-cosine")
+    ),
+    *(
+        pytest.param(
+            TrainConfig, {key: value, "sched": sched}, f"{said} needs sched cosine, got {sched}", id=f"{key}-{sched}"
+        )
+        for key, value, said in (("sched_by", "epoch", "sched_by epoch"), ("eta_min", 1e-6, "eta_min"))
+        for sched in ("none", "plateau", "onecycle", "loss-cosine")
+    ),
+    pytest.param(
+        TrainConfig,
+        {"sched": "cosine", "eta_min": 0.01, "opt": "sgd"},
+        "eta_min must be below lr (0.01), got 0.01",
+        id="eta_min-lr",
     ),
     pytest.param(
         TrainConfig,
         {"warmup_epochs": 5, "sched": "cosine", "epochs": 5},
         "warmup_epochs must be less than epochs (5), got 5",
         id="warm-up-all-the-time",
+    ),
+    pytest.param(
+        TrainConfig,
+        {"penalty": "norm"},
+        "unknown penalty 'norm': did you mean norms? (choices: weights, norms)",
+        id="penalty",
     ),
     pytest.param(
         TrainConfig,
@@ -287,7 +315,7 @@ REFUSED = [
         pytest.param(
             TrainConfig,
             {"input": "waveform", name: 3},
-            f"{name} must be 0 for waveform, which has no mel bands, got 3",
+            f"{name} must be 0 for waveform, which has no bands, got 3",
             id=f"{name}-waveform",
         )
         for name in ("spec_freq_mask", "spec_time_mask")
@@ -297,6 +325,15 @@ REFUSED = [
         {"gain_db": 3},
         "gain_db must be 0 for mel, whose dB are relative to the loudest value, got 3",
         id="gain-mel",
+    ),
+    pytest.param(
+        TrainConfig, {"input": "stft", "gain_db": 3}, "gain_db needs input waveform, got stft", id="gain-stft"
+    ),
+    pytest.param(
+        TrainConfig,
+        {"input": "stft", "random_start": True},
+        "random_start needs input waveform, got stft",
+        id="random-start-stft",
     ),
     pytest.param(
         TrainConfig,
@@ -481,6 +518,10 @@ class TestFrontEnd:
         assert front_end.shape("waveform") == (front_end.n_samples,)
         assert front_end.shape("mel") == (128, front_end.n_frames)
         assert front_end.fmax_hz == rate / 2
+
+    def test_a_power_spectrogram_has_windows_of_its_own(self) -> None:
+        assert FrontEnd(n_fft=512, hop_length=64).shape("stft") == FrontEnd().shape("stft") == (201, 552)
+        assert FrontEnd(sample_rate=8_000, duration_s=0.5).shape("stft") == (201, 21)
 
     def test_an_upper_edge_that_is_given_is_taken(self) -> None:
         assert FrontEnd(fmax=8_000).fmax_hz == 8_000

@@ -15,13 +15,14 @@ from genrekit.models import Model, Network, build_model
 torch.set_num_threads(1)  # tensors this small gain nothing from more
 
 FRONT_END = FrontEnd(sample_rate=1_000, duration_s=0.512, n_fft=64, hop_length=32, n_mels=16)
-"""Fragments of [16, 17] or [512]."""
+"""Fragments of [16, 17], [512] or, as power spectrograms, [201, 3]."""
 
 
 def tiny_config(**values: Any) -> TrainConfig:
     """A configuration for `TinyData`, whose models have few and narrow layers."""
     conv = values.get("arch", "cel").startswith("cel")
-    small = {"channels": (4, 8)} if conv else {"hidden": (16, 8)}
+    blocks = (4,) if values.get("input") == "stft" else (4, 8)
+    small = {"channels": blocks} if conv else {"hidden": (16, 8)}
     return TrainConfig.of({"batch_size": 4, "epochs": 3, "patience": 0, "device": "cpu", **small, **values})
 
 

@@ -1,7 +1,8 @@
-"""The front end: dB mel spectrograms in [0, 1].
+"""The front end: dB mel spectrograms in [0, 1], and linear power spectrograms.
 
 Periodic Hann window, centred frames with reflection at the edges, power spectrum, triangular mel bands on Slaney's
-scale with Slaney's norm (Slaney 1998, Auditory Toolbox), decibels below a reference, mapped to [0, 1].
+scale with Slaney's norm (Slaney 1998, Auditory Toolbox), decibels below a reference, mapped to [0, 1]. The linear power
+spectrogram has the same kind of window and frames, and neither bands nor decibels.
 
 scipy is imported where it is used: it takes as long to load as an unchanged rerun takes, which needs none of it.
 """
@@ -13,7 +14,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.config import FrontEnd
+from genrekit.config import STFT_HOP, STFT_N_FFT, FrontEnd
 from genrekit.records import FloatArray
 
 _LINEAR_HZ_PER_MEL = 200 / 3
@@ -58,7 +59,7 @@ class MelSpectrogram:
 
         n_fft = front_end.n_fft
         self.front_end = front_end
-        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+        self._window = _hann(n_fft)
         self._filters = scipy.sparse.csr_array(mel_filters(front_end).astype(np.float32))
 
     def power(self, fragment: FloatArray) -> FloatArray:
@@ -68,10 +69,7 @@ class MelSpectrogram:
         """
         from scipy.fft import rfft
 
-        n_fft, hop = self.front_end.n_fft, self.front_end.hop_length
-        half = n_fft // 2
-        padded = np.concatenate([fragment[half:0:-1], fragment, fragment[-2 : -half - 2 : -1]])
-        frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+        frames = _frames(fragment, self.front_end.n_fft, self.front_end.hop_length)
         mel = np.empty((self.front_end.n_mels, len(frames)), dtype=np.float32)
         for start in range(0, len(frames), _FRAMES_PER_BLOCK):
             # A block of frames and its spectrum stay in the processor's cache between the steps.
@@ -86,6 +84,36 @@ class MelSpectrogram:
 def mel_spectrogram(front_end: FrontEnd) -> MelSpectrogram:
     """Return the spectrogram of a front end, made once."""
     return MelSpectrogram(front_end)
+
+
+def power_stft(waveforms: FloatArray) -> FloatArray:
+    """Linear power spectrograms: windows of 400 samples (periodic Hann) every 200, centred with reflection.
+
+    These are the values that torchaudio's Spectrogram has by default.
+    Shapes: float32 [B, n_samples], of more than 200 samples, to float32 [B, 201, 1 + n_samples // 200].
+    """
+    from scipy.fft import rfft
+
+    window = _hann(STFT_N_FFT)[:, None]
+    shape = (STFT_N_FFT // 2 + 1, 1 + waveforms.shape[1] // STFT_HOP)
+    power = np.empty((len(waveforms), *shape), dtype=np.float32)
+    for waveform, own in zip(waveforms, power, strict=True):
+        frames = _frames(waveform, STFT_N_FFT, STFT_HOP)
+        spectrum = rfft(frames.T * window, axis=0)
+        np.add(np.square(spectrum.real), np.square(spectrum.imag), out=own)
+    return power
+
+
+def _hann(n_fft: int) -> FloatArray:
+    """A periodic Hann window."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+
+
+def _frames(fragment: FloatArray, n_fft: int, hop: int) -> FloatArray:
+    """Centred windows of a fragment that is reflected at its edges: [n_frames, n_fft]."""
+    half = n_fft // 2
+    padded = np.concatenate([fragment[half:0:-1], fragment, fragment[-2 : -half - 2 : -1]])
+    return np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
 
 
 def to_unit_db(power: FloatArray, reference: float, top_db: float) -> FloatArray:

@@ -50,12 +50,19 @@ PANELS = {
     "Fragments": ("fragments", "duration_s", "store", "mel_dtype"),
     "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
     "Augmentation": tuple(Augmentation.model_fields),
-    "Model": ("arch", "input", "hidden", "channels", "dropout"),
+    "Model": ("arch", "input", "standardize", "hidden", "channels", "dropout"),
     "Optimization": (
-        *("opt", "nesterov", "sched", "warmup_epochs", "lr", "clip_norm", "ema", "batch_size", "epochs", "patience"),
-        *("monitor", "l1", "l2", "label_smoothing", "class_weights", "seed"),
+        *("opt", "nesterov", "sched", "sched_by", "warmup_epochs", "lr", "eta_min", "clip_norm", "ema", "batch_size"),
+        *("epochs", "patience", "monitor", "l1", "l2", "penalty", "label_smoothing", "class_weights", "seed"),
     ),
-    "Augmentation while training": ("spec_freq_mask", "spec_time_mask", "mixup", "gain_db", "random_start"),
+    "Augmentation while training": (
+        "spec_freq_mask",
+        "spec_time_mask",
+        "mixup",
+        "gain_db",
+        "noise_std",
+        "random_start",
+    ),
     "Machine": ("device", "precision", "compile"),
     "Split": ("split", "split_seed", "folds", "fold", "fragments"),
 }

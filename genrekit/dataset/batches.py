@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from genrekit.audio.features import power_stft
 from genrekit.audio.transform import FULL_SCALE
-from genrekit.config import Input
+from genrekit.config import STFT_N_FFT, Input
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.splits import Split, fragment_validates
+from genrekit.errors import IncompatibleCacheError
 
 _EVALUATION_BATCH = 64
 _STATISTICS_BLOCK = 64
@@ -21,15 +24,32 @@ _STARTS = 2
 """Beside the seed and the epoch's number: starts are drawn apart from order, variants and what changes batches."""
 
 
+def as_read(kind: Input, stored: npt.NDArray[Any]) -> Tensor:
+    """What a model reads of rows as they are stored: mel spectrograms, or int16 waveforms for waveform and stft.
+
+    Shapes: float32 [B, n_mels, n_frames] in [0, 1], [B, n_samples] in [-1, 1], or [B, bands, frames] from 0.
+    """
+    values = torch.from_numpy(stored).to(torch.float32)
+    if kind == "mel":
+        return values
+    waveforms = values.div_(FULL_SCALE)
+    return waveforms if kind == "waveform" else torch.from_numpy(power_stft(waveforms.numpy()))
+
+
 class FragmentSource:
     """The fragments of some tracks, read from the cache in batches and in the cache's order.
 
-    Errors: IncompatibleCacheError where the cache does not hold the input that is asked for.
+    Errors: IncompatibleCacheError where the cache does not hold the input that is asked for, or what that is made of.
     """
 
     def __init__(self, cache: Cache, kind: Input, track_ids: Sequence[str]) -> None:
         self.cache, self.kind = cache, kind
-        self._values = cache.tensor(kind)
+        self._values = cache.tensor("waveform" if kind == "stft" else kind)
+        half, length = STFT_N_FFT // 2, cache.config.front_end.n_samples
+        if kind == "stft" and length <= half:
+            raise IncompatibleCacheError(
+                f"{cache.path} has fragments of {length} samples, stft needs more than {half}: prepare longer ones"
+            )
         self.rows = cache.original_rows(track_ids)
 
     @property
@@ -38,9 +58,8 @@ class FragmentSource:
         return self.cache.track[self.rows]
 
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Gather rows as a model reads them: float32 [B, n_mels, n_frames] in [0, 1] or [B, n_samples] in [-1, 1]."""
-        values = torch.from_numpy(self._values[rows]).to(torch.float32)
-        return values if self.kind == "mel" else values.div_(FULL_SCALE)
+        """Gather rows as a model reads them; see `as_read` for their shapes."""
+        return as_read(self.kind, self._values[rows])
 
     def windows(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
         """Gather waveforms that begin `offsets` samples into rows and end in the rows of the fragments after them.
@@ -53,7 +72,7 @@ class FragmentSource:
             value[: length - offset] = self._values[row, offset:]
             if offset:
                 value[length - offset :] = self._values[following, :offset]
-        return torch.from_numpy(values).to(torch.float32).div_(FULL_SCALE)
+        return as_read("waveform", values)
 
     @cached_property
     def continued(self) -> npt.NDArray[np.bool_]:
@@ -187,10 +206,10 @@ class TrainingBatches:
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training part's originals.
 
-        Shapes: [n_mels, 1] each, per mel band, or [1] each for waveforms.
+        Shapes: [n_mels, 1] each, per band, which stft has too, or [1] each for waveforms.
         """
         source = self._training
-        axes = (0, 2) if source.kind == "mel" else (0, 1)
+        axes = (0, 1) if source.kind == "waveform" else (0, 2)
         total = square = np.zeros(1)
         count = 0
         for start in range(0, len(source.rows), _STATISTICS_BLOCK):
@@ -200,7 +219,7 @@ class TrainingBatches:
             count += values.shape[0] * values.shape[-1]
         mean = total / count
         deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
-        shape = (-1, 1) if source.kind == "mel" else (1,)
+        shape = (1,) if source.kind == "waveform" else (-1, 1)
         return _tensor(mean, shape), _tensor(deviation, shape)
 
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from genrekit import __version__
 from genrekit.audio.fingerprint import LANDMARKS
-from genrekit.config import AUGMENTATIONS, Input, PrepareConfig
+from genrekit.config import AUGMENTATIONS, PrepareConfig, Stored
 from genrekit.dataset.draft import Draft
 from genrekit.dataset.rows import Extent, row_checksums
 from genrekit.errors import GenrekitError, IncompatibleCacheError
@@ -221,7 +221,7 @@ class Cache:
         """What each kind of augmentation drew for each row, mapped from the file; NaN where it was not applied."""
         return self._mapped("strength")
 
-    def tensor(self, kind: Input) -> npt.NDArray[Any]:
+    def tensor(self, kind: Stored) -> npt.NDArray[Any]:
         """The dataset of that name.
 
         Errors: IncompatibleCacheError where the cache was prepared without it.

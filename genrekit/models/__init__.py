@@ -58,7 +58,7 @@ def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
         activation=ACTIVATIONS[config.arch],
         dropout=config.dropout,
     )
-    if config.input == "mel":
+    if config.input != "waveform":
         # Two-dimensional convolutions and batch norms run up to twice as fast with channels innermost.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
@@ -73,7 +73,8 @@ def _forest(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Forest:
 
 
 def _standardize(config: TrainConfig, front_end: FrontEnd) -> Standardize:
-    return Standardize((front_end.n_mels, 1) if config.input == "mel" else (1,))
+    shape = front_end.shape(config.input)
+    return Standardize((shape[0], 1) if len(shape) == 2 else (1,))
 
 
 BUILDERS: dict[str, Callable[[TrainConfig, FrontEnd, int], Model]] = {

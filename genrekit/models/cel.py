@@ -22,7 +22,7 @@ _LAYERS: dict[int, tuple[type[nn.Module], type[nn.Module], type[nn.Module], type
 class Cel(nn.Module):
     """Blocks of convolution (width 3), batch norm, activation, max pool (2) and channel dropout; then dense layers.
 
-    Shapes: [B, n_mels, n_frames] or [B, n_samples] to logits [B, n_genres].
+    Shapes: [B, bands, frames] or [B, n_samples] to logits [B, n_genres].
     """
 
     def __init__(

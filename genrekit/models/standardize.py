@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 
 _SMALLEST_DEVIATION = 0.01
-"""A hundredth of full scale: what hardly varies in training, such as bands above a codec's cutoff, is not blown up."""
+"""A hundredth of full scale: what hardly varies in training, such as bands above a codec's cutoff, is not blown up.
+
+In a power spectrogram, where a sine at full scale is 10,000, it is 60 dB below that."""
 
 
 class Standardize(nn.Module):
-    """Subtract the training part's mean and divide by its deviation, per mel band or for the whole waveform.
+    """Subtract the training part's mean and divide by its deviation, per band or for the whole waveform.
 
-    Shapes: [B, n_mels, n_frames] with statistics [n_mels, 1], or [B, n_samples] with statistics [1].
+    Without statistics it passes on what it gets: the mean is 0 and the deviation 1.
+    Shapes: [B, bands, frames] with statistics [bands, 1], or [B, n_samples] with statistics [1].
     """
 
     mean: Tensor

@@ -1,9 +1,9 @@
-"""Augmentation of batches while training: masks, mixup and gain, drawn from the seed and the epoch's number alone."""
+"""Augmentation of batches while training: masks, mixup, gain and noise, drawn from seed and epoch number alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ class MixedBatch:
 class BatchAugmentation:
     """What a configuration asks for, on one epoch's batches in their order.
 
-    `neutral` [n_mels, 1] is what a mask leaves of each mel band: the mean of the training part, which the model's
-    first layer makes 0, so that a masked area says nothing.
+    `neutral` [bands, 1] is what a mask leaves of each band: the mean that the model's first layer makes 0, so that a
+    masked area says nothing.
     """
 
     def __init__(self, config: TrainConfig, neutral: Tensor, epoch: int) -> None:
@@ -46,20 +46,26 @@ class BatchAugmentation:
         self._random = np.random.default_rng((config.seed, epoch, _STREAM))
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
-        """Augment a batch; masks come last, so that nothing is mixed into them."""
+        """Augment a batch; masks come last, so that nothing is mixed into them and nothing sounds in them."""
         if self._config.gain_db:
             inputs = self._amplified(inputs)
         batch = self._mixed(inputs, targets) if self._config.mixup else MixedBatch(inputs, targets)
+        if self._config.noise_std:
+            batch = replace(batch, inputs=self._noisy(batch.inputs))
         if not (self._config.spec_freq_mask or self._config.spec_time_mask):
             return batch
-        masked = self._masked(batch.inputs)
-        return MixedBatch(masked, batch.targets, batch.others, batch.share)
+        return replace(batch, inputs=self._masked(batch.inputs))
 
     def _amplified(self, inputs: Tensor) -> Tensor:
         """Multiply each waveform by a gain; peaks may pass 1, because clipping would distort them."""
         gain_db = self._random.uniform(-self._config.gain_db, self._config.gain_db, len(inputs))
         factor = torch.from_numpy((10 ** (gain_db / 20)).astype(np.float32)).to(inputs.device)
         return inputs * factor[:, None]
+
+    def _noisy(self, inputs: Tensor) -> Tensor:
+        """Add white Gaussian noise; values may leave their range, because clipping would shift their mean."""
+        noise = self._random.standard_normal(tuple(inputs.shape), dtype=np.float32)
+        return inputs + torch.from_numpy(noise).mul_(self._config.noise_std).to(inputs.device)
 
     def _mixed(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
         """Mix each fragment with another of the batch (Zhang et al. 2018), one share for all.
@@ -74,7 +80,7 @@ class BatchAugmentation:
         return MixedBatch(mixed, targets, targets[order], share)
 
     def _masked(self, inputs: Tensor) -> Tensor:
-        """Hide some neighbouring mel bands and some neighbouring frames of each fragment (Park et al. 2019)."""
+        """Hide some neighbouring bands and some neighbouring frames of each fragment (Park et al. 2019)."""
         bands = self._runs(len(inputs), inputs.shape[1], self._config.spec_freq_mask)
         frames = self._runs(len(inputs), inputs.shape[2], self._config.spec_time_mask)
         hidden = bands.to(inputs.device)[:, :, None] | frames.to(inputs.device)[:, None, :]

@@ -28,7 +28,7 @@ from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, sav
 from genrekit.training.devices import choose_precision, compiled, computing_in, move, repeatable
 from genrekit.training.losses import balanced_weights, trained_loss
 from genrekit.training.optimizers import make_optimizer, make_schedule
-from genrekit.training.regularizers import penalized_weights, penalty
+from genrekit.training.regularizers import configured_penalty
 
 REPORT_EVERY_S = 0.2
 """How often steps are reported; reading a loss waits for the device."""
@@ -228,7 +228,7 @@ class _Trainer:
     ) -> None:
         self.model, self.data, self.config, self.device = model, data, config, device
         self.optimizer, self.schedule, self.on_step = optimizer, schedule, on_step
-        self.weights = penalized_weights(model)
+        self.penalty = configured_penalty(model, config)
         self.forward = compiled(model) if config.compile else model
         self.precision = choose_precision(config.precision, device)
         self.average = WeightAverage(model, config.ema) if config.ema else None
@@ -319,7 +319,7 @@ class _Trainer:
 
     def _learn(self, loss: Tensor) -> None:
         """Change the weights by the gradient of a loss and of the penalties."""
-        extra = penalty(self.weights, self.config.l1, self.config.l2)
+        extra = self.penalty()
         self.optimizer.zero_grad()
         (loss if extra is None else loss + extra).backward()
         if self.config.clip_norm:

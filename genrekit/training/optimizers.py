@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -19,6 +20,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": lambda parameters, lr, **options: SGD(parameters, lr, momentum=0.9, **options),
 }
 """Each makes an optimizer from parameters and a learning rate."""
+
+LOSS_COSINE_ETA_MIN = 1e-6
+"""Rate at the end of the cosine of a loss."""
 
 
 class Schedule:
@@ -73,25 +77,54 @@ class Plateau(_Torch):
 
 
 class Cosine(_Torch):
-    """From the initial rate to zero along half a cosine over all epochs, step by step (Loshchilov and Hutter 2017).
+    """From the initial rate to the last along half a cosine over all epochs (Loshchilov and Hutter 2017).
 
-    The steps of the warm-up, if there is one, come before: in equal parts up to the initial rate (Goyal et al. 2017).
+    It moves step by step, or once an epoch. The steps or epochs of the warm-up, if there is one, come before: in equal
+    parts up to the initial rate (Goyal et al. 2017).
     """
 
     def __init__(self, optimizer: Optimizer, config: TrainConfig, steps: int) -> None:
-        total, warmup = config.epochs * steps, config.warmup_epochs * steps
+        self._by_epoch = config.sched_by == "epoch"
+        moves = 1 if self._by_epoch else steps
+        total, warmup = config.epochs * moves, config.warmup_epochs * moves
+        last = config.eta_min / config.learning_rate
 
-        def share(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+        def share(move: int) -> float:
+            if move < warmup:
+                return (move + 1) / warmup
+            return last + (1 - last) * (1 + math.cos(math.pi * (move - warmup) / (total - warmup))) / 2
 
-        scheduler = LambdaLR(optimizer, share) if warmup else CosineAnnealingLR(optimizer, T_max=total)
-        super().__init__(optimizer, scheduler)
+        annealing = partial(CosineAnnealingLR, T_max=total, eta_min=config.eta_min)
+        super().__init__(optimizer, LambdaLR(optimizer, share) if warmup else annealing(optimizer))
 
     def after_step(self) -> None:
         """Move along the curve."""
-        self._scheduler.step()
+        if not self._by_epoch:
+            self._scheduler.step()
+
+    def after_epoch(self, _validation_loss: float) -> None:
+        """Move along the curve."""
+        if self._by_epoch:
+            self._scheduler.step()
+
+
+class LossCosine(Schedule):
+    """A cosine whose place is the validation loss as a share of all epochs, as if the loss were the epoch's number.
+
+    A known slip: torch's schedulers take a number in `step`, which for some is a loss, and for a cosine an epoch. The
+    rate stays near the initial one while the loss is small beside the number of epochs, rises as the loss falls, and
+    oscillates where a loss is beyond it.
+    """
+
+    def __init__(self, optimizer: Optimizer, config: TrainConfig, _steps: int) -> None:
+        super().__init__(optimizer)
+        self._first, self._epochs = config.learning_rate, config.epochs
+
+    def after_epoch(self, validation_loss: float) -> None:
+        """Move to the place that the loss names; it needs no state beside the optimizer's own rate."""
+        height = 1 + math.cos(math.pi * validation_loss / self._epochs)
+        for group in self._optimizer.param_groups:
+            group["lr"] = LOSS_COSINE_ETA_MIN + (self._first - LOSS_COSINE_ETA_MIN) * height / 2
 
 
 class OneCycle(_Torch):
@@ -113,6 +146,7 @@ SCHEDULES: dict[str, Callable[[Optimizer, TrainConfig, int], Schedule]] = {
     "plateau": Plateau,
     "cosine": Cosine,
     "onecycle": OneCycle,
+    "loss-cosine": LossCosine,
 }
 """Each makes a schedule from an optimizer, a configuration and the steps per epoch."""
 

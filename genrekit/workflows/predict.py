@@ -10,7 +10,8 @@ import torch
 
 from genrekit.audio.decode import decode, normalize_waveform
 from genrekit.audio.fragments import cut, fragment_starts
-from genrekit.audio.transform import FULL_SCALE, quantized, unit_mels
+from genrekit.audio.transform import quantized, unit_mels
+from genrekit.dataset.batches import as_read
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.records import AnyPath, FilePrediction, FragmentPrediction, PredictResult, SkippedFile
@@ -53,11 +54,12 @@ def _predicted(path: Path, bundle: Bundle, device: torch.device) -> FilePredicti
     waveform = normalize_waveform(decoded.waveform, front_end.normalization)
     starts = fragment_starts(len(waveform), front_end.n_samples, "all")
     fragments = [cut(waveform, start, front_end.n_samples) for start in starts]
-    if bundle.metadata.train.input == "mel":
+    kind = bundle.metadata.train.input
+    if kind == "mel":
         stored = unit_mels(fragments, front_end).astype(bundle.metadata.prepare.mel_dtype)
-        inputs = torch.from_numpy(stored).to(torch.float32)
     else:
-        inputs = torch.from_numpy(np.stack([quantized(fragment) for fragment in fragments])) / FULL_SCALE
+        stored = np.stack([quantized(fragment) for fragment in fragments])
+    inputs = as_read(kind, stored)
     with torch.inference_mode():
         logits = [bundle.model(batch.to(device)).cpu() for batch in inputs.split(_BATCH)]
     probabilities = torch.cat(logits).double().softmax(dim=1).numpy()

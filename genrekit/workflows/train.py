@@ -92,7 +92,7 @@ def train(
     )
     device = choose_device("cpu" if config.arch in CLASSICAL else config.device)
     model, footprint = _build(config, cache, device, reporter)
-    if not isinstance(model, Classifier):
+    if config.standardize and not isinstance(model, Classifier):
         model.standardize.set_statistics(*data.statistics())
     for note in split.notes:
         reporter.note(note)
@@ -169,7 +169,11 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
 
 
 def _require_masks(config: TrainConfig, front_end: FrontEnd) -> None:
-    limits = {"spec_freq_mask": ("n_mels", front_end.n_mels), "spec_time_mask": ("n_frames", front_end.n_frames)}
+    if config.input == "waveform":
+        return
+    bands, frames = front_end.shape(config.input)
+    names = ("n_mels", "n_frames") if config.input == "mel" else ("the bands of stft", "the frames of stft")
+    limits = {"spec_freq_mask": (names[0], bands), "spec_time_mask": (names[1], frames)}
     for name, (what, limit) in limits.items():
         if (width := getattr(config, name)) >= limit:
             raise UsageError(f"{name} must be less than {what} ({limit}), got {width}")

@@ -14,6 +14,7 @@ from genrekit.audio.features import (
     mel_filters,
     mel_spectrogram,
     mel_to_hz,
+    power_stft,
     to_unit_db,
 )
 from genrekit.config import FrontEnd
@@ -232,3 +233,48 @@ class TestUnitDb:
         values = np.array([0.5, 0.25, 0], np.float32)
         to_unit_db(values, 0.5, 80.0)
         assert values.tolist() == [0.5, 0.25, 0]
+
+
+class TestPowerSpectrogram:
+    """The linear power spectrogram, which has neither bands nor decibels."""
+
+    @pytest.mark.parametrize("n_samples", [201, 399, 4_000, 4_001, 110_250])
+    def test_it_is_that_of_torchaudio_by_default(self, n_samples: int) -> None:
+        waveforms = np.stack([white_noise(n_samples, seed=1), 0.01 * white_noise(n_samples, seed=2)])
+        spelled_out = torchaudio.transforms.Spectrogram(
+            n_fft=400,
+            win_length=400,
+            hop_length=200,
+            pad=0,
+            window_fn=torch.hann_window,
+            power=2.0,
+            normalized=False,
+            wkwargs={"periodic": True},
+            center=True,
+            pad_mode="reflect",
+            onesided=True,
+        )
+        found = power_stft(waveforms)
+        for expected in (
+            spelled_out(torch.from_numpy(waveforms)),
+            torchaudio.transforms.Spectrogram()(torch.from_numpy(waveforms)),
+        ):
+            for ours, theirs in zip(found, expected.numpy(), strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6 * float(theirs.max()))
+
+    def test_it_has_the_shape_that_the_front_end_says(self) -> None:
+        for front_end in (DEFAULT, SMALL):
+            found = power_stft(np.zeros((3, front_end.n_samples), dtype=np.float32))
+            assert found.shape == (3, *front_end.shape("stft"))
+            assert found.dtype == np.float32
+            assert not found.any()
+
+    def test_a_sine_in_the_middle_of_a_bin_has_the_power_of_half_the_windows_sum(self) -> None:
+        waveform = 0.5 * np.sin(2 * np.pi * 40 * np.arange(4_000) / 400)
+        found = power_stft(waveform.astype(np.float32)[None])[0, :, 1:-1]
+        assert (found.argmax(axis=0) == 40).all()
+        np.testing.assert_allclose(found[40], (0.5 * 200 / 2) ** 2, rtol=1e-4)
+
+    def test_twice_the_amplitude_is_four_times_the_power(self) -> None:
+        waveform = white_noise(1_000, seed=3)[None]
+        np.testing.assert_allclose(power_stft(2 * waveform), 4 * power_stft(waveform), rtol=1e-6)

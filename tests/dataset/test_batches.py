@@ -9,9 +9,11 @@ import torch
 from tiny_cache import AUGMENTED, PLAIN, build
 from tiny_music import write_collection
 
-from genrekit.config import Input, PrepareConfig
+from genrekit.audio.features import power_stft
+from genrekit.config import FrontEnd, Input, PrepareConfig, Stored
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache
+from genrekit.errors import IncompatibleCacheError
 
 TRAINING = ["blues/blues-0", "blues/blues-1", "jazz/jazz-0"]
 VALIDATION = ["blues/blues-2", "jazz/jazz-1"]
@@ -91,7 +93,9 @@ def test_a_last_batch_of_one_joins_the_one_before(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize(("kind", "axes"), [("mel", (0, 2)), ("waveform", (0, 1))])
-def test_statistics_are_those_of_the_training_originals_alone(cache: Cache, kind: Input, axes: tuple[int, ...]) -> None:
+def test_statistics_are_those_of_the_training_originals_alone(
+    cache: Cache, kind: Stored, axes: tuple[int, ...]
+) -> None:
     rows = FragmentSource(cache, kind, TRAINING).rows
     values = cache.tensor(kind)[rows].astype(np.float64) / (1 if kind == "mel" else 32_767)
     mean, deviation = batches(cache, kind).statistics()
@@ -105,6 +109,30 @@ def test_waveforms_come_as_floats_within_one(cache: Cache) -> None:
     assert inputs.dtype == torch.float32
     assert inputs.shape == (4, 4_000)
     assert float(inputs.abs().max()) <= 1.0
+
+
+def test_power_spectrograms_are_computed_of_the_waveforms(cache: Cache) -> None:
+    read, made = batches(cache, "waveform"), batches(cache, "stft")
+    for (waveforms, *others), (inputs, *same) in zip(read.train_batches(1), made.train_batches(1), strict=True):
+        assert inputs.shape == (len(waveforms), 201, 21)
+        np.testing.assert_array_equal(inputs, power_stft(waveforms.numpy()))
+        assert all(torch.equal(one, other) for one, other in zip(others, same, strict=True))
+
+
+def test_statistics_of_power_spectrograms_are_those_of_each_band(cache: Cache) -> None:
+    values = power_stft(FragmentSource(cache, "waveform", TRAINING).inputs(cache.original_rows(TRAINING)).numpy())
+    mean, deviation = batches(cache, "stft").statistics()
+    assert mean.shape == deviation.shape == (201, 1)
+    np.testing.assert_allclose(mean.flatten(), values.mean((0, 2)), rtol=1e-4)
+    np.testing.assert_allclose(deviation.flatten(), values.std((0, 2)), rtol=1e-4)
+
+
+def test_power_spectrograms_of_fragments_within_half_a_window_are_refused(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=0.2, sample_rate=8_000)
+    short = FrontEnd(sample_rate=8_000, duration_s=0.025, n_fft=64, hop_length=32, n_mels=8)
+    tiny = build(folder, tmp_path / "cache.h5", PrepareConfig(front_end=short)).cache
+    with pytest.raises(IncompatibleCacheError, match="fragments of 200 samples, stft needs more than 200"):
+        FragmentSource(tiny, "stft", ["blues/blues-0"])
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from genrekit.models import BUILDERS, build_model, count_parameters
 
 NETWORKS = get_args(Network)
 INPUTS: tuple[Input, ...] = get_args(Input)
+TINY: tuple[Input, ...] = ("mel", "waveform")
+"""Inputs whose tiny fragments have room for two blocks."""
 
 
 def kinds(model: nn.Module, *wanted: type[nn.Module]) -> list[type[nn.Module]]:
@@ -22,13 +24,21 @@ def test_every_architecture_of_the_configuration_has_a_builder() -> None:
     assert tuple(BUILDERS) == get_args(Architecture)
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", TINY)
 @pytest.mark.parametrize("arch", NETWORKS)
 def test_a_model_gives_a_logit_for_each_genre(arch: str, kind: Input) -> None:
     model = tiny_model(tiny_config(arch=arch, input=kind)).eval()
     logits = model(torch.rand(3, *FRONT_END.shape(kind)))
     assert logits.shape == (3, 2)
     assert not torch.allclose(logits.exp().sum(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize("arch", NETWORKS)
+def test_a_power_spectrogram_is_read_in_two_dimensions(arch: str) -> None:
+    model = tiny_network(tiny_config(arch=arch, input="stft")).eval()
+    assert model.standardize.mean.shape == model.standardize.deviation.shape == (201, 1)
+    assert model(torch.rand(3, *FRONT_END.shape("stft"))).shape == (3, 2)
+    assert kinds(model, nn.Conv1d, nn.Conv2d) == ([nn.Conv2d] if arch.startswith("cel") else [])
 
 
 def test_mlp_is_three_linear_layers_with_relu_between_them() -> None:
@@ -51,7 +61,7 @@ def test_mlp2_has_any_number_of_normalized_hidden_layers(hidden: tuple[int, ...]
 @pytest.mark.parametrize(
     ("arch", "activation"), [("cel", nn.ReLU()), ("cel2", nn.LeakyReLU(0.01)), ("cel3", nn.ELU())], ids=str
 )
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", TINY)
 def test_a_cel_model_is_what_its_definition_says(arch: str, activation: nn.Module, kind: Input) -> None:
     """Convolution, batch norm, activation, max pool and channel dropout; flatten; dense layers: written out by hand."""
     model = tiny_model(tiny_config(arch=arch, input=kind, channels=(4, 8), hidden=(6,))).eval()
@@ -119,7 +129,7 @@ def test_the_seed_decides_the_first_weights_and_leaves_the_callers_randomness_al
 class TestStandardization:
     """Inputs are standardized inside the model."""
 
-    @pytest.mark.parametrize("kind", INPUTS)
+    @pytest.mark.parametrize("kind", TINY)
     def test_what_comes_after_sees_mean_0_and_deviation_1(self, kind: Input) -> None:
         model = tiny_network(tiny_config(arch="mlp", input=kind))
         values = 3 + 2 * torch.randn(64, *FRONT_END.shape(kind), generator=torch.Generator().manual_seed(0))

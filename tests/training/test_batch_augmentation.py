@@ -106,9 +106,50 @@ def test_gain_is_drawn_for_each_fragment_up_to_its_limit_either_way() -> None:
     assert float(gain_db.mean()) == pytest.approx(0, abs=0.5)
 
 
+@pytest.mark.parametrize("kind", ["mel", "waveform", "stft"])
+def test_noise_is_white_and_has_its_deviation(kind: str) -> None:
+    shape = (40, 500) if kind == "waveform" else (40, 16, 17)
+    inputs = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    found = augmentation(input=kind, noise_std=0.05)(inputs, torch.zeros(40, dtype=torch.int64)).inputs
+    noise = (found - inputs).flatten().numpy()
+    assert found.dtype == torch.float32
+    assert noise.std() == pytest.approx(0.05, rel=0.05)
+    assert noise.mean() == pytest.approx(0, abs=0.002)
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.05
+    assert np.mean(np.abs(noise) < 0.05) == pytest.approx(0.683, abs=0.02)
+
+
+def test_noise_differs_between_batches_and_epochs_and_repeats_itself() -> None:
+    def noise(**values: int) -> list[Tensor]:
+        augment = augmentation(noise_std=0.1, **values)
+        return [augment(torch.zeros(4, 16, 17), torch.arange(4)).inputs for _ in range(2)]
+
+    first = noise()
+    assert all(torch.equal(one, again) for one, again in zip(first, noise(), strict=True))
+    assert not torch.equal(*first)
+    assert not torch.equal(first[0], noise(epoch=2)[0])
+    assert not torch.equal(first[0], noise(seed=1)[0])
+
+
+def test_masks_hide_the_noise_too() -> None:
+    inputs = mels(50)
+    found = augmentation(noise_std=0.01, spec_time_mask=8)(inputs, torch.arange(50)).inputs
+    hidden = (found == NEUTRAL).all(dim=1)
+    assert max(runs(hidden)) > 1
+    assert float((found - inputs).abs()[~hidden[:, None, :].expand_as(inputs)].max()) < 0.1
+
+
+def test_mixed_fragments_get_their_noise_after_they_are_mixed() -> None:
+    inputs = mels(40)
+    plain = augmentation(mixup=1.0)(inputs, torch.arange(40))
+    noisy = augmentation(mixup=1.0, noise_std=0.05)(inputs, torch.arange(40))
+    assert noisy.share == plain.share
+    assert float((noisy.inputs - plain.inputs).std()) == pytest.approx(0.05, rel=0.05)
+
+
 def test_the_given_batch_is_left_as_it_was() -> None:
     inputs = mels(8)
-    augmentation(spec_freq_mask=8, mixup=1.0)(inputs, torch.arange(8))
+    augmentation(spec_freq_mask=8, mixup=1.0, noise_std=1.0)(inputs, torch.arange(8))
     assert torch.equal(inputs, mels(8))
 
 

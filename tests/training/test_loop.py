@@ -19,7 +19,7 @@ from tiny_training import TinyData, tiny_config, tiny_model, tiny_network
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from genrekit.config import Input, Network, TrainConfig
+from genrekit.config import Network, Stored, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.scores import Predictions
 from genrekit.records import Epoch, Step
@@ -90,9 +90,9 @@ class Contrary(TinyData):
             yield inputs, 1 - targets, tracks
 
 
-@pytest.mark.parametrize("kind", get_args(Input))
+@pytest.mark.parametrize("kind", get_args(Stored))
 @pytest.mark.parametrize("arch", get_args(Network))
-def test_a_training_overfits_eight_fragments(arch: str, kind: Input) -> None:
+def test_a_training_overfits_eight_fragments(arch: str, kind: Stored) -> None:
     config = tiny_config(arch=arch, input=kind, epochs=20, lr=0.02, dropout=0.0)
     _, result = run(config)
     assert result.history[0].validation_loss > 0.3
@@ -234,7 +234,7 @@ class TestResuming:
     @pytest.mark.parametrize(
         "augmentation",
         [
-            {"spec_freq_mask": 5, "spec_time_mask": 5, "mixup": 0.4},
+            {"spec_freq_mask": 5, "spec_time_mask": 5, "mixup": 0.4, "noise_std": 0.1},
             {"input": "waveform", "gain_db": 6.0, "mixup": 0.4},
         ],
         ids=["mel", "waveform"],
@@ -251,8 +251,8 @@ class TestResuming:
             assert_equal(whole, run(config, data, checkpoint=checkpoint, resume=True))
 
     @pytest.mark.parametrize("arch", get_args(Network))
-    @pytest.mark.parametrize("kind", get_args(Input))
-    def test_every_architecture_resumes_exactly(self, tmp_path: Path, arch: str, kind: Input) -> None:
+    @pytest.mark.parametrize("kind", get_args(Stored))
+    def test_every_architecture_resumes_exactly(self, tmp_path: Path, arch: str, kind: Stored) -> None:
         config = tiny_config(arch=arch, input=kind, dropout=0.3)
         path = tmp_path / "last.safetensors"
         stopped_after(1, config, path)
@@ -413,7 +413,9 @@ class TestOptions:
         assert epoch.train_loss == pytest.approx(expected.item(), rel=1e-5)
         assert epoch.train_accuracy == (logits.argmax(1) == mixed.targets).double().mean().item()
 
-    @pytest.mark.parametrize("option", [{"spec_freq_mask": 5}, {"spec_time_mask": 5}, {"mixup": 0.4}], ids=str)
+    @pytest.mark.parametrize(
+        "option", [{"spec_freq_mask": 5}, {"spec_time_mask": 5}, {"mixup": 0.4}, {"noise_std": 0.1}], ids=str
+    )
     def test_each_augmentation_changes_the_training(self, option: dict[str, Any]) -> None:
         (plain, _), (changed, _) = run(tiny_config(epochs=1)), run(tiny_config(epochs=1, **option))
         assert not same(weights(plain), weights(changed))
@@ -594,8 +596,12 @@ class TestReportedLoss:
         assert epoch.train_loss == pytest.approx(expected, rel=1e-5)
         assert epoch.train_accuracy == pytest.approx(accuracy)
 
-    @pytest.mark.parametrize("penalties", [{"l1": 10.0}, {"l2": 10.0}], ids=["l1", "l2"])
-    def test_penalties_are_trained_on_and_not_reported(self, penalties: dict[str, float]) -> None:
+    @pytest.mark.parametrize(
+        "penalties",
+        [{"l1": 10.0}, {"l2": 10.0}, {"l1": 10.0, "penalty": "norms"}, {"l2": 10.0, "penalty": "norms"}],
+        ids=["l1", "l2", "l1-norms", "l2-norms"],
+    )
+    def test_penalties_are_trained_on_and_not_reported(self, penalties: dict[str, Any]) -> None:
         config = {"arch": "mlp", "opt": "sgd", "lr": 1e-4, "epochs": 2, "batch_size": 8}
         data = TinyData(batch_size=8)
         (free, without), (bound, found) = (

@@ -137,6 +137,61 @@ class TestSchedules:
         schedule.restore(state)
         assert before + drive(optimizer, schedule, [1.0] * (4 - stop), 3) == whole
 
+    def test_a_cosine_ends_at_the_rate_that_is_asked_for(self) -> None:
+        _, optimizer, schedule = make(5, sched="cosine", epochs=4, eta_min=0.02)
+        found = [*(rate for rate, _ in drive(optimizer, schedule, [1.0] * 4, 5)), schedule.lr]
+        expected = [0.02 + (LR - 0.02) / 2 * (1 + math.cos(math.pi * step / 20)) for step in range(21)]
+        assert found == pytest.approx(expected)
+
+    def test_a_cosine_by_epoch_keeps_its_rate_within_one(self) -> None:
+        _, optimizer, schedule = make(3, sched="cosine", epochs=4, sched_by="epoch", eta_min=1e-6)
+        found = [rate for rate, _ in drive(optimizer, schedule, [1.0] * 4, 3)]
+        expected = [1e-6 + (LR - 1e-6) / 2 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)]
+        assert found == pytest.approx([rate for rate in expected for _ in range(3)])
+        assert schedule.lr == pytest.approx(1e-6)
+
+    @pytest.mark.parametrize(("by", "moves"), [("step", 5), ("epoch", 1)])
+    def test_a_warm_up_goes_before_any_cosine(self, by: str, moves: int) -> None:
+        _, optimizer, schedule = make(5, sched="cosine", epochs=5, warmup_epochs=2, sched_by=by, eta_min=0.02)
+        found = [rate for rate, _ in drive(optimizer, schedule, [1.0] * 5, 5)]
+        rising = [LR * move / (2 * moves) for move in range(1, 2 * moves + 1)]
+        falling = [0.02 + 0.08 / 2 * (1 + math.cos(math.pi * move / (3 * moves))) for move in range(3 * moves)]
+        assert found == pytest.approx([rate for rate in rising + falling for _ in range(5 // moves)])
+        assert schedule.lr == pytest.approx(0.02)
+
+    @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step")
+    @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+    def test_a_cosine_of_the_loss_is_torchs_cosine_with_the_loss_in_place_of_the_epoch(self) -> None:
+        losses = [2.302585092994046, 0.0, 1.5, 11.0, 30.0, 3.25]
+        _, optimizer, schedule = make(2, sched="loss-cosine", epochs=11)
+        other = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=LR)
+        theirs = torch.optim.lr_scheduler.CosineAnnealingLR(other, T_max=11, eta_min=1e-6)
+        for loss in losses:
+            drive(optimizer, schedule, [loss], 2)
+            theirs.step(loss)  # type: ignore[arg-type]
+            assert schedule.lr == other.param_groups[0]["lr"]
+
+    def test_a_cosine_of_the_loss_begins_with_the_rate_and_hardly_leaves_it(self) -> None:
+        _, optimizer, schedule = make(2, sched="loss-cosine", epochs=30)
+        found = [rate for rate, _ in drive(optimizer, schedule, [2.3, 1.0, 0.5], 2)]
+        assert found[:2] == [LR, LR]
+        assert found[2:] == sorted(found[2:])
+        assert min(found) > 0.98 * LR
+
+    @pytest.mark.parametrize("stop", [1, 2, 3])
+    @pytest.mark.parametrize("warmup", [0, 2])
+    def test_a_cosine_by_epoch_goes_on_exactly(self, stop: int, warmup: int) -> None:
+        options = {"sched": "cosine", "epochs": 4, "sched_by": "epoch", "eta_min": 1e-6, "warmup_epochs": warmup}
+        _, optimizer, schedule = make(3, **options)
+        whole = drive(optimizer, schedule, [1.0] * 4, 3)
+        _, optimizer, schedule = make(3, **options)
+        before = drive(optimizer, schedule, [1.0] * stop, 3)
+        groups, state = json.loads(json.dumps([optimizer.state_dict()["param_groups"], schedule.state()]))
+        _, optimizer, schedule = make(3, **options)
+        optimizer.load_state_dict({"state": {}, "param_groups": groups})
+        schedule.restore(state)
+        assert before + drive(optimizer, schedule, [1.0] * (4 - stop), 3) == whole
+
     def test_onecycle_rises_to_the_rate_in_the_first_three_tenths_and_falls_to_nothing(self) -> None:
         found = rates("onecycle", 5, 20)[:-1]
         peak = found.index(max(found))

@@ -1,11 +1,13 @@
-"""Penalties are sums over the weights of linear and convolution layers, and over nothing else."""
+"""Penalties are sums over the weights of linear and convolution layers, or over norms of all parameters."""
+
+import math
 
 import pytest
 import torch
 from tiny_training import tiny_config, tiny_model
 from torch import Tensor, nn
 
-from genrekit.training.regularizers import penalized_weights, penalty
+from genrekit.training.regularizers import configured_penalty, norm_penalty, penalized_weights, penalty
 
 
 def small_network() -> nn.Sequential:
@@ -70,3 +72,58 @@ def test_what_is_penalized_in_an_architecture_is_what_has_more_than_one_dimensio
     expected = {id(parameter) for parameter in model.parameters() if parameter.ndim > 1}
     assert {id(weight) for weight in penalized_weights(model)} == expected
     assert len(expected) == 3
+
+
+class TestNorms:
+    """The norms of all parameters, biases and batch norms included."""
+
+    @pytest.mark.parametrize(
+        ("l1", "l2", "expected"),
+        [
+            pytest.param(0.5, 0.0, 0.5 * (1 + 2 + 3 + 4 + 4 * 100), id="l1"),
+            pytest.param(0.0, 0.1, 0.1 * (math.hypot(1, 2) + math.hypot(3, 4) + 4 * 100), id="l2"),
+            pytest.param(0.5, 0.1, 205 + 0.1 * (math.hypot(1, 2) + 5 + 400), id="both"),
+        ],
+    )
+    def test_the_penalty_is_the_sum_by_hand(self, l1: float, l2: float, expected: float) -> None:
+        found = norm_penalty(list(small_network().parameters()), l1, l2)
+        assert found is not None
+        assert found.shape == ()
+        assert found.item() == pytest.approx(expected)
+
+    def test_without_factors_there_is_none(self) -> None:
+        assert norm_penalty(list(small_network().parameters()), 0.0, 0.0) is None
+
+    def test_the_gradient_of_an_l2_norm_has_the_length_of_its_factor_however_large_the_tensor(self) -> None:
+        network = small_network()
+        total = norm_penalty(list(network.parameters()), 0.0, 0.25)
+        assert total is not None
+        total.backward()
+        for parameter in network.parameters():
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, 0.25 * parameter.detach() / parameter.detach().norm())
+
+    @pytest.mark.parametrize(("l1", "l2"), [(0.5, 0.0), (0.0, 0.5)])
+    def test_at_zero_the_gradient_is_zero(self, l1: float, l2: float) -> None:
+        weight = torch.zeros(3, 2, requires_grad=True)
+        total = norm_penalty([weight], l1, l2)
+        assert total is not None
+        total.backward()
+        assert weight.grad is not None
+        assert torch.equal(weight.grad, torch.zeros(3, 2))
+
+    def test_the_configuration_chooses(self) -> None:
+        model = tiny_model(tiny_config(l1=0.5, l2=0.25))
+        by_weights = configured_penalty(model, tiny_config(l1=0.5, l2=0.25))()
+        by_norms = configured_penalty(model, tiny_config(l1=0.5, l2=0.25, penalty="norms"))()
+        assert by_weights == penalty(penalized_weights(model), 0.5, 0.25)
+        assert by_norms == norm_penalty(list(model.parameters()), 0.5, 0.25)
+        assert configured_penalty(model, tiny_config(penalty="norms"))() is None
+
+    def test_it_follows_the_model_as_it_changes(self) -> None:
+        model = tiny_model(tiny_config())
+        compute = configured_penalty(model, tiny_config(l1=0.5, penalty="norms"))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        assert compute() == 0
