@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from genrekit.cli.signals import check
+from genrekit.cli.signals import check, waiting
 from genrekit.files import size_text
 from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
@@ -163,6 +164,14 @@ class TerminalReporter(Reporter):
         self._say(f"[dim]{'epoch':>{width}}    loss  accuracy    loss  fragments   tracks     rate[/dim]")
         self._start(f"epoch 1/{plan.epochs}", 1)
 
+    def finishing_steps(self) -> AbstractContextManager[None]:
+        """Let SIGTERM wait for the running step; who types Ctrl-C looks on and does not want to wait."""
+        return waiting(signal.SIGTERM)
+
+    def saving(self) -> AbstractContextManager[None]:
+        """Let both signals wait until a checkpoint is written."""
+        return waiting(signal.SIGINT, signal.SIGTERM)
+
     def step(self, step: Step) -> None:
         """Move the bar and show loss, accuracy, rate and speed."""
         check()
@@ -181,6 +190,7 @@ class TerminalReporter(Reporter):
 
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """Print one line for the epoch."""
+        check()
         mark = "  [green]best[/green]" if best else ""
         self._say(
             f"{f'{epoch.epoch}/{self._epochs}':>{self._epoch_width}}  "

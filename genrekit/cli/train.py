@@ -88,10 +88,12 @@ def show(result: TrainResult) -> None:
     """Print the validation figures and where the bundle is."""
     console = stdout()
     figures = result.validation
+    which, chosen = f", best epoch {result.best_epoch} of {result.epochs}", "; chosen on these tracks"
+    if result.monitor in (None, "last"):
+        which, chosen = f", last epoch {result.epochs}" if result.monitor else "", ""
     console.print(
-        f"validation, best epoch {result.best_epoch} of {result.epochs}: loss {figures.loss:.3f}, "
-        f"{percent(figures.fragment_accuracy)} of fragments, [bold]{percent(figures.track_accuracy)} of tracks[/bold] "
-        f"({result.split} split; chosen on these tracks)"
+        f"validation{which}: loss {figures.loss:.3f}, {percent(figures.fragment_accuracy)} of fragments, "
+        f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] ({result.split} split{chosen})"
     )
     kept = f", kept as {result.kept}" if result.kept else ""
     console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}")

@@ -104,6 +104,7 @@ def fit(
     on_epoch: Callable[[Epoch, bool], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_resume: Callable[[Sequence[Epoch]], None] | None = None,
+    saving: Callable[[], AbstractContextManager[None]] = nullcontext,
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> FitResult:
@@ -111,10 +112,10 @@ def fit(
 
     The loss that is reported is the cross-entropy, without penalties, smoothing and weights of genres; where fragments
     are mixed it has the same shares, and the accuracy counts the genre of the larger one. Where weights are averaged,
-    the average is what is validated and restored. With `checkpoint`, the state is saved there after each epoch; with
-    `resume` it is read from there, `on_resume` hears of its epochs, and on a CPU the weights end bit for bit as those
-    of an uninterrupted training: each epoch's randomness depends on the seed and its number alone. The caller's random
-    state is left as it was.
+    the average is what is validated and restored. With `checkpoint`, the state is saved there after each epoch, in a
+    block that `saving` makes; with `resume` it is read from there, `on_resume` hears of its epochs, and on a CPU the
+    weights end bit for bit as those of an uninterrupted training: each epoch's randomness depends on the seed and its
+    number alone. The caller's random state is left as it was.
     Errors: GenrekitError where the loss is no longer a number.
     """
     model.to(device)
@@ -127,7 +128,7 @@ def fit(
         if on_resume is not None:
             on_resume(progress.history)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable(device):
-        _run(trainer, progress, checkpoint, on_epoch)
+        _run(trainer, progress, checkpoint, saving, on_epoch)
     with trainer.evaluated():
         last = trainer.training_figures(len(progress.history))
         dead = dead_channels(model, data.validation_batches(), device)
@@ -149,6 +150,7 @@ def _run(
     trainer: _Trainer,
     progress: _Progress,
     checkpoint: Path | None,
+    saving: Callable[[], AbstractContextManager[None]],
     on_epoch: Callable[[Epoch, bool], None] | None,
 ) -> None:
     """Train from where the progress stands to the end."""
@@ -164,7 +166,8 @@ def _run(
             progress.best_epoch = epoch.epoch
             progress.best = trainer.validated()
         if checkpoint is not None:
-            save_checkpoint(checkpoint, _snapshot(progress, trainer))
+            with saving():
+                save_checkpoint(checkpoint, _snapshot(progress, trainer))
         if on_epoch is not None:
             on_epoch(epoch, better)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from genrekit.records import Epoch, Experiment, Step
@@ -70,6 +71,14 @@ class Reporter:
 
     def training(self, plan: TrainPlan) -> None:
         """A training is about to begin."""
+
+    def finishing_steps(self) -> AbstractContextManager[None]:
+        """Steps are trained while the block runs: whoever stops it may let the running one end, and `step` raise."""
+        return nullcontext()
+
+    def saving(self) -> AbstractContextManager[None]:
+        """The state of a training is written while the block runs; whoever stops it may wait until it is."""
+        return nullcontext()
 
     def step(self, step: Step) -> None:
         """A training step has ended."""

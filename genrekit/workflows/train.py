@@ -107,7 +107,8 @@ def train(
             if isinstance(model, Classifier):
                 fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
             else:
-                fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
+                with reporter.finishing_steps():
+                    fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
         scores = score(fitted.predictions, _clusters(cache))
         save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
         _draw(run, fitted, scores, cache.genres)
@@ -324,6 +325,7 @@ def _fit(
         on_epoch=on_epoch,
         on_step=reporter.step,
         on_resume=on_resume,
+        saving=reporter.saving,
         checkpoint=checkpoint,
         resume=resume and checkpoint.exists(),
     )

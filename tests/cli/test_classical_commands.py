@@ -1,13 +1,23 @@
 """Classical models go through the same commands as networks."""
 
 import csv
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_cli import SMALL, CommandLine
 
 from genrekit.config import CLASSICAL
+from genrekit.evaluation.answers import load_answers
 from genrekit.models.bundle import load_bundle
+
+
+def result_of(run: Path) -> dict[str, Any]:
+    found = json.loads((run / "result.json").read_text())
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.mark.parametrize("arch", CLASSICAL)
@@ -16,11 +26,17 @@ def test_a_classical_model_is_trained_compared_evaluated_and_asked(
 ) -> None:
     trained = genrekit("train", "--arch", arch, "--out", "runs/classical")
     assert trained.code == 0, trained.err
-    assert "validation, best epoch 1 of 1: loss " in trained.out
+    assert trained.out.startswith("validation: loss ")
+    assert "of tracks (track, seed 0 split)" in trained.out
     assert "bundle runs/classical/best, kept as best_models/" in " ".join(trained.out.split())
     with open("runs/classical/history.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["epoch"], float(row["train_accuracy"])) == ("1", 1.0)
+    answers, result = load_answers(Path("runs/classical/answers.safetensors")), result_of(Path("runs/classical"))
+    assert (answers.right.shape, answers.steps_per_epoch, answers.dead_channels) == ((1, 3), 1, None)
+    assert (result["monitor"], result["dead_channels"], result["last"]) == (None, None, result["validation"])
+    assert result["training"]["best"] == result["training"]["last"] == asdict(answers.training["last"])
+    assert result["training"]["last"]["track_accuracy"] == 1.0
     plots = sorted(path.name for path in Path("runs/classical/plots").iterdir())
     assert plots == ["confusion.png", "learning_curves.png"]
 

@@ -45,6 +45,21 @@ class TestCompare:
         assert outcome.out.count("*1") == 2
         assert "ranked apart: their figures cannot be compared" in outcome.err
 
+    def test_a_run_of_before_there_were_answers_is_ranked_and_described(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        Path("runs/cel/answers.safetensors").unlink()
+        result = json.loads(Path("runs/cel/result.json").read_text())
+        old = {
+            name: value
+            for name, value in result.items()
+            if name not in ("last", "training", "dead_channels", "monitor")
+        }
+        Path("runs/cel/result.json").write_text(json.dumps(old))
+        outcome = genrekit("compare", "--json")
+        assert (outcome.code, sorted(outcome.json["ranking"])) == (0, ["cel", "mlp"])
+        assert genrekit("info", "runs/cel").code == 0
+
     def test_a_run_that_cannot_be_read_is_skipped_with_a_warning(self, here: Path, genrekit: CommandLine) -> None:
         Path("runs/cel/best/model.json").write_text("{")
         outcome = genrekit("compare")

@@ -9,14 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_cli import SMALL, CommandLine
 
+from genrekit.evaluation.answers import load_answers
 from genrekit.models.bundle import load_bundle, read_metadata
 from genrekit.training import loop
+from genrekit.training.checkpoint import load_checkpoint
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 """Of a key's form, and nobody's."""
@@ -39,7 +42,44 @@ def test_json_has_the_keys_that_others_rely_on(here: Path, genrekit: CommandLine
     assert (found["epochs"], found["seconds"] > 0) == (3, True)
     assert 1 <= found["best_epoch"] <= 3
     assert found["parameters"] == read_metadata(Path(found["bundle"])).parameters
-    assert set(found["validation"]) == {"loss", "fragment_accuracy", "track_accuracy"}
+    figures = {"loss", "fragment_accuracy", "track_accuracy"}
+    assert set(found["validation"]) == set(found["last"]) == figures
+    assert {name: set(values) for name, values in found["training"].items()} == {"best": figures, "last": figures}
+    assert 0 <= found["dead_channels"] <= 1
+    assert found["monitor"] == "loss"
+
+
+def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: CommandLine) -> None:
+    result = genrekit(*SMALL_CEL, "--epochs", "3", "--lr", "0.02", "--out", "runs/one", "--json").json
+    answers, rows = load_answers(Path("runs/one/answers.safetensors")), history(Path("runs/one"))
+    assert answers.track_ids == tuple(sorted(read_metadata(Path("runs/one/best")).validation))
+    assert answers.clusters == answers.track_ids
+    assert (answers.resampled, answers.best_epoch, answers.steps_per_epoch) == ("tracks", result["best_epoch"], 2)
+    assert answers.right.mean(axis=1).tolist() == [float(row["validation_track_accuracy"]) for row in rows]
+    # Each track has as many fragments as another here.
+    assert answers.loss.mean(axis=1) == pytest.approx([float(row["validation_loss"]) for row in rows], rel=1e-5)
+    assert {name: asdict(found) for name, found in answers.training.items()} == result["training"]
+    assert answers.dead_channels == result["dead_channels"]
+    last = {name: float(rows[-1][f"validation_{name}"]) for name in result["last"]}
+    assert result["last"] == last
+    kept = {"format_version": 1, **{name: value for name, value in result.items() if name != "kept"}}
+    assert kept.items() <= json.loads(Path("runs/one/result.json").read_text()).items()
+
+
+def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
+    options = ("--epochs", "3", "--lr", "0.5", "--device", "cpu", "--out")
+    refused = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last")
+    assert (refused.code, Path("runs/last").exists()) == (2, False)
+    assert "patience must be 0 with monitor last" in refused.err
+    outcome = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last", "--patience", "0")
+    assert outcome.code == 0
+    assert "validation, last epoch 3: loss " in outcome.out
+    assert "chosen on these tracks" not in outcome.out
+    assert "best" not in outcome.err
+    result = json.loads(Path("runs/last/result.json").read_text())
+    assert (result["best_epoch"], result["monitor"]) == (3, "last")
+    assert result["validation"] == result["last"]
+    assert result["training"]["best"] == result["training"]["last"]
 
 
 def test_a_run_holds_everything_about_its_training(here: Path, genrekit: CommandLine) -> None:
@@ -234,8 +274,9 @@ def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
     # The number of threads decides the order of sums: all three run in processes alike.
     for rest in (("train", "--resume", "--out", "runs/stopped"), (*options, "--out", "runs/whole")):
         subprocess.run([sys.executable, "-m", "genrekit", *rest, "--quiet"], check=True, capture_output=True)
-    stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
-    assert stopped == whole
+    for name in ("best/model.safetensors", "answers.safetensors"):
+        stopped, whole = (Path(f"runs/{run}/{name}").read_bytes() for run in ("stopped", "whole"))
+        assert stopped == whole, name
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == [str(number) for number in range(1, 61)]
 
 
@@ -249,6 +290,88 @@ def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
     assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
 
 
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *options: str) -> None:
+    """What is left of runs/stopped goes on and ends as a training that was never stopped."""
+    assert genrekit("train", "--resume", "--out", "runs/stopped").code == 0
+    assert genrekit(*options, "--out", "runs/whole").code == 0
+    for name in ("best/model.safetensors", "answers.safetensors"):
+        stopped, whole = (Path(f"runs/{run}/{name}").read_bytes() for run in ("stopped", "whole"))
+        assert stopped == whole, name
+
+
+@pytest.mark.parametrize(
+    ("numbers", "finished"),
+    [
+        pytest.param([signal.SIGTERM], 3, id="TERM"),
+        pytest.param([signal.SIGTERM, signal.SIGTERM], 2, id="TERM twice"),
+        pytest.param([signal.SIGTERM, signal.SIGINT], 2, id="TERM and Ctrl-C"),
+        pytest.param([signal.SIGINT], 2, id="Ctrl-C"),
+    ],
+)
+def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
+    here: Path,
+    genrekit: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: list[signal.Signals],
+    finished: int,
+) -> None:
+    """An epoch has two steps here; the signal comes within the third."""
+    options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
+    steps = {"begun": 0, "finished": 0}
+    learn = loop._Trainer._learn
+
+    def stopped(trainer: loop._Trainer, loss: torch.Tensor) -> None:
+        steps["begun"] += 1
+        if steps["begun"] == 3:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        learn(trainer, loss)
+        steps["finished"] += 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Trainer, "_learn", stopped)
+        outcome = genrekit(*options, "--out", "runs/stopped")
+    assert steps == {"begun": 3, "finished": finished}
+    assert outcome.code == CODES[numbers[-1]]
+    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
+    assert [row["epoch"] for row in history(Path("runs/stopped"))] == ["1"]
+    assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
+    fsync = os.fsync
+
+    def stopped(descriptor: int) -> None:
+        if list(Path("runs/stopped").glob(".last.safetensors.*")):
+            os.kill(os.getpid(), number)
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", stopped)
+        outcome = genrekit(*options, "--out", "runs/stopped")
+    assert outcome.code == CODES[number]
+    assert "to go on from the last whole epoch: " in outcome.err
+    assert len(load_checkpoint(Path("runs/stopped/last.safetensors")).progress["history"]) == 1
+    assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_training_is_stopped_at_once_before_its_first_step(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("genrekit.workflows.train.measure_batch", lambda *_: os.kill(os.getpid(), number))
+        outcome = genrekit(*SMALL_CEL, "--out", "runs/stopped")
+    assert (outcome.code, Path("runs/stopped").exists()) == (CODES[number], False)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
@@ -257,7 +380,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     Path("data/cache.splits").rename("my cache.splits")
     options = (*SMALL_CEL, "--epochs", "2", "--device", "cpu", "--cache", "my cache.h5")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "predict_batches", lambda *_: os.kill(os.getpid(), number))
+        patch.setattr(loop._Trainer, "_learn", lambda *_: os.kill(os.getpid(), number))
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"

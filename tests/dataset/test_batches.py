@@ -76,9 +76,12 @@ def test_genres_are_counted_in_the_training_part_alone(cache: Cache) -> None:
     assert batches(cache).genre_counts.tolist() == [6, 3]
 
 
-def test_validation_sees_originals_only_and_in_order(cache: Cache) -> None:
-    inputs, targets, tracks = (torch.cat(parts) for parts in zip(*batches(cache).validation_batches(), strict=True))
-    rows = FragmentSource(cache, "mel", VALIDATION).rows
+@pytest.mark.parametrize("part", ["validation", "training"])
+def test_originals_alone_are_asked_and_in_order(cache: Cache, part: str) -> None:
+    data = batches(cache)
+    asked = data.validation_batches() if part == "validation" else data.training_batches_in_order()
+    inputs, targets, tracks = (torch.cat(parts) for parts in zip(*asked, strict=True))
+    rows = FragmentSource(cache, "mel", VALIDATION if part == "validation" else TRAINING).rows
     np.testing.assert_array_equal(inputs, cache.mel[rows].astype(np.float32))
     np.testing.assert_array_equal(targets, cache.genre[rows])
     np.testing.assert_array_equal(tracks, cache.track[rows])

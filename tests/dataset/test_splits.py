@@ -27,6 +27,7 @@ from genrekit.dataset.splits import (
     open_split,
     save_split,
     split_tracks,
+    what_to_resample,
 )
 from genrekit.errors import SplitError
 
@@ -443,6 +444,12 @@ def test_tracks_of_one_artist_or_one_recording_are_one_cluster() -> None:
         SplitTrack("f", "pop"),
     ]
     assert artist_clusters(tracks) == {"a": "a", "b": "a", "c": "a", "d": "a", "e": "e", "f": "f"}
+
+
+def test_artists_are_resampled_where_they_are_known_for_most() -> None:
+    tracks = [SplitTrack(name, "pop", ("Ann",) if name in "abc" else ()) for name in "abcdef"]
+    assert what_to_resample(tracks, ["a", "b", "d"]) == "artists"
+    assert what_to_resample(tracks, ["a", "d"]) == what_to_resample(tracks, ["d", "e", "f"]) == "tracks"
 
 
 class TestAuto:

@@ -86,7 +86,11 @@ def test_the_history_is_one_epoch_with_both_parts_figures(arch: str) -> None:
     assert (epoch.epoch, result.best_epoch) == (1, 1)
     assert epoch.train_accuracy == 1.0
     assert epoch.validation_loss == result.predictions.loss >= epoch.train_loss >= 0
-    assert epoch.validation_track_accuracy == result.predictions.track_accuracy
+    assert epoch.validation_track_accuracy == result.predictions.track_accuracy == result.right[0].mean()
+    assert result.loss.shape == result.right.shape == (1, len(result.predictions.per_track()[0]))
+    assert result.training["best"] == result.training["last"]
+    assert result.training["last"].loss == epoch.train_loss
+    assert result.dead_channels is None
 
 
 def test_a_genre_without_training_fragments_is_named() -> None:

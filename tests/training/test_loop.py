@@ -768,11 +768,20 @@ assert "torch._dynamo" not in sys.modules
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is looked up as Linux shows it")
-def test_the_memory_of_validation_does_not_grow_with_its_batches() -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "predict_batches(model, batches(count), cpu)",
+        "_training_figures(model, Data(count), cpu)",
+        "dead_channels(model, batches(count), cpu)",
+    ],
+)
+def test_the_memory_of_asking_does_not_grow_with_its_batches(ask: str) -> None:
     """A small result kept of each batch once held on to the batch's large block: 600 MB for 6,000 fragments."""
-    script = """
+    script = f"""
 import torch
-from genrekit.training.loop import predict_batches
+from genrekit.training.activity import dead_channels
+from genrekit.training.loop import _training_figures, predict_batches
 
 def held():
     lines = open("/proc/self/status").read().splitlines()
@@ -783,10 +792,20 @@ def batches(count):
         half = torch.zeros(64, 128, 216, dtype=torch.float16)
         yield half.to(torch.float32), torch.zeros(64, dtype=torch.int64), torch.zeros(64, dtype=torch.int64)
 
+class Data:
+    track_ids, genre_counts = ["one"], [1, 1]
+
+    def __init__(self, count):
+        self.training_batches_in_order = lambda: batches(count)
+
+def ask(count):
+    {ask}
+
+cpu = torch.device("cpu")
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128 * 216, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
-predict_batches(model, batches(2), torch.device("cpu"))
+ask(2)
 before = held()
-predict_batches(model, batches(60), torch.device("cpu"))
+ask(60)
 print(held() - before)
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, timeout=120, capture_output=True, text=True)

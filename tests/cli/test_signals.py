@@ -1,0 +1,87 @@
+"""Signals that wait: the first for what is being finished, a second for nothing."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from genrekit.cli.signals import Terminated, check, listen, waiting
+
+KINDS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Hear both signals, and leave the handlers as they were."""
+    before = {number: signal.getsignal(number) for number in KINDS}
+    listen()
+    yield
+    listen()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", KINDS)
+def test_a_signal_that_nothing_waits_for_is_raised_at_once(number: signal.Signals) -> None:
+    with pytest.raises(KINDS[number]):
+        send(number)
+
+
+def run(waiting_for: tuple[int, ...], *actions: Callable[[], object]) -> list[int]:
+    """Do some things within a block that waits; say after each, in `done`, that it is done."""
+    done: list[int] = []
+
+    def block() -> None:
+        with waiting(*waiting_for):
+            for number, action in enumerate(actions, 1):
+                action()
+                done.append(number)
+        done.append(-1)
+
+    with pytest.raises(tuple(KINDS.values())):
+        block()
+    return done
+
+
+@pytest.mark.parametrize("number", KINDS)
+class TestWaiting:
+    def test_the_first_signal_is_raised_by_the_next_check(self, number: int) -> None:
+        assert run((number,), lambda: send(number), check) == [1]
+
+    def test_without_a_check_it_is_raised_when_the_block_ends(self, number: int) -> None:
+        assert run((number,), lambda: send(number), lambda: None) == [1, 2]
+
+    def test_a_second_one_does_not_wait(self, number: int) -> None:
+        assert run((number,), lambda: send(number), lambda: send(number)) == [1]
+
+    def test_the_other_kind_does_not_wait(self, number: int) -> None:
+        (other,) = set(KINDS) - {number}
+        assert run((number,), lambda: send(other)) == []
+
+    def test_after_the_block_nothing_waits(self, number: int) -> None:
+        with waiting(number):
+            pass
+        with pytest.raises(KINDS[number]):
+            send(number)
+
+    def test_a_block_within_a_block_lets_both_kinds_wait_and_leaves_the_outer_as_it_was(self, number: int) -> None:
+        (other,) = set(KINDS) - {number}
+        inner: list[int] = []
+        assert run((number,), lambda: inner.extend(run((other,), lambda: send(number))), check) == [1]
+        assert inner == [1]
+        listen()
+        assert run((number,), lambda: run((other,), lambda: send(other)), listen, lambda: send(other)) == [1, 2]
+
+    def test_an_error_in_the_block_is_not_replaced_by_the_signal(self, number: int) -> None:
+        def fail() -> None:
+            with waiting(number):
+                send(number)
+                raise ValueError("of the block")
+
+        with pytest.raises(ValueError, match="of the block"):
+            fail()
