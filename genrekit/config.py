@@ -339,6 +339,19 @@ class TrainConfig(Config):
     random_start: bool = Field(
         False, description="Training reads original fragments from anywhere within their track; waveform only."
     )
+    altered_tempo: float = Field(
+        1.0,
+        ge=0.25,
+        le=4.0,
+        description="Train on fragments made this much faster, all of them, in place of the originals; waveform only.",
+    )
+    altered_pitch: float = Field(
+        0.0,
+        ge=-24.0,
+        le=24.0,
+        description="Train on fragments this many semitones higher, all of them, in place of the originals; "
+        "waveform only.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants, dropout and augmentation.")
     split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
     split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
@@ -444,12 +457,24 @@ class TrainConfig(Config):
             raise ValueError("random_start needs all fragments, whose neighbours it reads, got fragments first")
         if self.random_start and self.input != "waveform":
             raise ValueError(f"random_start needs input waveform, got {self.input}")
+        if self.alters_fragments and self.input != "waveform":
+            raise ValueError(f"altered_tempo and altered_pitch need input waveform, got {self.input}")
+        if self.alters_fragments and self.random_start:
+            raise ValueError(
+                "random_start must be off with altered_tempo or altered_pitch: fragments that are altered one by one "
+                "do not go on in each other"
+            )
         return self
 
     @property
     def augments_batches(self) -> bool:
         """Whether training changes batches by masks, mixup, gain or noise."""
         return bool(self.spec_freq_mask or self.spec_time_mask or self.mixup or self.gain_db or self.noise_std)
+
+    @property
+    def alters_fragments(self) -> bool:
+        """Whether training reads its fragments at another tempo or pitch."""
+        return (self.altered_tempo, self.altered_pitch) != (1.0, 0.0)
 
     def _require_classical(self) -> None:
         """Refuse what would silently mean nothing."""

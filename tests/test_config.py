@@ -67,6 +67,8 @@ RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
     (TrainConfig, "mixup", (0, -0.1), f"{AT_LEAST} 0", (1e9, None), ""),
     (TrainConfig, "gain_db", (0, -1), f"{AT_LEAST} 0", (60, 60.5), f"{AT_MOST} 60"),
     (TrainConfig, "noise_std", (0, -1), f"{AT_LEAST} 0", (1e9, None), ""),
+    (TrainConfig, "altered_tempo", (0.25, 0.2), f"{AT_LEAST} 0.25", (4, 4.5), f"{AT_MOST} 4"),
+    (TrainConfig, "altered_pitch", (-24, -24.5), f"{AT_LEAST} -24", (24, 24.5), f"{AT_MOST} 24"),
     (TrainConfig, "seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
     (TrainConfig, "split_seed", (0, -1), f"{AT_LEAST} 0", (2**63 - 1, 2**63), f"{BELOW} {2**63}"),
 ]
@@ -86,6 +88,8 @@ def test_a_number_is_taken_up_to_its_limits_and_refused_beyond(
         "warmup_epochs": {"sched": "cosine"},
         "eta_min": {"sched": "cosine"},
         "gain_db": {"input": "waveform"},
+        "altered_tempo": {"input": "waveform"},
+        "altered_pitch": {"input": "waveform"},
     }
     beside: dict[str, Any] = neighbours.get(key, {})
     for value, beyond, message in ((*low, too_low), (*high, too_high)):
@@ -253,6 +257,8 @@ REFUSED = [
             ("penalty", "norms", "norms"),
             ("sched_by", "epoch", "epoch"),
             ("noise_std", 0.1, "0.1"),
+            ("altered_tempo", 1.2, "1.2"),
+            ("altered_pitch", -2, "-2.0"),
         )
     ),
     pytest.param(
@@ -334,6 +340,22 @@ REFUSED = [
         {"input": "stft", "random_start": True},
         "random_start needs input waveform, got stft",
         id="random-start-stft",
+    ),
+    *(
+        pytest.param(
+            TrainConfig,
+            {"input": kind, **altered},
+            f"altered_tempo and altered_pitch need input waveform, got {kind}",
+            id=f"{next(iter(altered))}-{kind}",
+        )
+        for kind in ("mel", "stft")
+        for altered in ({"altered_tempo": 1.2}, {"altered_pitch": 2})
+    ),
+    pytest.param(
+        TrainConfig,
+        {"input": "waveform", "random_start": True, "altered_pitch": 2},
+        "random_start must be off with altered_tempo or altered_pitch: ",
+        id="random-start-altered",
     ),
     pytest.param(
         TrainConfig,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.audio.augment import augmented_fragment, draw_strengths, variant_generator
+from genrekit.audio.augment import augmented_fragment, draw_strengths, pitch_shift, time_stretch, variant_generator
 from genrekit.audio.decode import Probe, decode, normalize_waveform, resampled_length
 from genrekit.audio.features import mel_spectrogram, to_unit_db
 from genrekit.audio.fingerprint import LANDMARKS, landmarks
@@ -78,6 +78,22 @@ def quantized(waveform: FloatArray) -> npt.NDArray[np.int16]:
     scaled = waveform * np.float32(FULL_SCALE)
     np.rint(scaled, out=scaled)
     return np.clip(scaled, -FULL_SCALE, FULL_SCALE, out=scaled).astype(np.int16)
+
+
+def altered_waveform(stored: npt.NDArray[np.int16], tempo: float, semitones: float) -> npt.NDArray[np.int16]:
+    """A stored fragment, `tempo` times as fast and then `semitones` higher.
+
+    What is faster ends in silence, what is slower loses its end. Where the result would exceed 1 it is scaled down.
+    Shapes: int16 [n_samples] to int16 [n_samples].
+    """
+    changed: FloatArray = stored.astype(np.float32) / np.float32(FULL_SCALE)
+    if tempo != 1:
+        changed = time_stretch(changed, tempo)
+    if semitones:
+        changed = pitch_shift(changed, semitones)
+    changed = cut(changed, 0, len(stored))
+    peak = np.abs(changed).max(initial=0)
+    return quantized(changed / peak if peak > 1 else changed)
 
 
 def unit_mels(fragments: Sequence[FloatArray], front_end: FrontEnd) -> FloatArray:

@@ -139,9 +139,16 @@ class TerminalReporter(Reporter):
 
     def tracks_done(self, done: int, of: int) -> None:
         """Move the bar."""
+        self._advance("reading", done, of)
+
+    def fragments_altered(self, done: int, of: int) -> None:
+        """Move the bar."""
+        self._advance("altering fragments", done, of)
+
+    def _advance(self, description: str, done: int, of: int) -> None:
         check()
         if self._progress is None:
-            self._start("reading", of)
+            self._start(description, of)
         if self._progress is not None:
             self._progress.update(self._task, completed=done, figures=f"{done}/{of}")
 

@@ -51,6 +51,11 @@ class FragmentSource:
                 f"{cache.path} has fragments of {length} samples, stft needs more than {half}: prepare longer ones"
             )
         self.rows = cache.original_rows(track_ids)
+        self._altered: npt.NDArray[np.int16] | None = None
+
+    def alter(self, waveforms: npt.NDArray[np.int16]) -> None:
+        """Let training read these, int16 [N, n_samples], in the place of the N fragments and all their variants."""
+        self._altered = waveforms
 
     @property
     def track(self) -> npt.NDArray[np.int32]:
@@ -60,6 +65,12 @@ class FragmentSource:
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Gather rows as a model reads them; see `as_read` for their shapes."""
         return as_read(self.kind, self._values[rows])
+
+    def trained(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Gather what training reads of rows: as they are, or as they were altered."""
+        if self._altered is None:
+            return self.inputs(rows)
+        return as_read(self.kind, self._altered[np.searchsorted(self.rows, rows, side="right") - 1])
 
     def windows(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
         """Gather waveforms that begin `offsets` samples into rows and end in the rows of the fragments after them.
@@ -171,7 +182,7 @@ class TrainingBatches:
         generator = np.random.default_rng((self._seed, epoch))
         rows = generator.permutation(self._training.rows)
         rows += generator.integers(len(self._training.cache.variants), size=len(rows))
-        read = self._starts(epoch) if self._random_start else self._training.inputs
+        read = self._starts(epoch) if self._random_start else self._training.trained
         for start, end in zip(self._edges[:-1], self._edges[1:], strict=True):
             batch = rows[start:end]
             yield read(batch), self._training.targets(batch), self._training.tracks(batch)
@@ -213,7 +224,7 @@ class TrainingBatches:
         total = square = np.zeros(1)
         count = 0
         for start in range(0, len(source.rows), _STATISTICS_BLOCK):
-            values = source.inputs(source.rows[start : start + _STATISTICS_BLOCK]).numpy()
+            values = source.trained(source.rows[start : start + _STATISTICS_BLOCK]).numpy()
             total = total + values.sum(axes, dtype=np.float64)
             square = square + np.square(values).sum(axes, dtype=np.float64)
             count += values.shape[0] * values.shape[-1]

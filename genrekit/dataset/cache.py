@@ -18,6 +18,7 @@ numpy.memmap at the fixed offset of their contiguous dataset.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -232,6 +233,14 @@ class Cache:
                 f"or train on {self.config.store}"
             )
         return self.mel if kind == "mel" else self.waveform
+
+    def content_key(self, maker: str) -> str:
+        """Digest of the configuration, the tracks and each row's checksum, and of what makes something of them."""
+        digest = hashlib.sha256(f"{maker} {self.config.model_dump_json()}".encode())
+        for track in self.tracks:
+            digest.update(f"\n{track.id} {track.digest} {track.first_row} {track.rows}".encode())
+        digest.update(np.ascontiguousarray(self.checksum).tobytes())
+        return digest.hexdigest()
 
     @property
     def skipped(self) -> tuple[SkippedFile, ...]:

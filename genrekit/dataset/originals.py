@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,7 +33,7 @@ def original_statistics(cache: Cache) -> FloatArray:
     """
     mels = cache.tensor("mel")
     rows = np.flatnonzero(cache.variant == 0)
-    key = _key(cache)
+    key = cache.content_key(str(STATISTICS_VERSION))
     kept = _read(statistics_path(cache), key, len(rows))
     if kept is not None:
         return kept
@@ -44,15 +43,6 @@ def original_statistics(cache: Cache) -> FloatArray:
     with contextlib.suppress(OSError), atomic_write(statistics_path(cache)) as file:
         np.savez(file, version=np.int64(FORMAT_VERSION), key=np.array(key), statistics=statistics)
     return statistics
-
-
-def _key(cache: Cache) -> str:
-    """What the statistics depend on: how they are computed, the configuration, the tracks, and each row's checksum."""
-    digest = hashlib.sha256(f"{STATISTICS_VERSION} {cache.config.model_dump_json()}".encode())
-    for track in cache.tracks:
-        digest.update(f"\n{track.id} {track.digest} {track.first_row} {track.rows}".encode())
-    digest.update(np.ascontiguousarray(cache.checksum).tobytes())
-    return digest.hexdigest()
 
 
 def _read(path: Path, key: str, n_rows: int) -> FloatArray | None:

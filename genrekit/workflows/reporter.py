@@ -69,6 +69,9 @@ class Reporter:
     def tracks_done(self, done: int, of: int) -> None:
         """Some of the tracks are transformed, or written, or predicted."""
 
+    def fragments_altered(self, done: int, of: int) -> None:
+        """Some of the training fragments are brought to another tempo and pitch."""
+
     def training(self, plan: TrainPlan) -> None:
         """A training is about to begin."""
 

@@ -18,7 +18,8 @@ from torch import nn
 
 from genrekit import __version__
 from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
-from genrekit.dataset.batches import TrainingBatches, part_source
+from genrekit.dataset.altered import altered_folder, altered_fragments
+from genrekit.dataset.batches import FragmentSource, TrainingBatches, part_source
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.folds import trained_split
 from genrekit.dataset.originals import original_statistics
@@ -84,7 +85,7 @@ def train(
     _require_masks(config, cache.config.front_end)
     split = trained_split(cache, config, strict=strict)
     data = TrainingBatches(
-        part_source(cache, config.input, split, "train", config.fragments),
+        _training_source(config, cache, split, reporter),
         part_source(cache, config.input, split, "validation", config.fragments),
         batch_size=config.batch_size,
         seed=config.seed,
@@ -178,6 +179,22 @@ def _require_masks(config: TrainConfig, front_end: FrontEnd) -> None:
     for name, (what, limit) in limits.items():
         if (width := getattr(config, name)) >= limit:
             raise UsageError(f"{name} must be less than {what} ({limit}), got {width}")
+
+
+def _training_source(config: TrainConfig, cache: Cache, split: Split, reporter: Reporter) -> FragmentSource:
+    """The training part, where it is asked for with its fragments altered."""
+    source = part_source(cache, config.input, split, "train", config.fragments)
+    if not config.alters_fragments:
+        return source
+
+    def on_fragment(done: int, of: int) -> None:
+        if done == 1:
+            reporter.note(f"{of} training fragments are altered and kept in {altered_folder(cache)} for later runs")
+        reporter.fragments_altered(done, of)
+
+    source.alter(altered_fragments(cache, source.rows, config.altered_tempo, config.altered_pitch, on_fragment))
+    reporter.finished()
+    return source
 
 
 def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import level_db, loudest_hz, sine, white_noise
 
+from genrekit.audio.augment import pitch_shift, time_stretch
 from genrekit.audio.decode import probe
-from genrekit.audio.transform import FULL_SCALE, expected_rows, quantized, transform_track, unit_mels
+from genrekit.audio.fragments import cut
+from genrekit.audio.transform import FULL_SCALE, altered_waveform, expected_rows, quantized, transform_track, unit_mels
 from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
 from genrekit.errors import UnreadableAudioError
 from genrekit.records import FloatArray, TrackTensors
@@ -286,3 +288,34 @@ class TestWhatIsStored:
         tensors = transform_track("a", track, config(augment=True, hop_length=64, n_mels=64))
         assert not tensors.landmark[tensors.variant > 0].any()
         assert tensors.landmark[tensors.variant == 0].any(axis=1).all()
+
+
+class TestAltered:
+    """A fragment at another tempo and pitch, as long as it was."""
+
+    @pytest.mark.parametrize(("tempo", "semitones"), [(1.25, 0.0), (0.8, 0.0), (1.0, 3.0), (1.25, -3.0), (0.8, 3.0)])
+    def test_it_is_stretched_then_shifted_then_cut_or_padded(self, tempo: float, semitones: float) -> None:
+        waveform = 0.2 * music(8_000)
+        stored = quantized(waveform)
+        expected: FloatArray = stored.astype(np.float32) / np.float32(FULL_SCALE)
+        expected = time_stretch(expected, tempo) if tempo != 1 else expected
+        expected = cut(pitch_shift(expected, semitones) if semitones else expected, 0, 8_000)
+        found = altered_waveform(stored, tempo, semitones)
+        assert found.shape == (8_000,)
+        np.testing.assert_array_equal(found, quantized(expected))
+
+    def test_a_tone_an_octave_higher_and_twice_as_fast_fills_the_first_half(self) -> None:
+        found = altered_waveform(quantized(sine(440, 16_000, 8_000)), 2.0, 12.0) / FULL_SCALE
+        assert loudest_hz(found[:6_000].astype(np.float32), 8_000) == pytest.approx(880, rel=0.01)
+        assert np.abs(found[9_000:]).max() < 0.01
+        assert np.abs(found[1_000:7_000]).max() > 0.4
+
+    def test_what_would_exceed_full_scale_is_scaled_down(self) -> None:
+        square = np.sign(sine(441, 8_000, 8_000)) + white_noise(8_000, amplitude=0.1)
+        found = altered_waveform(quantized(np.clip(square, -1, 1)), 1.1, 0.0)
+        assert np.abs(found.astype(np.int64)).max() == FULL_SCALE
+        assert (np.abs(found.astype(np.int64)) == FULL_SCALE).sum() < 5
+
+    def test_unaltered_is_what_it_was(self) -> None:
+        stored = quantized(0.5 * music(8_000))
+        np.testing.assert_array_equal(altered_waveform(stored, 1.0, 0.0), stored)

@@ -49,3 +49,56 @@ def test_a_penalty_of_norms_reaches_the_run(here: Path, genrekit: CommandLine) -
     weights, norms = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("weights", "norms"))
     assert weights != norms
     assert resumed(Path("runs/norms"), genrekit) == norms
+
+
+def test_noise_and_the_cosines_reach_the_run_and_resume(here: Path, genrekit: CommandLine) -> None:
+    settings = {
+        "noise": ("--noise-std", "0.05"),
+        "epochs": ("--sched", "cosine", "--sched-by", "epoch", "--eta-min", "1e-6"),
+        "loss": ("--sched", "loss-cosine"),
+    }
+    weights = {}
+    for name, options in settings.items():
+        assert genrekit(*SMALL_CEL, *options, "--epochs", "3", "--out", f"runs/{name}").code == 0
+        weights[name] = Path(f"runs/{name}/best/model.safetensors").read_bytes()
+        assert resumed(Path(f"runs/{name}"), genrekit) == weights[name]
+    assert len(set(weights.values())) == len(settings)
+    config = json.loads(Path("runs/epochs/config.json").read_text())
+    assert (config["sched"], config["sched_by"], config["eta_min"]) == ("cosine", "epoch", 1e-6)
+
+
+ALTERED = (*SMALL_CEL, "--input", "waveform", "--altered-tempo", "1.2", "--altered-pitch", "2")
+
+
+def test_altered_fragments_are_trained_on_and_kept(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = genrekit(*ALTERED, "--out", "runs/first")
+    assert first.code == 0, first.err
+    assert "note: 48 training fragments are altered and kept in data/cache.altered for later runs\n" in first.err
+    assert len(list(Path("data/cache.altered").glob("*.npy"))) == 1
+    monkeypatch.setattr("genrekit.dataset.altered.altered_waveform", None)
+    again = genrekit(*ALTERED, "--out", "runs/again")
+    assert again.code == 0
+    assert "altered" not in again.err
+    assert genrekit(*SMALL_CEL, "--input", "waveform", "--out", "runs/plain").code == 0
+    runs = {name: Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("first", "again", "plain")}
+    assert runs["first"] == runs["again"] != runs["plain"]
+    assert resumed(Path("runs/again"), genrekit) == runs["first"]
+    assert genrekit("evaluate", "runs/first/best").code == 0
+
+
+def test_altered_fragments_need_waveforms(here: Path, genrekit: CommandLine) -> None:
+    before = sorted(Path().rglob("*"))
+    outcome = genrekit(*SMALL_CEL, "--altered-tempo", "1.2", "--out", "runs/new")
+    assert outcome.code == 2
+    assert "altered_tempo and altered_pitch need input waveform, got mel" in outcome.err
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_where_altered_fragments_cannot_be_kept_it_says_so(here: Path, genrekit: CommandLine) -> None:
+    Path("data/cache.altered").write_text("no folder")
+    outcome = genrekit(*ALTERED, "--quiet", "--out", "runs/new")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "cannot keep altered fragments in data/cache.altered: " in outcome.err
+    assert not Path("runs/new").exists()

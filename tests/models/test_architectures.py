@@ -113,6 +113,30 @@ def test_parameters_are_counted_as_by_hand() -> None:
     assert count_parameters(model) == (n_inputs * 16 + 16) + (16 * 8 + 8) + (8 * 2 + 2)
 
 
+PUBLISHED = [
+    # input, architecture, channels, hidden, count, biases of convolutions in it
+    ("stft", "cel", (32, 32), (), 2_217_706, 64),
+    ("stft", "cel", (64, 64), (64,), 28_300_938, 128),
+    ("stft", "cel", (128, 128, 64), (64,), 7_289_610, 320),
+    ("waveform", "cel2", (32, 32), (), 8_823_210, 64),
+    ("waveform", "mlp2", (), (256,) * 4, 28_426_250, 0),
+    ("waveform", "mlp2", (), (512,) * 2, 56_718_346, 0),
+    ("waveform", "mlp2", (), (1_024, 512, 256), 113_559_306, 0),
+]
+"""An older project's models of ten genres; its convolutions had biases, which batch norm takes away."""
+
+
+@pytest.mark.parametrize(("kind", "arch", "channels", "hidden", "published", "biases"), PUBLISHED, ids=str)
+def test_parameters_are_those_of_published_models_but_for_biases_of_convolutions(
+    kind: Input, arch: str, channels: tuple[int, ...], hidden: tuple[int, ...], published: int, biases: int
+) -> None:
+    config = TrainConfig.of({"arch": arch, "input": kind, "channels": channels, "hidden": hidden})
+    with torch.device("meta"):
+        model = build_model(config, FrontEnd(), 10)
+    assert biases == sum(channels)
+    assert count_parameters(model) + biases == published
+
+
 @pytest.mark.parametrize("arch", NETWORKS)
 def test_the_seed_decides_the_first_weights_and_leaves_the_callers_randomness_alone(arch: str) -> None:
     def weights(seed: int) -> torch.Tensor:
