@@ -13,12 +13,13 @@ seed's nor the track's own, that this run misses that track, is in each of the t
 in a two-way analysis of variance and in errors that are clustered in two ways (Cameron, Gelbach and Miller 2011). The
 sum is never less than its first or its second part. It has Satterthwaite's (1946) degrees of freedom, and tests and
 intervals are Student's. Of a figure that belongs to the run alone only *runs* is left, which is Welch's (1947) test.
+`benchmarks/comparison_errors.py` shows how often all this is wrong.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -32,6 +33,7 @@ from genrekit.evaluation.statistics import wilson
 from genrekit.records import Interval
 
 Floats = npt.NDArray[np.float64]
+_Part = tuple[float, int]
 
 LEVEL = 0.05
 """Chance of a false alarm that tests allow; intervals are of 95 %."""
@@ -43,7 +45,7 @@ TRACK_SD = 0.2
 """Standard deviation of the artists' lasting differences in accuracy between two configurations, where none has been
 measured."""
 
-DRAWS = 10_000
+DRAWS = 4_000
 SEED = 20_110_301
 """Of the draws for the set of the best: the same samples always have the same set."""
 
@@ -56,7 +58,7 @@ class Sample:
     """One configuration under one statistic: a value for each seed and track; a higher one is better or is not.
 
     Shapes: values [S, T]; one cluster name (the track's artist, or the track) for each of the T tracks. T is 1 for a
-    figure that belongs to the run alone. Raises UsageError where they do not fit.
+    figure that belongs to the run alone. Raises UsageError where they do not fit, or a value is not finite.
     """
 
     values: Floats
@@ -65,6 +67,8 @@ class Sample:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or 0 in self.values.shape or self.values.shape[1] != len(self.clusters):
             raise UsageError(f"values must be seeds x {len(self.clusters)} tracks, got {self.values.shape}")
+        if not np.isfinite(self.values).all():
+            raise UsageError(f"values must be finite, got {self.values[~np.isfinite(self.values)][0]}")
 
     @property
     def seed_means(self) -> Floats:
@@ -129,7 +133,8 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
     """Mean over pairs of how much higher the first of a pair is than its second, plus `by`; all on the same tracks.
 
     The pairs are those of the claim, no draw from a larger number: the interval is for other seeds and tracks, not for
-    other pairs. A sample may be in several pairs. Raises UsageError if the tracks are not the same.
+    other pairs. A sample may be in several pairs, as the same
+    object. Raises UsageError if the tracks are not the same.
     """
     terms = [(sign / len(pairs), sample) for pair in pairs for sign, sample in zip((1, -1), pair, strict=True)]
     estimate = _estimate(terms, by)
@@ -174,27 +179,28 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def indistinguishable(samples: Mapping[str, Sample]) -> tuple[str, ...]:
     """Names of those that cannot be told from the highest mean, which is among them, in the mapping's order.
 
-    The model confidence set of Hansen, Lunde and Nason (2011): while the largest of all differences within the set is
-    more than luck, the worst leaves. Luck is what the largest of so many, of which each is tested with its own error
-    and degrees of freedom, reaches in 5 % of draws from their joint normal distribution (Hothorn, Bretz and Westfall
-    2008). So with 95 % the set holds all that are truly the best, although the highest was picked after the fact. Of
-    those with one seed only the tracks' part of the error is known, and the set is too small. Raises UsageError if the
-    tracks are not the same.
+    The model confidence set of Hansen, Lunde and Nason (2011): while the surest of all differences within the set is
+    more than luck, the worse of the two leaves. Each is tested with its own error and degrees of freedom, at the level
+    at which one of so many is a false alarm in 5 % of draws from their joint normal distribution (max-t of Hothorn,
+    Bretz and Westfall 2008). So with 95 % the set holds all that are truly the best, although the highest was picked
+    after the fact. Of those with one seed only the tracks' part of the error is known, and the set is too small.
+    Raises UsageError if the tracks are not the same.
     """
-    names = list(samples)
-    if not names:
-        return ()
-    p_values = _pairwise(list(samples.values()))
-    drawn = _draws(list(samples.values()))
-    means = np.array([sample.seed_means.mean() for sample in samples.values()])
-    kept = list(range(len(names)))
+    names, each = list(samples), list(samples.values())
+    if len(names) < 2:
+        return tuple(names)
+    pairs = list(combinations(range(len(names)), 2))
+    p_values = {pair: _estimate([(1.0, each[pair[0]]), (-1.0, each[pair[1]])]).p for pair in pairs}
+    by_luck = _by_luck(each, pairs)
+    kept = set(range(len(names)))
     while len(kept) > 1:
-        pairs = list(combinations(kept, 2))
-        surest = min(pairs, key=lambda pair: p_values[pair])
-        if p_values[surest] >= _level(drawn, pairs):
+        left = [place for place, pair in enumerate(pairs) if kept.issuperset(pair)]
+        level = 2 * ndtr(-np.quantile(by_luck[left].max(axis=0), 1 - LEVEL))
+        surest = min((pairs[place] for place in left), key=lambda pair: p_values[pair])
+        if p_values[surest] >= level:
             break
-        kept.remove(min(surest, key=lambda index: means[index]))
-    return tuple(names[index] for index in kept)
+        kept.remove(min(surest, key=lambda index: each[index]._errors.mean))
+    return tuple(name for index, name in enumerate(names) if index in kept)
 
 
 def spread(samples: Sequence[Sample]) -> Spread:
@@ -211,30 +217,35 @@ def spread(samples: Sequence[Sample]) -> Spread:
 def detectable_difference(n_seeds: int, n_clusters: int, run_sd: float = RUN_SD, track_sd: float = TRACK_SD) -> float:
     """The smallest true difference of two configurations that `difference` finds with a power of 0.8.
 
-    It is the sum of Student's quantiles for 0.975 and for 0.8 times the error; the exact one, by the noncentral
-    distribution, is less than 0.02 times smaller or larger. One seed finds nothing: infinity.
+    It is the sum of Student's quantiles for 0.975 and for 0.8 times the error. One seed finds nothing: infinity.
     """
     if n_seeds < 2:
         return math.inf
-    runs, tracks = 2 * run_sd**2 / n_seeds, track_sd**2 / n_clusters if n_clusters > 1 else 0.0
-    weight = runs**2 / (2 * (n_seeds - 1)) + tracks**2 / max(n_clusters - 1, 1)
-    df = (runs + tracks) ** 2 / weight if weight else math.inf
-    return float((stdtrit(df, 1 - LEVEL / 2) + stdtrit(df, 0.8)) * math.sqrt(runs + tracks))
+    tracks = track_sd**2 / n_clusters if n_clusters > 1 else 0.0
+    squared, df = _combined(tracks, [(run_sd**2 / n_seeds, n_seeds - 1)] * 2, [], n_clusters)
+    return float((stdtrit(df, 1 - LEVEL / 2) + stdtrit(df, 0.8)) * math.sqrt(squared))
 
 
 @dataclass(frozen=True)
 class _Errors:
-    """What a sample's mean, [C] clusters' shares of its deviations, and variances: runs, and both."""
+    """A sample's mean, its clusters' deviations [C], and the variances of runs and of both with the runs' freedom.
+
+    The deviations' squares add up to the variance over tracks.
+    """
 
     mean: float
     deviations: Floats
     runs: float
     both: float
+    df: int
 
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A weighted sum of means, its standard error and degrees of freedom; `lasting` is the tracks' own variance."""
+    """A weighted sum of means, its standard error and degrees of freedom; `lasting` is the tracks' own variance.
+
+    No degrees of freedom: nothing is known of the error.
+    """
 
     effect: float
     error: float
@@ -244,11 +255,13 @@ class _Estimate:
     @property
     def half(self) -> float:
         """Half the width of the 95 % interval."""
-        return float(stdtrit(self.df, 1 - LEVEL / 2)) * self.error
+        return float(stdtrit(self.df, 1 - LEVEL / 2)) * self.error if self.error else 0.0
 
     @property
     def p(self) -> float:
         """Two-sided p of no effect."""
+        if self.df == 0:
+            return 1.0
         if self.error == 0:
             return float(abs(self.effect) < _NOTHING)
         return float(2 * stdtr(self.df, -abs(self.effect) / self.error))
@@ -262,66 +275,59 @@ def _errors(values: Floats, clusters: Sequence[str]) -> _Errors:
     mean, by_track, by_seed = values.mean(), values.mean(axis=0), values.mean(axis=1)
     deviations = (by_track - mean) @ member * math.sqrt(n / max(n - 1, 1))
     if seeds == 1:
-        return _Errors(float(mean), deviations, 0.0, 0.0)
+        return _Errors(float(mean), deviations, 0.0, 0.0, 0)
     rest = (values - by_track - by_seed[:, None] + mean) @ member
     both = (rest**2).sum() / (seeds * (seeds - 1)) * n / max(n - 1, 1)
-    return _Errors(float(mean), deviations, float(by_seed.var(ddof=1)) / seeds, float(both))
+    return _Errors(float(mean), deviations, float(by_seed.var(ddof=1)) / seeds, float(both), seeds - 1)
 
 
 def _estimate(terms: Sequence[tuple[float, Sample]], by: float = 0.0) -> _Estimate:
     """Estimate the sum of weights times means, plus `by`; a sample that comes twice is one with both weights."""
     clusters = terms[0][1].clusters
-    weights: dict[int, float] = {}
+    merged: dict[int, tuple[float, Sample]] = {}
     for weight, sample in terms:
         if sample.clusters != clusters:
             raise UsageError(f"{len(clusters)} and {len(sample.clusters)} tracks are not the same in the same order")
-        weights[id(sample)] = weights.get(id(sample), 0.0) + weight
-    used = [(weights[key], sample) for key, sample in {id(sample): sample for _, sample in terms}.items()]
+        merged[id(sample)] = (merged[id(sample)][0] + weight if id(sample) in merged else weight, sample)
+    used = [(weight, sample._errors) for weight, sample in merged.values()]
     n = len(set(clusters))
-    deviations = np.sum([weight * sample._errors.deviations for weight, sample in used], axis=0)
-    tracks = float((deviations**2).sum())
-    parts = [(tracks, n - 1)]
-    runs = both = 0.0
-    for weight, sample in used:
-        own = len(sample.values) - 1
-        runs += weight**2 * sample._errors.runs
-        both += weight**2 * sample._errors.both
-        parts += [(weight**2 * sample._errors.runs, own), (weight**2 * sample._errors.both, own * (n - 1))]
-    squared = max(tracks + runs - both, tracks, runs)
-    effect = sum(weight * sample._errors.mean for weight, sample in used) + by
-    lasting = max(tracks - both, 0.0)
-    if squared < _NOTHING**2:
-        # As if two more clusters had differed, one this way and one that (Agresti and Min 2005).
-        error = math.sqrt(2) / (n + 2) if len(used) > 1 and len(clusters) > 1 else 0.0
-        return _Estimate(effect, error, max(n - 1, 1), lasting)
-    return _Estimate(effect, math.sqrt(squared), squared**2 / sum(v**2 / df for v, df in parts if df), lasting)
+    tracks = float((np.sum([weight * part.deviations for weight, part in used], axis=0) ** 2).sum())
+    both = [(weight**2 * part.both, part.df) for weight, part in used]
+    squared, df = _combined(tracks, [(weight**2 * part.runs, part.df) for weight, part in used], both, n)
+    effect = sum(weight * part.mean for weight, part in used) + by
+    lasting = max(tracks - sum(variance for variance, _ in both), 0.0)
+    if squared >= _NOTHING**2:
+        return _Estimate(effect, math.sqrt(squared), float(df), lasting)
+    # As if two more clusters had differed, one this way and one that (Agresti and Min 2005).
+    error = math.sqrt(2) / (n + 2) if len(used) > 1 and len(clusters) > 1 else 0.0
+    return _Estimate(effect, error, max(n - 1, *(part.df for _, part in used)), lasting)
 
 
-def _pairwise(samples: Sequence[Sample]) -> dict[tuple[int, int], float]:
-    """Two-sided p of each pair, by what is known of its error."""
-    found = {}
-    for first, second in combinations(range(len(samples)), 2):
-        estimate = _estimate([(1.0, samples[first]), (-1.0, samples[second])])
-        known = len(samples[first].clusters) > 1 or max(len(samples[index].values) for index in (first, second)) > 1
-        found[first, second] = estimate.p if known else 1.0
-    return found
+def _combined(tracks: float, runs: Sequence[_Part], both: Sequence[_Part], n: int) -> tuple[float, float]:
+    """Squared error and its degrees of freedom from the parts, each a variance with its own degrees.
+
+    A few seeds often show less than their spread, and the degrees would then be too many just where the error is too
+    small: they are counted with the runs' part enlarged by S / (S - 1), S being the fewest seeds.
+    """
+    shared = sum(variance for variance, _ in both)
+    careful = 1 + 1 / min((df for _, df in runs if df), default=math.inf)
+    squared, counted = (
+        max(tracks + run - shared, tracks, run)
+        for run in (factor * sum(variance for variance, _ in runs) for factor in (1.0, careful))
+    )
+    parts = [(tracks, n - 1), *((careful * variance, df) for variance, df in runs)]
+    parts += [(variance, df * (n - 1)) for variance, df in both]
+    weight = sum(variance**2 / df for variance, df in parts if df)
+    return squared, counted**2 / weight if weight else 1.0
 
 
-def _draws(samples: Sequence[Sample]) -> Floats:
-    """Means as luck alone would have them, [DRAWS, samples]."""
-    generator = np.random.default_rng(SEED)
+def _by_luck(samples: Sequence[Sample], pairs: Sequence[tuple[int, int]]) -> Floats:
+    """What luck alone makes of each pair's difference, in its standard deviations, [pairs, DRAWS]."""
     errors = [sample._errors for sample in samples]
-    deviations = np.stack([error.deviations for error in errors])
-    covariance = deviations @ deviations.T + np.diag([max(error.runs - error.both, 0.0) for error in errors])
-    values, vectors = np.linalg.eigh(covariance)
-    roots = vectors * np.sqrt(np.maximum(values, 0.0))
-    return generator.standard_normal((DRAWS, len(samples))) @ roots.T
-
-
-def _level(drawn: Floats, pairs: Iterable[tuple[int, int]]) -> float:
-    """The level at which each pair is to be tested so that one of them is a false alarm in 5 % of draws."""
-    largest = np.zeros(len(drawn))
-    for first, second in pairs:
-        apart = drawn[:, first] - drawn[:, second]
-        largest = np.maximum(largest, np.abs(apart) / max(float(apart.std()), _NOTHING))
-    return float(2 * ndtr(-np.quantile(largest, 1 - LEVEL)))
+    deviations = np.reshape([error.deviations for error in errors], (len(errors), -1))
+    runs = np.diag([max(error.runs - error.both, 0.0) for error in errors])
+    spreads, directions = np.linalg.eigh(deviations @ deviations.T + runs)
+    drawn = np.random.default_rng(SEED).standard_normal((len(errors), DRAWS))
+    means = (directions * np.sqrt(np.maximum(spreads, 0.0))) @ drawn
+    apart = np.abs([means[first] - means[second] for first, second in pairs])
+    return apart / np.maximum(np.sqrt((apart**2).mean(axis=-1, keepdims=True)), _NOTHING)
