@@ -306,6 +306,9 @@ class TrainConfig(Config):
         0.0, ge=0, lt=1, description="Decay of the moving average of weights that is validated and kept; 0 for none."
     )
     batch_size: int = Field(32, ge=1, description="Fragments per step.")
+    log_gradients: bool = Field(
+        False, description="Track the norm of the whole gradient: its mean and largest value in each epoch."
+    )
     epochs: int = Field(30, ge=1, description="Most epochs to train.")
     patience: int = Field(10, ge=0, description="Epochs without improvement before stopping; 0 never stops early.")
     monitor: Literal["loss", "track_accuracy", "last"] = Field(

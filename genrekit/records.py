@@ -102,7 +102,9 @@ class Interval:
 class Epoch:
     """The figures of one epoch; losses without penalties, accuracies per fragment and per track.
 
-    `train_accuracy` is measured while training, with dropout, drawn variants and augmented batches.
+    `train_accuracy` is measured while training, with dropout, drawn variants and augmented batches. `gradient_mean` and
+    `gradient_max` are of the norms of its steps' gradients, penalties included and before they are clipped, where these
+    were asked for.
     """
 
     epoch: int
@@ -113,6 +115,8 @@ class Epoch:
     validation_fragment_accuracy: float
     validation_track_accuracy: float
     seconds: float
+    gradient_mean: float | None = None
+    gradient_max: float | None = None
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,7 @@ REFUSED = [
             ("patience", 3, "3"),
             ("monitor", "track_accuracy", "track_accuracy"),
             ("l1", 0.1, "0.1"),
+            ("log_gradients", True, "True"),
             ("l2", 0.1, "0.1"),
             ("standardize", False, "False"),
             ("penalty", "norms", "norms"),

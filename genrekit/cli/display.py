@@ -104,6 +104,7 @@ class TerminalReporter(Reporter):
         self._epochs = 0
         self._table: Live | None = None
         self._told: set[str] = set()
+        self._at_once = False
 
     @property
     def _live(self) -> bool:
@@ -152,10 +153,20 @@ class TerminalReporter(Reporter):
         if self._progress is not None:
             self._progress.update(self._task, completed=done, figures=f"{done}/{of}")
 
+    def statistics_done(self, done: int, of: int) -> None:
+        """Show them on the bar of what is fitted at once; where no terminal shows it, say what takes its time."""
+        check()
+        if self._progress is not None:
+            what, total = ("fitting", None) if done == of else ("computing statistics", of)
+            figures = "" if done == of else f"{done}/{of}"
+            self._progress.update(self._task, description=what, total=total, completed=done, figures=figures)
+        elif done == 0:
+            self.note(f"computing statistics of {of:,} fragments; they are kept beside the cache")
+
     def training(self, plan: TrainPlan) -> None:
         """Say what will be trained, and show a bar."""
         self.finished()
-        self._epochs = plan.epochs
+        self._epochs, self._at_once = plan.epochs, plan.size is None
         self._say(
             f"[bold]{escape(plan.arch)}[/bold] on {plan.input}: {plan.parameters:,} parameters "
             f"({size_text(plan.parameter_bytes)}), on {plan.device}{'' if plan.precision == 'fp32' else ' in bf16'}"
@@ -166,6 +177,9 @@ class TerminalReporter(Reporter):
             f"to train, {plan.validation_tracks} ({plan.validation_fragments:,}) to validate; tracking {plan.tracking}"
         )
         self._say(f"run {escape(plan.run)}")
+        if self._at_once:
+            self._start("fitting", None)
+            return
         width = self._epoch_width
         self._say(f"[dim]{'':{width}}  training          validation[/dim]")
         self._say(f"[dim]{'epoch':>{width}}    loss  accuracy    loss  fragments   tracks     rate[/dim]")
@@ -196,8 +210,11 @@ class TerminalReporter(Reporter):
         )
 
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
-        """Print one line for the epoch."""
+        """Print one line for the epoch; what is fitted at once has none, and its result says the rest."""
         check()
+        if self._at_once:
+            self._say(f"training: loss {epoch.train_loss:.3f}, {percent(epoch.train_accuracy)} of fragments")
+            return
         mark = "  [green]best[/green]" if best else ""
         self._say(
             f"{f'{epoch.epoch}/{self._epochs}':>{self._epoch_width}}  "
@@ -243,7 +260,7 @@ class TerminalReporter(Reporter):
             self._table.stop()
             self._table = None
 
-    def _start(self, description: str, total: int) -> None:
+    def _start(self, description: str, total: int | None) -> None:
         if not self._live:
             return
         self._progress = Progress(

@@ -53,7 +53,18 @@ PANELS = {
     "Model": ("arch", "input", "standardize", "hidden", "channels", "dropout"),
     "Optimization": (
         *("opt", "nesterov", "sched", "sched_by", "warmup_epochs", "lr", "eta_min", "clip_norm", "ema", "batch_size"),
-        *("epochs", "patience", "monitor", "l1", "l2", "penalty", "label_smoothing", "class_weights", "seed"),
+        *(
+            "epochs",
+            "patience",
+            "log_gradients",
+            "monitor",
+            "l1",
+            "l2",
+            "penalty",
+            "label_smoothing",
+            "class_weights",
+            "seed",
+        ),
     ),
     "Augmentation while training": (
         *("spec_freq_mask", "spec_time_mask", "mixup", "gain_db", "noise_std", "random_start"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,12 @@ def statistics_path(cache: Cache) -> Path:
     return cache.path.with_name(f"{cache.path.stem}.statistics.npz")
 
 
-def original_statistics(cache: Cache) -> FloatArray:
+def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | None = None) -> FloatArray:
     """The statistics of all original fragments, in the cache's order: float32 [N, N_STATISTICS].
 
     They are read from the file if it is of this cache's content, else computed and kept. A file that cannot be read
-    or written is no hindrance: it only saves time.
+    or written is no hindrance: it only saves time. While they are computed, `on_progress` hears how many fragments are
+    done, and of how many.
     Errors: IncompatibleCacheError where the cache holds no mel spectrograms.
     """
     mels = cache.tensor("mel")
@@ -37,8 +39,12 @@ def original_statistics(cache: Cache) -> FloatArray:
     kept = _read(statistics_path(cache), key, len(rows))
     if kept is not None:
         return kept
-    blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
-    found = [mel_statistics(mels[block].astype(np.float32), cache.config.front_end) for block in blocks]
+    found, tell = [], on_progress or (lambda *_: None)
+    tell(0, len(rows))
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        found.append(mel_statistics(mels[block].astype(np.float32), cache.config.front_end))
+        tell(start + len(block), len(rows))
     statistics = np.concatenate(found)
     with contextlib.suppress(OSError), atomic_write(statistics_path(cache)) as file:
         np.savez(file, version=np.int64(FORMAT_VERSION), key=np.array(key), statistics=statistics)

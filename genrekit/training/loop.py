@@ -237,6 +237,8 @@ class _Trainer:
         self.average = WeightAverage(model, config.ema) if config.ema else None
         balanced = config.class_weights == "balanced"
         self.genre_weights = balanced_weights(data.genre_counts).to(device) if balanced else None
+        self.norms = torch.zeros(2, device=device)
+        """Sum and largest of the norms of an epoch's gradients."""
 
     def epoch(self, number: int) -> tuple[Epoch, Predictions]:
         """Train one epoch and validate."""
@@ -256,6 +258,7 @@ class _Trainer:
             validation_fragment_accuracy=found.fragment_accuracy,
             validation_track_accuracy=found.track_accuracy,
             seconds=time.monotonic() - started,
+            **self._gradients(),
         )
         return epoch, found
 
@@ -278,6 +281,7 @@ class _Trainer:
     def _train(self, number: int) -> tuple[float, float]:
         torch.manual_seed(int(np.random.SeedSequence((self.config.seed, number)).generate_state(1, np.uint64)[0] >> 1))
         self.model.train()
+        self.norms.zero_()
         total = torch.zeros((), device=self.device)  # MPS has no doubles
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         count, started, reported = 0, time.monotonic(), 0.0
@@ -325,12 +329,25 @@ class _Trainer:
         extra = self.penalty()
         self.optimizer.zero_grad()
         (loss if extra is None else loss + extra).backward()
+        parameters = list(self.model.parameters())
+        if self.config.log_gradients:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+            self.norms[0] += norm
+            torch.maximum(self.norms[1], norm, out=self.norms[1])
         if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+            nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
         self.optimizer.step()
         self.schedule.after_step()
         if self.average is not None:
             self.average.update()
+
+    def _gradients(self) -> dict[str, float]:
+        """Mean and largest norm of the epoch's gradients, if they were to be measured."""
+        if not self.config.log_gradients:
+            return {}
+        total, highest = self.norms.tolist()
+        return {"gradient_mean": total / self.data.steps_per_epoch, "gradient_max": highest}
 
     def _first_bad(self, unread: list[tuple[Tensor, Tensor]], step: int) -> str:
         """Name the first step whose sum of losses is no number, the last of them being `step`, and its tracks."""

@@ -52,8 +52,8 @@ class WandbTracker(Tracker):
         self._run, self.mode, self._key, self._warn = run, mode, key, warn
 
     def log_epoch(self, epoch: Epoch) -> None:
-        """Log the epoch's losses, accuracies and rate."""
-        figures = {
+        """Log the epoch's losses, accuracies and rate, and norms of gradients if they were measured."""
+        figures: dict[str, Any] = {
             "train/loss": epoch.train_loss,
             "train/accuracy": epoch.train_accuracy,
             "validation/loss": epoch.validation_loss,
@@ -62,6 +62,8 @@ class WandbTracker(Tracker):
             "lr": epoch.lr,
             "epoch": epoch.epoch,
         }
+        if epoch.gradient_mean is not None:
+            figures |= {"train/gradient_mean": epoch.gradient_mean, "train/gradient_max": epoch.gradient_max}
         self._guarded(lambda: self._run.log(figures, step=epoch.epoch))
 
     def finish(

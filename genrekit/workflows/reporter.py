@@ -72,6 +72,9 @@ class Reporter:
     def fragments_altered(self, done: int, of: int) -> None:
         """Some of the training fragments are brought to another tempo and pitch."""
 
+    def statistics_done(self, done: int, of: int) -> None:
+        """Statistics of some of the fragments are computed."""
+
     def training(self, plan: TrainPlan) -> None:
         """A training is about to begin."""
 

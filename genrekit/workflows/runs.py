@@ -55,9 +55,11 @@ def _fingerprint(value: Any) -> str:
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
     """Replace the table of all epochs: one that is in no checkpoint, or only there, is put right by resuming."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [column.name for column in fields(Epoch)], lineterminator="\n")
+    rows = [asdict(epoch) for epoch in history]
+    columns = [column.name for column in fields(Epoch) if any(row[column.name] is not None for row in rows)]
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
+    writer.writerows(rows)
     write_text(path, text.getvalue())
 
 

@@ -357,7 +357,7 @@ def _fit_classical(
     tracker: Tracker,
     reporter: Reporter,
 ) -> FitResult:
-    statistics = original_statistics(cache)
+    statistics = original_statistics(cache, reporter.statistics_done)
     originals = np.flatnonzero(cache.variant == 0)
 
     def part(name: str) -> Part:

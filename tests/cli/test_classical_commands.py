@@ -1,7 +1,9 @@
 """Classical models go through the same commands as networks."""
 
 import csv
+import io
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,30 @@ from typing import Any
 import pytest
 from tiny_cli import SMALL, CommandLine
 
+from genrekit.cli.display import TerminalReporter
 from genrekit.config import CLASSICAL
 from genrekit.evaluation.answers import load_answers
 from genrekit.models.bundle import load_bundle
+from genrekit.workflows.reporter import TrainPlan
+
+PLAN = TrainPlan(
+    run="runs/one",
+    arch="lda",
+    input="mel",
+    parameters=30,
+    parameter_bytes=120,
+    size=None,
+    epochs=1,
+    patience=10,
+    device="cpu",
+    precision="fp32",
+    split="track, seed 0",
+    training_tracks=24,
+    training_fragments=48,
+    validation_tracks=3,
+    validation_fragments=6,
+    tracking="off",
+)
 
 
 def result_of(run: Path) -> dict[str, Any]:
@@ -58,6 +81,31 @@ def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine
         assert genrekit("train", "--arch", arch, "--seed", "7", "--out", f"runs/{name}").code == 0
     first, second = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("one", "two"))
     assert first == second
+
+
+def test_what_is_fitted_at_once_shows_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
+    first, second = (genrekit("train", "--arch", "lda", "--out", f"runs/{name}").err for name in ("one", "two"))
+    assert "note: computing statistics of 60 fragments; they are kept beside the cache\n" in first
+    assert second.splitlines()[-1].startswith("training: loss ")
+    assert "statistics" not in second
+    for absent in ("rate", "epoch", "1/1"):
+        assert absent not in first + second
+
+
+def test_on_a_terminal_the_bar_says_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    reporter = TerminalReporter(quiet=False)
+    reporter.training(PLAN)
+    for done in (0, 64, 100):
+        reporter.statistics_done(done, 100)
+        assert reporter._progress is not None
+        (task,) = reporter._progress.tasks
+        assert (task.description, task.completed) == ("fitting" if done == 100 else "computing statistics", done)
+    reporter.finished()
+    assert "note:" not in terminal.getvalue()
 
 
 def test_a_run_without_a_name_is_named_by_what_it_is(here: Path, genrekit: CommandLine) -> None:

@@ -66,6 +66,21 @@ def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: Com
     assert kept.items() <= json.loads(Path("runs/one/result.json").read_text()).items()
 
 
+def test_norms_of_gradients_are_columns_of_the_history_where_they_are_asked_for(
+    here: Path, genrekit: CommandLine
+) -> None:
+    for name, flags in {"plain": (), "logged": ("--log-gradients",)}.items():
+        options = ("--epochs", "2", "--device", "cpu", "--out", f"runs/{name}")
+        assert genrekit(*SMALL_CEL, *options, *flags).code == 0
+    columns = [*history(Path("runs/plain"))[0]]
+    assert columns[-1] == "seconds"
+    for row in history(Path("runs/logged")):
+        assert [*row] == [*columns, "gradient_mean", "gradient_max"]
+        assert 0 < float(row["gradient_mean"]) < float(row["gradient_max"])
+    plain, logged = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("plain", "logged"))
+    assert plain == logged
+
+
 def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
     options = ("--epochs", "3", "--lr", "0.5", "--device", "cpu", "--out")
     refused = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last")

@@ -38,6 +38,14 @@ def test_they_are_those_of_the_originals(cache: Cache) -> None:
     assert np.array_equal(original_statistics(cache), expected(cache))
 
 
+def test_progress_is_told_only_while_they_are_computed(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 3)
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        original_statistics(cache, lambda *done: told.append(done))
+    assert told == [(0, 8), (3, 8), (6, 8), (8, 8)]
+
+
 def test_they_are_computed_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     first = original_statistics(cache)
     monkeypatch.setattr(module, "mel_statistics", refuse)

@@ -210,6 +210,7 @@ EVERY_OPTION: dict[str, Any] = {
     "l2": 1e-3,
     "label_smoothing": 0.1,
     "class_weights": "balanced",
+    "log_gradients": True,
 }
 """Every option but for those of one kind of input."""
 
@@ -357,6 +358,25 @@ class TestOptions:
         fit(model, TinyData(batch_size=8), config, device=CPU)
         moved = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
         assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+    @pytest.mark.parametrize("clip_norm", [0.0, 0.01])
+    def test_norms_of_gradients_are_those_of_the_steps_and_change_nothing(self, clip_norm: float) -> None:
+        """Plain descent without momentum in its first step moves the weights by the rate times the gradient."""
+        values: dict[str, Any] = {"arch": "mlp", "opt": "sgd", "lr": 1e-3, "l2": 1.0, "clip_norm": clip_norm}
+        plain, logged = run(tiny_config(**values)), run(tiny_config(**values, log_gradients=True))
+        assert same(weights(plain[0]), weights(logged[0]))
+        assert all(epoch.gradient_mean is epoch.gradient_max is None for epoch in plain[1].history)
+        for epoch in logged[1].history:
+            assert epoch.gradient_mean is not None
+            assert epoch.gradient_max is not None
+            assert 0.01 < epoch.gradient_mean < epoch.gradient_max
+        if not clip_norm:
+            config = tiny_config(**values, epochs=1, batch_size=8, log_gradients=True)
+            model = tiny_model(config)
+            before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
+            (only,) = fit(model, TinyData(batch_size=8), config, device=CPU).history
+            moved = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
+            assert only.gradient_mean == only.gradient_max == pytest.approx(moved.norm().item() / 1e-3, rel=1e-3)
 
     @pytest.mark.parametrize("option", [{"label_smoothing": 0.3}, {"class_weights": "balanced"}], ids=str)
     def test_smoothing_and_weights_of_genres_are_trained_on_and_not_reported(self, option: dict[str, Any]) -> None:

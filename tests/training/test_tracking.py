@@ -23,7 +23,7 @@ KEY = "0123456789abcdef0123456789abcdef01234567"
 
 HISTORY = [
     Epoch(1, 0.01, 2.25, 0.125, 2.0, 0.25, 0.5, 1.0),
-    Epoch(2, 0.005, 1.5, 0.5, 1.75, 0.375, 0.625, 1.0),
+    Epoch(2, 0.005, 1.5, 0.5, 1.75, 0.375, 0.625, 1.0, gradient_mean=0.5, gradient_max=0.75),
 ]
 
 
@@ -121,6 +121,8 @@ def test_an_offline_run_holds_figures_of_each_epoch_configuration_and_summary(
         assert row["validation/loss"] == epoch.validation_loss
         assert row["validation/fragment_accuracy"] == epoch.validation_fragment_accuracy
         assert row["validation/track_accuracy"] == epoch.validation_track_accuracy
+        assert row.get("train/gradient_mean") == epoch.gradient_mean
+        assert row.get("train/gradient_max") == epoch.gradient_max
 
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     kept = list(records(path))
