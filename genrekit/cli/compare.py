@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -129,7 +130,7 @@ def _study(what: list[str]) -> str | None:
     if asked:
         raise UsageError(f"{asked[0]} is a study: compare one study at a time, or folders of runs, got {len(what)}")
     for word in what:
-        if not Path(word).exists() and len(Path(word).parts) == 1:
+        if not Path(word).exists() and get_close_matches(word, names):
             raise unknown_name("study or folder of runs", word, names)
     return None
 

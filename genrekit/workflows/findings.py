@@ -29,6 +29,10 @@ MOST_SEEDS_UNTESTED = 2
 """With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
 
 
+_OF_THE_RUN = ("the run",)
+"""The one cluster of a figure that belongs to a run, and to no track."""
+
+
 @dataclass(frozen=True)
 class ArmRuns:
     """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side."""
@@ -66,7 +70,7 @@ class Evidence:
                 self._samples[key] = None
             else:
                 table = np.stack(known)
-                self._samples[key] = Sample(table, clusters if table.shape[1] == len(clusters) else (name,))
+                self._samples[key] = Sample(table, clusters if table.shape[1] == len(clusters) else _OF_THE_RUN)
         return self._samples[key]
 
     def interval(self, name: str, statistic: Statistic, at: At) -> Interval | None:
@@ -103,11 +107,12 @@ class Evidence:
         return difference(*known[0], by=claimed.by)
 
     def _tracks(self, name: str) -> list[tuple[str, ...]]:
-        return [answers.track_ids for answers in self.arms[name].answers[0]]
+        return [answers.track_ids for folds in self.arms[name].answers[:1] for answers in folds]
 
-    def ties(self, names: Sequence[str], at: At) -> tuple[str, ...]:
-        """Those of some arms that cannot be told from the most accurate; all must have answered the same tracks."""
-        samples = {name: self.sample(name, "accuracy", at) for name in names}
+    def ties(self, order: Sequence[str], at: At) -> tuple[str, ...]:
+        """Those that cannot be told from the first of an order, among the arms that answered the same tracks."""
+        tracks = self._tracks(order[0])
+        samples = {name: self.sample(name, "accuracy", at) for name in order if self._tracks(name) == tracks}
         return indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
 
     def _places(self, folds: Sequence[Answers], at: At) -> list[int]:

@@ -1,0 +1,39 @@
+"""Made-up answers of trainings, whose accuracy and loss are known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genrekit.evaluation.answers import Answers
+from genrekit.records import TrainingFigures
+
+
+def answers(
+    accuracy: float,
+    *,
+    seed: int = 0,
+    tracks: int = 60,
+    epochs: int = 4,
+    steps: int = 10,
+    best: int | None = None,
+    training: float = 0.9,
+    dead: float | None = 0.0,
+    prefix: str = "track",
+) -> Answers:
+    """A training that answers about that share of tracks, the same in each epoch but for a few; losses follow."""
+    generator = np.random.default_rng([seed, round(1_000 * accuracy), tracks])
+    right = generator.random((1, tracks)) < accuracy
+    right = right ^ (generator.random((epochs, tracks)) < 0.02)
+    ids = tuple(f"{prefix} {number}" for number in range(tracks))
+    figures = TrainingFigures(loss=0.3, fragment_accuracy=training, track_accuracy=training)
+    return Answers(
+        track_ids=ids,
+        clusters=ids,
+        right=right,
+        loss=np.where(right, 0.5, 2.0).astype(np.float32),
+        steps_per_epoch=steps,
+        best_epoch=epochs if best is None else best,
+        resampled="tracks",
+        training={"best": figures, "last": figures},
+        dead_channels=dead,
+    )

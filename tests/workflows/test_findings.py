@@ -1,0 +1,154 @@
+"""From answers to verdicts: which samples are read, and what is said of a claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_answers import answers
+
+from genrekit.evaluation.answers import Answers
+from genrekit.records import Finding
+from genrekit.studies.schema import Arm, At, Claim
+from genrekit.workflows.findings import ArmRuns, Evidence, judge_claims
+
+
+def runs(name: str, seeds: list[Answers], epochs: int = 4, declared: int = 4, **values: Any) -> ArmRuns:
+    arm = Arm(name, "", {"arch": "cel", **values}, "study")
+    return ArmRuns(arm, tuple(range(len(seeds))), tuple((one,) for one in seeds), epochs, declared)
+
+
+def evidence(**arms: ArmRuns) -> Evidence:
+    return Evidence(arms, n_genres=10)
+
+
+def good(n: int = 5, **options: Any) -> list[Answers]:
+    return [answers(0.85, seed=seed, **options) for seed in range(n)]
+
+
+def poor(n: int = 5, **options: Any) -> list[Answers]:
+    return [answers(0.4, seed=seed, **options) for seed in range(n)]
+
+
+def judged(found: Evidence, *parts: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None) -> Finding:
+    claim = Claim.of({"text": "claim", "parts": parts, "winner": winner})
+    (finding,) = judge_claims([claim], found, at, sorted(found.arms))
+    return finding
+
+
+MORE = {"statistic": "accuracy", "higher": "a", "lower": "b"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        pytest.param(good(), poor(), "upheld", id="claimed side"),
+        pytest.param(poor(), good(), "refuted", id="other side"),
+        pytest.param(good(2), poor(2), "not tested", id="two seeds"),
+        pytest.param([answers(0.02, seed=s) for s in range(5)], poor(), "not trained", id="chance"),
+    ],
+)
+def test_a_difference_is_judged(a: list[Answers], b: list[Answers], verdict: str) -> None:
+    finding = judged(evidence(a=runs("a", a), b=runs("b", b)), MORE)
+    assert finding.verdict == verdict
+    assert (finding.note != "") == (verdict in ("not tested", "not trained"))
+
+
+def test_fewer_epochs_than_declared_test_nothing_but_show_what_was_seen() -> None:
+    finding = judged(evidence(a=runs("a", good(), declared=9), b=runs("b", poor())), MORE)
+    assert (finding.verdict, finding.note) == ("not tested", "4 of 9 epochs")
+    assert finding.effect is not None
+    assert finding.effect > 0.3
+
+
+def test_an_arm_without_a_finished_run_leaves_the_claim_untested() -> None:
+    finding = judged(evidence(a=runs("a", []), b=runs("b", poor())), MORE)
+    assert (finding.verdict, finding.effect, finding.note) == ("not tested", None, "0 seeds")
+
+
+def test_a_claim_of_several_parts_needs_all() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", poor()))
+    less_loss = {"statistic": "loss", "higher": "b", "lower": "a"}
+    assert judged(found, MORE, less_loss).verdict == "upheld"
+    assert judged(found, MORE, {**less_loss, "higher": "a", "lower": "b"}).verdict == "refuted"
+
+
+def test_what_the_higher_may_lack_counts() -> None:
+    same = evidence(a=runs("a", good()), b=runs("b", good()))
+    assert judged(same, MORE).verdict in ("undecided", "equivalent")
+    assert judged(same, {**MORE, "by": 0.3}).verdict == "upheld"
+    assert judged(same, {**MORE, "by": -0.3}).verdict == "refuted"
+
+
+def test_overfitting_is_training_minus_validation_accuracy() -> None:
+    found = evidence(a=runs("a", good(training=1.0)))
+    sample, accuracy = found.sample("a", "overfitting", "last"), found.interval("a", "accuracy", "last")
+    assert sample is not None
+    assert accuracy is not None
+    np.testing.assert_allclose(sample.seed_means.mean(), 1.0 - accuracy.value)
+
+
+def test_figures_that_exist_at_the_last_epoch_alone_are_not_tested_elsewhere() -> None:
+    found = evidence(a=runs("a", good(dead=0.6)), b=runs("b", good(dead=0.1)))
+    finding = judged(found, {"statistic": "dead_channels", "higher": "a", "lower": "b"})
+    verdicts = {reading.at: reading.verdict for reading in finding.readings}
+    assert verdicts["best"] == verdicts["equal steps"] == "not tested"
+
+
+def test_equal_steps_reads_each_arm_where_it_has_made_as_many() -> None:
+    """With 10 and 40 steps an epoch, four epochs of the one are one of the other."""
+    slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
+    found = evidence(a=runs("a", [slow]), b=runs("b", [fast]))
+    at_steps = found.sample("b", "accuracy", "equal steps")
+    assert at_steps is not None
+    np.testing.assert_array_equal(at_steps.values[0], fast.right[0])
+    last = found.sample("a", "accuracy", "equal steps")
+    assert last is not None
+    np.testing.assert_array_equal(last.values[0], slow.right[3])
+
+
+def test_the_best_epoch_is_each_seeds_own() -> None:
+    seeds = [answers(0.6, seed=0, best=2), answers(0.6, seed=1, best=3)]
+    sample = evidence(a=runs("a", seeds)).sample("a", "accuracy", "best")
+    assert sample is not None
+    np.testing.assert_array_equal(sample.values, [seeds[0].right[1], seeds[1].right[2]])
+
+
+def test_folds_of_a_seed_stand_side_by_side() -> None:
+    arm = Arm("a", "", {"arch": "cel"}, "study")
+    folds = tuple((answers(0.6, seed=s, prefix="x"), answers(0.6, seed=s + 9, prefix="y")) for s in range(3))
+    sample = evidence(a=ArmRuns(arm, (0, 1, 2), folds, 4, 4)).sample("a", "accuracy", "last")
+    assert sample is not None
+    assert sample.values.shape == (3, 120)
+    assert len(set(sample.clusters)) == 120
+
+
+def test_arms_that_validate_other_tracks_are_compared_as_independent() -> None:
+    a = runs("a", good(prefix="x"))
+    b = runs("b", poor(prefix="y"))
+    assert judged(evidence(a=a, b=b), MORE).verdict == "upheld"
+
+
+def test_ties_are_sought_among_arms_with_the_same_tracks_alone() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", good()), c=runs("c", good(prefix="y")))
+    assert set(found.ties(["a", "b", "c"], "last")) <= {"a", "b"}
+    assert "a" in found.ties(["a", "b", "c"], "last")
+
+
+def test_what_is_claimed_of_the_winner() -> None:
+    found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", poor(), opt="adam"))
+    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
+    assert judged(found, winner={"has": {"opt": "adam"}}).verdict == "refuted"
+    assert judged(found, winner={"contains": 0.3}).verdict == "refuted"
+    finding = judged(found, winner={"contains": 0.85})
+    assert finding.verdict == "upheld"
+    assert finding.low is not None
+    assert finding.low < 0.85
+    untested = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", poor(2), opt="adam"))
+    assert judged(untested, winner={"contains": 0.85}).verdict == "not tested"
+
+
+def test_a_tie_with_another_configuration_leaves_the_winner_undecided() -> None:
+    found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", good(), opt="adam"))
+    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "undecided"
