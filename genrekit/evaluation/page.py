@@ -63,12 +63,13 @@ def table(
 
     The first cell of a row is its heading; the columns in `numeric` (from 0) are set to the right. `kind` is a class.
     """
-    top = element("tr", *(element("th", name, scope="col", **_side(i, numeric)) for i, name in enumerate(head)))
+    looks = [_look(column, [row[column] for row in rows], numeric) for column in range(len(head))]
+    top = element("tr", *(element("th", name, scope="col", **look) for name, look in zip(head, looks, strict=True)))
     body = [
         element(
             "tr",
-            *(element("th", cell, scope="row") for cell in row[:1]),
-            *(element("td", cell, **_side(i, numeric)) for i, cell in enumerate(row[1:], 1)),
+            element("th", row[0], scope="row", **looks[0]),
+            *(element("td", cell, **look) for cell, look in zip(row[1:], looks[1:], strict=True)),
         )
         for row in rows
     ]
@@ -82,15 +83,24 @@ def table(
     return Html(f"{element('div', inner, class_='scroll', tabindex='0', role='region', aria_label=caption)}\n")
 
 
-def _side(column: int, numeric: Collection[int]) -> dict[str, str]:
-    return {"class_": "number"} if column in numeric else {}
+_TEXT, _LONG = 24, 90
+"""Characters from which on a cell's text needs a wide column, and a wider one."""
+
+
+def _look(column: int, cells: Sequence[str], numeric: Collection[int]) -> dict[str, str]:
+    """The class of a column: numbers are set to the right, and long texts get room."""
+    if column in numeric:
+        return {"class_": "number"}
+    longest = max((len(re.sub("<[^>]*>", "", cell)) for cell in cells), default=0)
+    return {"class_": "long" if longest > _LONG else "text"} if longest > _TEXT else {}
 
 
 def figure(png: bytes, alt: str, caption: str) -> Html:
     """A picture with its caption; the bytes of the PNG file are part of the page."""
     data = base64.b64encode(png).decode("ascii")
     picture = element("img", src=f"data:image/png;base64,{data}", alt=alt)
-    return Html(f"{element('figure', picture, element('figcaption', caption))}\n")
+    box = element("div", picture, class_="scroll picture", tabindex="0", role="region", aria_label=caption)
+    return Html(f"{element('figure', box, element('figcaption', caption))}\n")
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
@@ -161,17 +171,22 @@ dl > div { display: grid; grid-template-columns: 9rem 1fr; gap: 1rem; padding: .
 dt { color: var(--quiet); }
 dd { margin: 0; }
 .scroll { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; line-height: 1.4; }
+table { border-collapse: collapse; width: 100%; overflow-wrap: break-word; font-size: .9rem; line-height: 1.4; }
 caption { text-align: left; padding: .6rem .75rem; }
 th, td { padding: .45rem .75rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { background: var(--raised); vertical-align: bottom; font-weight: 600; }
-tbody th { font-weight: 600; background: var(--paper); min-width: 9rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; background: var(--paper); min-width: 9rem; }
 th:first-child { position: sticky; left: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+.text { min-width: 13rem; }
+td.long { min-width: 20rem; }
 td.number { white-space: nowrap; }
+tbody th.number { min-width: 0; width: 4rem; }
+td small { display: block; color: var(--quiet); }
+.line { display: block; }
 figure { margin: 1.5rem 0; }
-img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
-  border-radius: 6px; }
+.picture { background: #fff; width: fit-content; max-width: 100%; margin: 0; }
+img { display: block; max-width: max(100%, 44rem); height: auto; padding: .5rem; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 pre { overflow-x: auto; background: var(--raised); border: 1px solid var(--line); border-radius: 6px;
   padding: .75rem 1rem; }
@@ -183,7 +198,8 @@ code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .9em; }
   h1 { font-size: 1.5rem; }
   dl > div { grid-template-columns: 1fr; gap: 0; }
   th, td { padding: .4rem .5rem; }
-  tbody th { min-width: 7rem; max-width: 40vw; }
+  tbody th, th.text, th.long { min-width: 8.5rem; max-width: 40vw; }
+  td.text { min-width: 11rem; }
 }
 @media print {
   :root { color-scheme: light; --ink: #000; --quiet: #444; --paper: #fff; --raised: #eee; --line: #999; --link: #000;
@@ -195,7 +211,8 @@ code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .9em; }
   table { font-size: 7.5pt; }
   th, td { padding: 2pt 4pt; }
   td.number { white-space: normal; }
-  tbody th { min-width: 0; }
+  tbody th, .text, td.long { min-width: 0; }
+  img { max-width: 100%; max-height: 22cm; }
   th:first-child { position: static; }
   thead { display: table-header-group; }
   tr, figure { break-inside: avoid; }

@@ -22,10 +22,10 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 _MARKERS = ("", "o", "^", "s")
 """What tells two arms of one colour apart."""
 
-_NAME_WIDTH, _NAME_LINES, _TITLE_WIDTH = 34, 2, 105
+_NAME_WIDTH, _NAME_LINES, _TITLE_WIDTH = 34, 2, 88
 """Characters and lines that a name may take beside its bar, and a title above a panel."""
 
-_ROW, _PANEL, _LEGEND = 0.3, 0.75, 0.95
+_ROW, _PANEL, _LEGEND = 0.3, 0.9, 0.95
 """Inches that a line of a name takes, what is around a panel's rows, and what is below all panels."""
 
 _BESIDE = ("axes fraction", "data")
@@ -235,9 +235,12 @@ def _extremes(panel: _Panel, place: _Place) -> str:
     prefix = f"{panel.group}: " if panel.group else ""
     if not judged:
         return f"{prefix}no trained arm has a figure"
-    best, worst = (f"{run.name} ({100 * _value(place(run)):.1f} %)" for run in (judged[0], judged[-1]))
-    text = f"{prefix}best: {best} · worst: {worst}" if len(judged) > 1 else f"{prefix}{best}"
-    return textwrap.fill(text, _TITLE_WIDTH, max_lines=3, placeholder=" …")
+    best, worst = (
+        f"{_label(run.name, _NAME_WIDTH)} ({100 * _value(place(run)):.1f} %)" for run in (judged[0], judged[-1])
+    )
+    begin = f"{panel.group}, best" if panel.group else "best"
+    lines = [f"{begin}: {best}", f"worst: {worst}"] if len(judged) > 1 else [f"{prefix}{best}"]
+    return "\n".join(textwrap.fill(line, _TITLE_WIDTH) for line in lines)
 
 
 def _figures(figure: Interval | None) -> str:

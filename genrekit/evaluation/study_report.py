@@ -26,6 +26,10 @@ CAPTIONS = {
 }
 """What the pictures show, in the order in which they come."""
 
+_BESIDE = (
+    "Beside this report, result.json has all figures, and experiments/ the hyperparameters and figures of each run."
+)
+
 _METHODS = (
     "A track is called by the mean probability over its fragments. Accuracy is the share of tracks that are called "
     "right, and loss the mean cross-entropy per fragment in nats, without penalties.",
@@ -110,7 +114,7 @@ def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
         _under("## Ranking", _markdown_table(words.ranking(result))),
         _under("## Learning curves", picture("curves")),
         _under("## Left out", _bullets(f"{plain(item.path)}: {plain(item.reason)}" for item in result.skipped)),
-        f"## To repeat this\n\n{markdown.code(head.command)}",
+        f"## To repeat this\n\n{markdown.code(head.command)}\n{plain(_BESIDE)}\n",
         "## Methods\n\n" + "\n\n".join(map(plain, _methods(head))) + "\n",
         f"### References\n\n{_bullets(map(plain, _CITATIONS))}",
     ]
@@ -138,7 +142,7 @@ def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
             "Left out",
             e("ul", *(e("li", f"{item.path}: {item.reason}") for item in result.skipped)) if result.skipped else none,
         ),
-        "repeat": ("To repeat this", page.code(head.command)),
+        "repeat": ("To repeat this", page.code(head.command) + e("p", _BESIDE)),
         "methods": (
             "Methods",
             page.joined([e("p", text) for text in _methods(head)])
@@ -165,8 +169,7 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        stem = re.sub(r"[^\w.+]+|-+", "-", name)
-        stem = re.sub(r"-+", "-", stem).strip("-.")[:100] or "experiment"
+        stem = _short(re.sub(r"[^\w.+]+", "-", name).strip("-.")) or "experiment"
         file, number = stem, 1
         while file.casefold() in taken:
             number += 1
@@ -174,6 +177,11 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(file.casefold())
         found[name] = file
     return found
+
+
+def _short(stem: str) -> str:
+    """A name that every file system takes: of a long one the begin, and the end, which holds the seed."""
+    return stem if len(stem.encode()) <= 200 else f"{stem.encode()[:150].decode(errors='ignore')}-{stem[-10:]}"
 
 
 def _head(result: CompareResult) -> StudyHead:
@@ -216,7 +224,13 @@ def _found(result: CompareResult) -> page.Html:
     e = page.element
     table = words.findings(result)
     rows = [
-        (row[0], e("span", row[1], class_=f"verdict {words.VERDICTS[finding.verdict].colours}"), *row[2:4], *row[4:])
+        (
+            row[0],
+            e("span", row[1], class_=f"verdict {words.VERDICTS[finding.verdict].colours}"),
+            *row[2:4],
+            _lines(words.reading(other, finding.statistic) for other in words.others(finding)),
+            *row[5:],
+        )
         for row, finding in zip(table.rows, result.findings, strict=True)
     ]
     meanings = [
@@ -226,7 +240,7 @@ def _found(result: CompareResult) -> page.Html:
     parts = [e("p", f"{words.summary(result)} {words.tied(result)}")]
     if rows:
         parts.append(page.table(table.head, rows, caption="Claims and what became of them", kind="findings"))
-        parts.append(e("details", e("summary", "What the verdicts mean"), e("ul", *meanings)))
+        parts.append(e("ul", *meanings, class_="quiet"))
     return page.joined(parts)
 
 
@@ -236,7 +250,20 @@ def _met(result: CompareResult) -> list[Verdict]:
 
 
 def _html_table(table: words.Cells, caption: str) -> page.Html:
-    return page.table(table.head, table.rows, caption=caption, numeric=table.numeric) if table.rows else page.Html("")
+    rows = [
+        [_stacked(cell) if column in table.numeric else cell for column, cell in enumerate(row)] for row in table.rows
+    ]
+    return page.table(table.head, rows, caption=caption, numeric=table.numeric) if rows else page.Html("")
+
+
+def _stacked(figure: str) -> page.Html:
+    """A figure with its interval below it."""
+    value, bracket, span = figure.partition(" (")
+    return page.joined([value, page.element("small", f"({span}")] if bracket else [value])
+
+
+def _lines(texts: Iterable[str]) -> page.Html:
+    return page.joined([page.element("span", text, class_="line") for text in texts] or [words.NONE])
 
 
 def _markdown_table(table: words.Cells) -> str:

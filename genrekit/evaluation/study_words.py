@@ -150,6 +150,7 @@ _Column = tuple[str, Callable[[RankedRun], str]]
 
 _ARMS: tuple[_Column, ...] = (
     ("panel", lambda run: run.group or NONE),
+    ("remarks", remarks),
     ("seeds", lambda run: seeds(run.seeds)),
     ("epochs", lambda run: str(run.epochs) if run.epochs else NONE),
     ("parameters", lambda run: f"{run.parameters:,}"),
@@ -168,7 +169,6 @@ def arms(result: CompareResult) -> Cells:
     """The arms, a row each; a figure that no arm has gets no column."""
     runs = in_order(result)
     columns = [(name, [cell(run) for run in runs]) for name, cell in _ARMS]
-    columns.append(("remarks", [remarks(run) for run in runs]))
     kept = [(name, cells) for name, cells in columns if any(cell not in ("", NONE) for cell in cells)]
     words = {"panel", "seeds", "remarks"}
     return Cells(
@@ -229,8 +229,8 @@ def reading(judged: Reading, statistic: str) -> str:
     figures = effect(judged.effect, judged.low, judged.high, statistic)
     where = PLACES.get(judged.at, judged.at)
     if figures == NONE:
-        return f"{where} {judged.verdict}"
-    return f"{where} {judged.verdict}, {figures}, p {_after_p(judged.p)}"
+        return f"{where}: {judged.verdict}"
+    return f"{where}: {judged.verdict}, {figures}, p {_after_p(judged.p)}"
 
 
 def ranking(result: CompareResult) -> Cells:

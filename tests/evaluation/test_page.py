@@ -1,0 +1,105 @@
+"""A page needs nothing but itself, and what is text in it stays text."""
+
+import pytest
+from page_reader import Reader
+
+from genrekit.evaluation import page
+
+NASTY = "<script>alert('1')</script> & \"x\""
+
+
+def test_a_page_has_a_language_a_title_a_width_for_phones_and_a_link_to_its_content() -> None:
+    text = page.document("Genres & co", page.element("p", "hello"))
+    reader = Reader(text)
+    assert text.startswith("<!doctype html>\n")
+    assert reader.all("html") == [{"lang": "en"}]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.all("meta")
+    assert reader.text.count("Genres & co") == 2
+    assert reader.all("a") == [{"class": "skip", "href": "#main"}]
+    assert reader.all("main")[0]["id"] == "main"
+    assert reader.all("script") == []
+    assert len(reader.all("h1")) == 1
+
+
+@pytest.mark.parametrize("script", ["", "document.title = 'x'"])
+def test_a_page_may_load_nothing(script: str) -> None:
+    text = page.document("title", page.figure(b"\x89PNG", "a", "b"), script)
+    reader = Reader(text)
+    policy = next(meta["content"] for meta in reader.all("meta") if meta.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; ")
+    assert ("script-src" in policy) == bool(script)
+    for name in ("http://", "https://", "@import", "url("):
+        assert name not in text
+    for _, attributes in reader.elements:
+        assert attributes.get("src", "data:").startswith("data:")
+        assert attributes.get("href", "#").startswith("#")
+
+
+def test_styles_serve_dark_rooms_print_and_phones() -> None:
+    text = page.document("title", "")
+    for part in ("prefers-color-scheme: dark", "@media print", "max-width: 40rem", ":focus-visible"):
+        assert part in text
+
+
+def test_text_is_harmless_wherever_it_stands() -> None:
+    body = page.joined(
+        [
+            page.element("p", NASTY, title=NASTY),
+            page.table([NASTY, "n"], [[NASTY, NASTY]], caption=NASTY, numeric={1}),
+            page.figure(b"", NASTY, NASTY),
+            page.facts([(NASTY, NASTY)]),
+            page.code(NASTY),
+            page.contents([("a", NASTY)]),
+            page.section(NASTY, NASTY, anchor="a"),
+        ]
+    )
+    reader = Reader(page.document(NASTY, body))
+    assert reader.all("script") == []
+    assert reader.text.count(NASTY) == 14
+    assert reader.all("p")[0]["title"] == NASTY
+    assert reader.all("img")[0]["alt"] == NASTY
+
+
+def test_markup_is_not_escaped_twice() -> None:
+    inner = page.element("b", "R&B")
+    assert page.escaped(page.element("p", inner, "<")) == "<p><b>R&amp;B</b>&lt;</p>"
+    assert page.joined(["<", inner], " & ") == "&lt; &amp; <b>R&amp;B</b>"
+
+
+@pytest.mark.parametrize("text", ["</script>", "</SCRIPT >", "<!-- <script>"])
+def test_no_text_in_a_script_ends_it(text: str) -> None:
+    reader = Reader(page.document("title", "", f"const name = '{text}'; 1 < 2"))
+    assert len(reader.all("script")) == 1
+    assert reader.text.rstrip().endswith("'; 1 < 2")
+
+
+def test_a_table_scrolls_in_a_box_that_the_keyboard_reaches() -> None:
+    markup = page.table(["arm", "accuracy"], [["cel", "0.5"], ["mlp", "0.4"]], caption="Arms", numeric={1}, kind="x")
+    reader = Reader(markup)
+    assert reader.all("div") == [{"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Arms"}]
+    assert reader.all("table") == [{"class": "x"}]
+    assert reader.all("th") == [
+        {"scope": "col"},
+        {"scope": "col", "class": "number"},
+        {"scope": "row"},
+        {"scope": "row"},
+    ]
+    assert reader.all("td") == [{"class": "number"}] * 2
+
+
+@pytest.mark.parametrize(("length", "look"), [(24, None), (25, "text"), (90, "text"), (91, "long")])
+def test_long_texts_have_wide_columns_however_they_are_marked(length: int, look: str | None) -> None:
+    cell = page.element("span", "x" * length, class_="a class that does not count")
+    reader = Reader(page.table(["a", "b"], [["1", cell], ["2", ""]], caption="c"))
+    assert [attributes.get("class") for attributes in reader.all("td")] == [look, look]
+
+
+def test_a_table_may_be_empty() -> None:
+    reader = Reader(page.table(["a", "b"], [], caption="c"))
+    assert len(reader.all("th")) == 2
+    assert reader.all("td") == []
+
+
+def test_a_picture_is_part_of_the_page() -> None:
+    (image,) = Reader(page.figure(b"\x89PNG\r\n", "what it shows", "below it")).all("img")
+    assert image == {"src": "data:image/png;base64,iVBORw0K", "alt": "what it shows"}

@@ -1,0 +1,163 @@
+"""What a study found is said in words and units that a reader knows."""
+
+import math
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from tiny_study import FINDINGS, bare, claim, study
+
+from genrekit.evaluation import study_words as words
+from genrekit.records import CompareResult, Finding, Interval, Verdict
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.mark.parametrize(
+    ("statistic", "text"),
+    [
+        ("accuracy", f"{MINUS}4.7 points ({MINUS}7.7 to +0.3)"),
+        ("training_accuracy", f"{MINUS}4.7 points ({MINUS}7.7 to +0.3)"),
+        ("overfitting", f"{MINUS}4.7 points ({MINUS}7.7 to +0.3)"),
+        ("loss", f"{MINUS}0.047 nats ({MINUS}0.077 to +0.003)"),
+    ],
+)
+def test_effects_are_in_points_and_those_of_losses_in_nats(statistic: str, text: str) -> None:
+    assert words.effect(-0.047, -0.077, 0.003, statistic) == text
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, math.inf])
+def test_where_there_is_no_figure_there_is_a_dash(nothing: float | None) -> None:
+    assert words.effect(nothing, 0.1, 0.2, "accuracy") == words.NONE
+    assert words.p_value(nothing) == words.NONE
+    assert words.percent(None if nothing is None else Interval(nothing, 0.1, 0.2)) == words.NONE
+    assert words.effect(0.1, nothing, 0.2, "loss") == "+0.100 nats"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (60, "1.0 min"), (3_600, "1.0 h"), (math.nan, words.NONE)]
+)
+def test_times_are_rounded_to_what_a_reader_can_judge(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def test_each_verdict_has_words_and_a_symbol_of_its_own() -> None:
+    assert set(words.VERDICTS) == set(get_args(Verdict))
+    assert len({look.symbol for look in words.VERDICTS.values()}) == len(words.VERDICTS)
+
+
+def test_a_finding_is_read_where_the_study_declares_it_and_the_others_stand_beside_it() -> None:
+    row = words.findings(study()).rows[0]
+    assert row == (
+        "cel3 with momentum and cosine is above cel2 with Adam on spectrograms",
+        "✓ upheld",
+        "+5.2 points (+2.2 to +8.2) of accuracy at the last epoch",
+        "0.031",
+        "at the best epoch: undecided, +1.3 points (+2.2 to +8.2), p = 0.031; "
+        "at equal steps: upheld, +5.2 points (+2.2 to +8.2), p < 0.001",
+        words.NONE,
+    )
+    declared = replace(claim("x", "upheld", 0.1, "training_accuracy"), at="equal steps")
+    assert words.declared(declared).endswith("of training accuracy at equal steps")
+    assert [reading.at for reading in words.others(declared)] == ["last", "best"]
+
+
+def test_a_claim_without_figures_says_where_it_would_have_been_read() -> None:
+    assert words.findings(study()).rows[-1][2:] == (f"{words.NONE} (accuracy at the last epoch)", *[words.NONE] * 3)
+
+
+def test_arms_have_no_columns_for_what_none_of_them_has() -> None:
+    assert words.arms(bare()).head == ("arm", "seeds", "parameters", "accuracy, best epoch (optimistic)")
+    full = words.arms(study())
+    assert full.head == (
+        "arm",
+        "panel",
+        "remarks",
+        "seeds",
+        "epochs",
+        "parameters",
+        "accuracy, last epoch",
+        "accuracy, best epoch (optimistic)",
+        "accuracy, equal steps",
+        "loss, last epoch",
+        "training accuracy",
+        "overfitting in points",
+        "dead channels",
+        "time",
+    )
+    assert full.numeric == frozenset(range(4, 14))
+    assert full.rows[0][3:] == (
+        "0 to 4",
+        "30",
+        "660,000",
+        "66.0 % (59.0 to 72.0)",
+        "68.5 % (61.0 to 75.0)",
+        "65.0 % (58.0 to 71.0)",
+        "1.410 (1.310 to 1.510)",
+        "98.0 % (96.0 to 99.0)",
+        "+32.0 (+24.0 to +39.0)",
+        "8.0 % (5.0 to 12.0)",
+        "30.6 min",
+    )
+
+
+def test_an_arm_s_remarks_say_what_is_less_later_or_not_trained() -> None:
+    said = {row[0]: row[2] for row in words.arms(study()).rows}
+    assert sorted(filter(None, said.values())) == [
+        "less than declared: 3 of 5 seeds; added later: seed 2",
+        "not trained: not above chance",
+    ]
+    assert words.remarks(replace(study().runs[0], later_seeds=(5, 6, 9))) == "added later: seeds 5 to 6, 9"
+
+
+def test_arms_are_in_the_order_of_the_ranking_and_unranked_ones_last() -> None:
+    result = study()
+    names = tuple(run.name for run in words.in_order(replace(result, runs=result.runs[::-1])))
+    assert names[: len(result.ranking)] == result.ranking
+    assert len(names) == 12
+
+
+def test_settings_are_those_that_differ_besides_the_seed() -> None:
+    table = words.settings(study())
+    assert table.head == ("arm", "arch", "input", "opt", "sched")
+    assert table.rows[0] == ("cel3, sgd, cosine (spectrogram)", "cel3", "mel", "sgd", "cosine")
+    assert words.settings(study(1)).rows == ()
+    first, second = bare().runs
+    changed = replace(second, config={**first.config, "seed": 7, "hidden": (64, 32), "lr": None})
+    told = words.settings(replace(bare(), runs=(replace(first, config={**first.config, "lr": 0.1}), changed)))
+    assert told.head == ("arm", "hidden", "lr")
+    assert told.rows == (("cel", "64", "0.1"), ("mlp", "64, 32", words.NONE))
+
+
+def test_the_ranking_tells_ties_from_those_that_are_worse() -> None:
+    rows = words.ranking(study()).rows
+    assert [row[3] for row in rows[:4]] == ["first", *["a tie: cannot be told from it"] * 2, "worse"]
+    assert rows[0][:3] == ("1", "cel3, sgd, cosine (spectrogram)", "66.0 % (59.0 to 72.0)")
+    assert words.ranking(bare()).rows[1][2] == "40.0 %"
+    assert words.ranking(replace(study(), ranking=("gone",))).rows == (("1", "gone", words.NONE, "first"),)
+
+
+@pytest.mark.parametrize(
+    ("ranking", "ties", "text"),
+    [
+        ((), (), "No arm is ranked."),
+        (("a",), (), "a is first."),
+        (("a", "b"), ("a",), "a is first."),
+        (("a", "b"), ("a", "b"), "a is first, but b cannot be told from it."),
+        (("a", "b", "c", "d"), ("b", "c", "d"), "a is first, but b, c and d cannot be told from it."),
+    ],
+)
+def test_the_first_and_its_ties_are_named(ranking: tuple[str, ...], ties: tuple[str, ...], text: str) -> None:
+    assert words.tied(CompareResult((), ranking, ties)) == text
+
+
+@pytest.mark.parametrize(
+    ("findings", "text"),
+    [
+        ((), "The study makes no claims."),
+        (FINDINGS[:1], "Of 1 claim: 1 upheld."),
+        ((*FINDINGS[:2], FINDINGS[0]), "Of 3 claims: 2 upheld, 1 refuted."),
+    ],
+)
+def test_verdicts_are_counted(findings: tuple[Finding, ...], text: str) -> None:
+    assert words.summary(replace(study(), findings=findings)) == text
