@@ -51,6 +51,15 @@ def compare(
             metavar="all|first", help="Fragments of each track; by default as the study says.", show_default=False
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|track|artist|fault-filtered|manifest",
+            help="The split of all runs; by default as the study says, else auto.",
+            show_default=False,
+        ),
+    ] = None,
+    split_seed: Annotated[int | None, typer.Option(help="Seed of the split.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(help="Runs side by side; each has its part of the cores.")] = 1,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.")] = "auto",
     dry_run: Annotated[
@@ -90,7 +99,7 @@ def compare(
         return
     from genrekit.workflows.experiments import StudyOptions
 
-    options = StudyOptions(seeds, folds, epochs, fragments, workers, device, amend)
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend)
     if dry_run:
         from genrekit.workflows.costs import plan_study
 

@@ -20,6 +20,21 @@ def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) ->
     return fold_split(split, split_tracks(cache), config.folds, config.fold) if config.folds else split
 
 
+class TrainedSplits:
+    """The splits of a cache that trainings read, each made once."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self._made: dict[tuple[object, ...], Split] = {}
+
+    def of(self, config: TrainConfig) -> Split:
+        """The split of a training; see `trained_split`."""
+        key = (config.split, config.split_seed, config.folds, config.fold)
+        if key not in self._made:
+            self._made[key] = trained_split(self.cache, config)
+        return self._made[key]
+
+
 def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) -> Split:
     """Divide the training and validation parts anew: one of `folds` equal parts validates, the others train.
 

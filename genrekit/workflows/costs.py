@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig
 from genrekit.dataset.batches import part_source
 from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.folds import trained_split
+from genrekit.dataset.folds import TrainedSplits
 from genrekit.dataset.splits import Split, artist_clusters, split_tracks
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.comparison import detectable_difference
@@ -38,10 +39,10 @@ def list_studies(cache_path: AnyPath, *, runs: AnyPath = "runs") -> StudyList:
 
     Where there is no cache, what depends on it is left open: times, and which runs are there.
     """
-    cache = open_cache(Path(cache_path)) if Path(cache_path).exists() else None
-    pace = None if cache is None else measure_pace(choose_device("auto"))
+    splits = TrainedSplits(open_cache(Path(cache_path))) if Path(cache_path).exists() else None
+    pace = None if splits is None else measure_pace(choose_device("auto"))
     studies = [open_study(name) for name in shipped_studies()]
-    return StudyList(tuple(_plan(study, cache, StudyOptions(), Path(runs), pace) for study in studies))
+    return StudyList(tuple(_plan(study, splits, StudyOptions(), Path(runs), pace) for study in studies))
 
 
 def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: AnyPath = "runs") -> StudyPlan:
@@ -49,8 +50,8 @@ def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: A
 
     Errors: as of running it.
     """
-    cache = open_cache(Path(cache_path))
-    return _plan(open_study(name), cache, options, Path(runs), measure_pace(choose_device(options.device)))
+    splits = TrainedSplits(open_cache(Path(cache_path)))
+    return _plan(open_study(name), splits, options, Path(runs), measure_pace(choose_device(options.device)))
 
 
 def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, reporter: Reporter) -> None:
@@ -79,9 +80,12 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
         )
 
 
-def _plan(study: Study, cache: Cache | None, options: StudyOptions, runs: Path, pace: Pace | None) -> StudyPlan:
-    experiments = [] if cache is None else plan_experiments(study, cache, options, runs)
-    arms = [_arm(arm, experiments, cache, options, pace) for arm in study_arms(study)]
+def _plan(
+    study: Study, splits: TrainedSplits | None, options: StudyOptions, runs: Path, pace: Pace | None
+) -> StudyPlan:
+    cache = None if splits is None else splits.cache
+    experiments = [] if splits is None else plan_experiments(study, splits, options, runs)
+    arms = [_arm(arm, experiments, splits, options, pace) for arm in study_arms(study)]
     times = [None if arm.seconds is None else arm.seconds * arm.missing for arm in arms]
     known = [seconds for seconds in times if seconds is not None]
     seeds = options.seeds or study.seeds
@@ -101,22 +105,23 @@ def _plan(study: Study, cache: Cache | None, options: StudyOptions, runs: Path, 
         missing=len(missing) if cache is not None else len(arms) * seeds,
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
         disk=sum(sizes.values()) if cache is not None else None,
-        detectable=None if cache is None else _detectable(cache, experiments[0].config, seeds),
+        detectable=None if splits is None else _detectable(splits, experiments[0].config, seeds),
     )
 
 
-def _detectable(cache: Cache, config: TrainConfig, seeds: int) -> float | None:
-    names = artist_clusters(split_tracks(cache))
-    validation = trained_split(cache, config).ids("validation")
+def _detectable(splits: TrainedSplits, config: TrainConfig, seeds: int) -> float | None:
+    names = artist_clusters(split_tracks(splits.cache))
+    validation = splits.of(config).ids("validation")
     found = detectable_difference(seeds, len({names[track_id] for track_id in validation}))
     return found if seeds > 1 else None
 
 
 def _arm(
-    arm: Arm, experiments: Sequence[Experiment], cache: Cache | None, options: StudyOptions, pace: Pace | None
+    arm: Arm, experiments: Sequence[Experiment], splits: TrainedSplits | None, options: StudyOptions, pace: Pace | None
 ) -> PlannedArm:
     own = [item for item in experiments if item.arm.name == arm.name]
     config = own[0].config if own else arm.config(0, **options.values(arm, 0))
+    cache = None if splits is None else splits.cache
     prepared, genres = (PrepareConfig(), _UNKNOWN_GENRES) if cache is None else (cache.config, len(cache.genres))
     size = _footprint(config, prepared, genres)
     return PlannedArm(
@@ -125,26 +130,30 @@ def _arm(
         epochs=config.epochs,
         parameters=size.parameters,
         memory=None if config.arch in CLASSICAL else size.memory,
-        seconds=None if cache is None or pace is None else _seconds(config, own, cache, pace),
+        seconds=None if splits is None or pace is None else _seconds(config, own, splits, pace),
         finished=sum(item.finished for item in own),
         missing=sum(not item.finished for item in own),
     )
 
 
-def _seconds(config: TrainConfig, own: Sequence[Experiment], cache: Cache, pace: Pace) -> float | None:
+def _seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSplits, pace: Pace) -> float | None:
     """What a run takes: as long as a finished one of its arm, or by the pace of small steps."""
     done = [sum(epoch.seconds for epoch in read_history(item.run / "history.csv")) for item in own if item.finished]
     if done:
         return sum(done) / len(done)
     if config.arch in CLASSICAL:
         return None
-    shape = cache.config.front_end.shape(config.input)
-    counts = _fragments(cache, trained_split(cache, config), config)
+    counts = _fragments(splits.cache, splits.of(config), config)
     steps = -(-counts["train"] // config.batch_size)
-    model = _meta_model(config, cache.config, len(cache.genres))
-    step = pace.step_seconds(model, shape, config.batch_size)
+    step = _step_seconds(config, splits.cache.config, len(splits.cache.genres), pace)
     forward = step / config.batch_size / 3  # a step is three forward passes' work
     return config.epochs * (steps * step + counts["validation"] * forward)
+
+
+@lru_cache(maxsize=1_000)
+def _step_seconds(config: TrainConfig, prepared: PrepareConfig, n_genres: int, pace: Pace) -> float:
+    model = _meta_model(config, prepared, n_genres)
+    return pace.step_seconds(model, prepared.front_end.shape(config.input), config.batch_size)
 
 
 def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int]:
@@ -152,6 +161,7 @@ def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int
     return {part: len(part_source(cache, config.input, split, part, config.fragments).rows) for part in parts}
 
 
+@lru_cache(maxsize=1_000)
 def _footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
     return measure_model(_meta_model(config, prepared, n_genres), config)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit.config import CLASSICAL, TrainConfig
-from genrekit.dataset.cache import Cache
-from genrekit.dataset.folds import trained_split
+from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
@@ -27,6 +26,8 @@ class StudyOptions:
     folds: int = 0
     epochs: int | None = None
     fragments: str | None = None
+    split: str | None = None
+    split_seed: int | None = None
     workers: int = 1
     device: str = "auto"
     amend: bool = False
@@ -41,8 +42,9 @@ class StudyOptions:
         changed: dict[str, Any] = {"device": self.device}
         if self.folds:
             changed |= {"folds": self.folds, "fold": fold}
-        if self.fragments is not None:
-            changed["fragments"] = self.fragments
+        for name in ("fragments", "split", "split_seed"):
+            if (value := getattr(self, name)) is not None and not (name == "split" and name in arm.values):
+                changed[name] = value
         if self.epochs is not None and arm.config(0).arch not in CLASSICAL:
             changed["epochs"] = self.epochs
         return changed
@@ -66,11 +68,11 @@ class Experiment:
         return f"{self.arm.name}-seed{self.seed}" + (f"-fold{self.fold}" if self.config.folds else "")
 
 
-def plan_experiments(study: Study, cache: Cache, options: StudyOptions, runs: Path) -> list[Experiment]:
+def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions, runs: Path) -> list[Experiment]:
     """All runs of a study, with those that are there."""
     seeds = range(study.seeds if options.seeds is None else options.seeds)
     known = _index(runs)
-    prints: dict[tuple[Any, ...], dict[str, str]] = {}
+    prints: dict[int, dict[str, str]] = {}
     taken: set[Path] = set()
     found: dict[str, Path] = {}
     experiments = []
@@ -78,10 +80,10 @@ def plan_experiments(study: Study, cache: Cache, options: StudyOptions, runs: Pa
         for seed in seeds:
             for fold in range(max(options.folds, 1)):
                 config = arm.config(seed, **options.values(arm, fold))
-                split = (config.split, config.split_seed, config.folds, config.fold)
-                if split not in prints:
-                    prints[split] = data_fingerprints(cache, trained_split(cache, config))
-                key = _identity(config, prints[split])
+                split = splits.of(config)
+                if id(split) not in prints:
+                    prints[id(split)] = data_fingerprints(splits.cache, split)
+                key = _identity(config, prints[id(split)])
                 run = found.get(key) or known.get(key) or _free_name(runs, arm, config, taken)
                 found[key] = run
                 taken.add(run)
@@ -122,12 +124,11 @@ def _free_name(runs: Path, arm: Arm, config: TrainConfig, taken: set[Path]) -> P
 
 
 def fix_plan(
-    folder: Path, study: Study, cache: Cache, experiments: Sequence[Experiment], options: StudyOptions
+    folder: Path, study: Study, splits: TrainedSplits, experiments: Sequence[Experiment], options: StudyOptions
 ) -> dict[str, Any]:
     """Write down, before the first run, what was planned; later calls are held to it."""
     path = folder / "plan.json"
-    split = trained_split(cache, experiments[0].config)
-    data = data_fingerprints(cache, split)
+    data = data_fingerprints(splits.cache, splits.of(experiments[0].config))
     now = {
         "format_version": PLAN_FORMAT_VERSION,
         "study": study.digest,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.folds import trained_split
+from genrekit.dataset.cache import open_cache
+from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.answers import ANSWERS, load_answers
 from genrekit.evaluation.study_report import write_report
@@ -62,13 +62,14 @@ def run_study(
     """
     study = open_study(name)
     cache = open_cache(Path(cache_path))
+    splits = TrainedSplits(cache)
     folder = Path(reports) / study.name
-    experiments = plan_experiments(study, cache, options, Path(runs))
-    planned = fix_plan(folder, study, cache, experiments, options)
+    experiments = plan_experiments(study, splits, options, Path(runs))
+    planned = fix_plan(folder, study, splits, experiments, options)
     warn_of_size(experiments, cache, options.workers, reporter)
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
     problems = _train_missing(experiments, conditions, options, reporter)
-    result, histories, records = _judge(study, cache, experiments, planned, options, command)
+    result, histories, records = _judge(study, splits, experiments, planned, options, command)
     for failed, problem in problems.items():
         reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
     result = replace(
@@ -147,7 +148,7 @@ def _train_missing(
 
 def _judge(
     study: Study,
-    cache: Cache,
+    splits: TrainedSplits,
     experiments: Sequence[Experiment],
     planned: Mapping[str, Any],
     options: StudyOptions,
@@ -160,7 +161,7 @@ def _judge(
         raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
     declared = declared_epochs(study)
     arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options) for arm in study_arms(study)}
-    evidence = Evidence(arms, len(cache.genres))
+    evidence = Evidence(arms, len(splits.cache.genres))
     order = [name for name in arms if arms[name].answers]
     order.sort(key=lambda name: _rank(evidence, name, study))
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
@@ -175,7 +176,7 @@ def _judge(
         ties=tuple(name for name in ties if name in shown),
         study=study.name,
         findings=judge_claims(study.claims, evidence, study.at, order),
-        head=_head(study, cache, finished[0], arms, planned, command),
+        head=_head(study, splits, finished[0], arms, planned, command),
     )
     histories: dict[str, list[tuple[Epoch, ...]]] = {}
     for item in finished:
@@ -244,13 +245,13 @@ def _ranked(
 
 def _head(
     study: Study,
-    cache: Cache,
+    splits: TrainedSplits,
     first: Experiment,
     arms: Mapping[str, ArmRuns],
     planned: Mapping[str, Any],
     command: str,
 ) -> StudyHead:
-    split = trained_split(cache, first.config)
+    split = splits.of(first.config)
     epochs = [arm.declared_epochs for arm in arms.values()]
     notes = (*study.notes, *(("The study was changed after its first run.",) if planned["amended"] else ()))
     answers = next(arm.answers[0][0] for arm in arms.values() if arm.answers)
@@ -265,7 +266,7 @@ def _head(
         training_tracks=len(split.ids("train")),
         validation_tracks=len(split.ids("validation")),
         resampled=answers.resampled,
-        genres=cache.genres,
+        genres=splits.cache.genres,
         declared_seeds=study.seeds,
         declared_epochs=max(epochs),
     )
