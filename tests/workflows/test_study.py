@@ -1,0 +1,258 @@
+"""A study from its file to its report: what is trained, what is not trained again, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_cache import PLAIN, build
+from tiny_music import write_collection
+
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.records import CompareResult, Experiment
+from genrekit.workflows.experiments import StudyOptions
+from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.study import run_study
+from genrekit.workflows.train import train
+
+STUDY = """format_version = 1
+title = "Tiny"
+question = "Which is better?"
+[base]
+arch = "cel"
+channels = [4]
+epochs = 2
+patience = 0
+batch_size = 8
+[axes.rate]
+slow = { lr = 1e-4 }
+fast = { lr = 1e-2 }
+[[claims]]
+text = "fast is better"
+parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
+"""
+
+
+class Ears(Reporter):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.states: list[tuple[str, ...]] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def experiments(self, experiments: Any) -> None:
+        self.states.append(tuple(experiment.state for experiment in experiments))
+        assert all(isinstance(experiment, Experiment) for experiment in experiments)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    write_collection(folder / "music", {"a": 12, "b": 12}, duration_s=1.1, sample_rate=8_000)
+    build(folder / "music", folder / "cache.h5", PLAIN)
+    return folder / "cache.h5"
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(STUDY, encoding="utf-8")
+    return tmp_path / "tiny.toml"
+
+
+def run(study: Path, cache: Path, reporter: Reporter | None = None, **options: Any) -> CompareResult:
+    options = {"seeds": 3, "device": "cpu", **options}
+    return run_study(str(study), cache, StudyOptions(**options), reporter=reporter or Reporter())
+
+
+def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
+    result = run(study, cache)
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        f"tiny-{arm}-seed{seed}" for arm in ("fast", "slow") for seed in range(3)
+    ]
+    assert {run.name: run.seeds for run in result.runs} == {"slow": (0, 1, 2), "fast": (0, 1, 2)}
+    assert set(result.ranking) == {"slow", "fast"}
+    assert [finding.claim for finding in result.findings] == ["fast is better"]
+    assert result.report is not None
+    text = result.report.read_text(encoding="utf-8")
+    assert "fast is better" in text
+    experiment = json.loads(Path("reports/tiny/experiments/fast-seed2.json").read_text())
+    assert (experiment["seed"], experiment["hyperparameters"]["lr"]) == (2, 1e-2)
+    assert experiment["result"]["validation"]["track_accuracy"] >= 0
+
+
+def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: Path) -> None:
+    values = {"arch": "cel", "channels": [4], "epochs": 2, "patience": 0, "batch_size": 8, "lr": 1e-2, "seed": 1}
+    train(cache, values, out="runs/mine")
+    ears = Ears()
+    run(study, cache, ears)
+    assert not Path("runs/tiny-fast-seed1").exists()
+    assert ears.states[0].count("there") == 1
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")}
+    ears = Ears()
+    again = run(study, cache, ears)
+    assert ears.states == []
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")} == before
+    assert len(again.runs) == 2
+
+
+def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
+    """On one thread each: the number of threads may change the last bits."""
+    script = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from genrekit.workflows.experiments import StudyOptions; from genrekit.workflows.study import run_study\n"
+        "if __name__ == '__main__':\n"
+        "    options = StudyOptions(seeds=2, device='cpu', workers=int(sys.argv[2]))\n"
+        "    run_study('tiny.toml', sys.argv[1], options, runs=sys.argv[3], reports=sys.argv[3] + '-reports')\n"
+    )
+    Path("go.py").write_text(script, encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for workers, runs in (("1", "alone"), ("2", "together")):
+        subprocess.run([sys.executable, "go.py", cache, workers, runs], check=True, env=environment, timeout=300)
+    names = sorted(path.name for path in Path("alone").iterdir())
+    assert names == sorted(path.name for path in Path("together").iterdir())
+    for name in names:
+        one, other = (Path(runs, name, "history.csv").read_text().splitlines() for runs in ("alone", "together"))
+        assert [line.rpartition(",")[0] for line in one] == [line.rpartition(",")[0] for line in other]
+
+
+def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("lr = 1e-4", "lr = 1e30"), encoding="utf-8")
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    (skipped,) = result.skipped
+    assert skipped.path == "slow-seed0"
+    assert "no longer a number" in skipped.reason
+    assert "slow-seed0 failed" in ears.warnings[0]
+    assert result.ranking == ("fast",)
+    assert result.findings[0].verdict == "not tested"
+    ears = Ears()
+    run(study, cache, ears, seeds=1)
+    assert ears.states[0] == ("waiting", "there")
+
+
+def test_where_every_run_fails_it_says_so(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
+    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+        run(study, cache, seeds=1)
+
+
+def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
+    class Impatient(Ears):
+        def experiments(self, experiments: Any) -> None:
+            if any(experiment.epoch == 1 and experiment.name == "slow-seed1" for experiment in experiments):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, Impatient())
+    assert Path("runs/tiny-slow-seed0/result.json").exists()
+    assert Path("runs/tiny-slow-seed1/last.safetensors").exists()
+    assert not Path("runs/tiny-slow-seed1/result.json").exists()
+    run(study, cache)
+    assert sorted(path.name for path in Path("runs").iterdir() if path.name.startswith("tiny-slow")) == [
+        f"tiny-slow-seed{seed}" for seed in range(3)
+    ]
+    assert len(Path("runs/tiny-slow-seed1/history.csv").read_text().splitlines()) == 3
+
+
+def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    result = run(study, cache, seeds=2)
+    assert {run.name: run.later_seeds for run in result.runs} == {"slow": (1,), "fast": (1,)}
+    assert all("2 of 5 seeds" in run.cut for run in result.runs)
+
+
+def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> None:
+    result = run(study, cache, epochs=1)
+    assert all("1 of 2 epochs" in run.cut for run in result.runs)
+    assert (result.findings[0].verdict, result.findings[0].note) == ("not tested", "1 of 2 epochs")
+
+
+def test_a_study_that_has_changed_is_refused_until_it_is_amended(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    study.write_text(STUDY.replace("fast is better", "slow is better"), encoding="utf-8")
+    with pytest.raises(GenrekitError, match="the study tiny has changed since"):
+        run(study, cache, seeds=1)
+    result = run(study, cache, seeds=1, amend=True)
+    assert result.head is not None
+    assert "The study was changed after its first run." in result.head.notes
+    assert run(study, cache, seeds=1).head is not None  # it stays amended, and is not asked again
+
+
+def test_another_collection_or_split_in_one_study_is_refused_with_the_difference(
+    study: Path, cache: Path, tmp_path: Path
+) -> None:
+    run(study, cache, seeds=1)
+    write_collection(tmp_path / "other", {"a": 12, "c": 12}, duration_s=1.1, sample_rate=8_000)
+    build(tmp_path / "other", tmp_path / "other.h5", PLAIN)
+    with pytest.raises(GenrekitError, match="of another collection or split, with other genres, training tracks"):
+        run(study, tmp_path / "other.h5", seeds=1)
+    with pytest.raises(GenrekitError, match="with other training tracks, validation tracks"):
+        run(study, cache, seeds=1, split_seed=7)
+
+
+def test_folds_validate_every_track(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, folds=3)
+    assert sorted(path.name for path in Path("runs").glob("tiny-slow*")) == [
+        f"tiny-slow-seed0-fold{fold}" for fold in range(3)
+    ]
+    assert {run.name: run.seeds for run in result.runs} == {"slow": (0,), "fast": (0,)}
+
+
+def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None:
+    """`final` and `inputs` take the runs of the studies that they include, by what they are."""
+    ears = Ears()
+    run(study, cache, seeds=1)
+    twin = study.with_name("twin.toml")
+    twin.write_text(STUDY.replace('"Tiny"', '"Twin"'), encoding="utf-8")
+    result = run(twin, cache, ears, seeds=1)
+    assert ears.states == []
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
+    assert result.study == "twin"
+
+
+@pytest.mark.parametrize("name", ["seeds", "workers", "epochs"])
+def test_nothing_of_something_is_refused(name: str) -> None:
+    values: dict[str, Any] = {name: 0}
+    with pytest.raises(UsageError, match=f"{name} must be at least 1, got 0"):
+        StudyOptions(**values)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache: Path, tmp_path: Path) -> None:
+    study.write_text(STUDY.replace("epochs = 2", "epochs = 400"), encoding="utf-8")
+    script = (
+        "from genrekit.workflows.experiments import StudyOptions; from genrekit.workflows.study import run_study\n"
+        "if __name__ == '__main__':\n"
+        "    print(run_study('tiny.toml', 'cache.h5', StudyOptions(seeds=2, device='cpu', workers=2)).skipped)\n"
+    )
+    Path("go.py").write_text(script, encoding="utf-8")
+    Path("cache.h5").symlink_to(cache)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "go.py"], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        victim = _first_worker(parent.pid)
+        os.kill(victim, signal.SIGKILL)
+        out, _ = parent.communicate(timeout=300)
+    assert parent.returncode == 0
+    assert out.count("its process ended by itself (signal 9)") == 1
+    assert len(list(Path("runs").glob("*/result.json"))) == 3
+
+
+def _first_worker(parent: int) -> int:
+    """The process that writes the first history."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if list(Path("runs").glob("*/history.csv")):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+            return next(child for child, command in commands.items() if b"spawn_main" in command)
+    raise AssertionError("no worker began")
