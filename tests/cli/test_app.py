@@ -42,7 +42,7 @@ def test_version(genrekit: CommandLine) -> None:
         pytest.param(("train", "--archh", "cel"), "No such option: --archh", id="option"),
         pytest.param(("train", "--arch", "cell3"), "unknown arch 'cell3': did you mean cel3", id="architecture"),
         pytest.param(("train", "--opt", "sdg"), "unknown opt 'sdg': did you mean sgd?", id="optimizer"),
-        pytest.param(("train", "--sched", "cosin"), "did you mean cosine?", id="schedule"),
+        pytest.param(("train", "--sched", "cosin"), "did you mean cosine or loss-cosine?", id="schedule"),
         pytest.param(("train", "--split", "artists"), "did you mean artist?", id="split"),
         pytest.param(("train", "--wandb", "ofline"), "did you mean offline", id="tracking"),
         pytest.param(

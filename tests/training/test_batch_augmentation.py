@@ -63,6 +63,20 @@ def test_what_is_hidden_is_nothing_to_the_model() -> None:
     assert (found != inputs).any()
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_what_is_hidden_of_a_power_spectrogram_is_nothing_too(standardize: bool) -> None:
+    """Without statistics the mean is 0, and what is hidden is silence."""
+    model = tiny_network(tiny_config(input="stft", standardize=standardize))
+    if standardize:
+        model.standardize.set_statistics(torch.linspace(2, 300, 201)[:, None], torch.linspace(0, 50, 201)[:, None])
+    inputs = 0.5 + torch.rand(20, 201, 21, generator=torch.Generator().manual_seed(1))
+    config = tiny_config(input="stft", spec_freq_mask=40, spec_time_mask=6)
+    found = BatchAugmentation(config, model.standardize.mean, 1)(inputs, torch.zeros(20, dtype=torch.int64)).inputs
+    assert (model.standardize(found)[found != inputs] == 0).all()
+    assert ((found == 0) == (found != inputs)).all() or standardize
+    assert (found != inputs).any()
+
+
 def test_mixup_adds_fragments_in_one_share_and_their_losses_in_the_same() -> None:
     inputs, targets = mels(8), torch.arange(8)
     mixed = augmentation(mixup=0.4)(inputs, targets)

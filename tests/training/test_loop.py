@@ -744,6 +744,23 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
         torch.testing.assert_close(tensor, weights(plain)[name], msg=name)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what inductor itself imports
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
+def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inductor makes C++ of it, compiles that, and keeps what it has made out of the user's folders."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    config, path = tiny_config(arch="mlp", epochs=2, compile=True), tmp_path / "last.safetensors"
+    plain, _ = run(config.model_copy(update={"compile": False}))
+    whole = run(config)
+    for name, tensor in weights(whole[0]).items():
+        torch.testing.assert_close(tensor, weights(plain)[name], msg=name, rtol=1e-3, atol=1e-3)
+    assert list((tmp_path / "inductor").rglob("*.so"))
+    stopped_after(1, config, path)
+    assert_equal(whole, run(config, checkpoint=path, resume=True))
+
+
 def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Any:
         raise RuntimeError("no C++ compiler\nand more")
