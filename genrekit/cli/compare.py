@@ -151,6 +151,7 @@ def show(result: CompareResult) -> None:
         table = plain_table(
             "",
             "run",
+            "seeds",
             "tracks",
             "95 % interval",
             "loss",
@@ -159,9 +160,21 @@ def show(result: CompareResult) -> None:
             title=f"validation, {split} split",
         )
         for place, run in enumerate(runs, 1):
-            table.add_row(f"{'*' if run.kept else ' '}{place}", escape(run.name), *_figures(run))
+            mark = ("=" if run.name in result.ties else "") + ("*" if run.kept else "")
+            table.add_row(f"{mark}{place}", escape(run.name), _seeds(run.seeds), *_figures(run))
         console.print(table)
-    console.print("* among the five best of its split, the ones that best_models/ keeps", style="dim")
+    console.print("* has a run among the five best of its split, the ones that best_models/ keeps", style="dim")
+    if len(result.ties) > 1:
+        console.print("= cannot be told from the first by these runs and tracks", style="dim")
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    """Which seed, or how many.
+
+    >>> _seeds((3,)), _seeds((0, 1, 2))
+    ('3', '0, 1, 2')
+    """
+    return ", ".join(map(str, seeds)) if len(seeds) <= 3 else f"{len(seeds)} seeds"
 
 
 def _figures(run: RankedRun) -> tuple[str, str, str, str]:

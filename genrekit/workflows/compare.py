@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from genrekit.errors import GenrekitError
+from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
+from genrekit.evaluation.comparison import Sample, indistinguishable, seed_mean
 from genrekit.files import read_json
 from genrekit.models.best import KEPT
 from genrekit.models.bundle import BundleMetadata, read_metadata
-from genrekit.records import AnyPath, CompareResult, RankedRun, SkippedFile
+from genrekit.records import AnyPath, CompareResult, Interval, RankedRun, SkippedFile
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import find_runs
+from genrekit.workflows.runs import find_runs, is_run
 
 _QUIET = Reporter()
 
@@ -20,46 +27,136 @@ _QUIET = Reporter()
 def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> CompareResult:
     """Rank finished runs by validation track accuracy, then loss; each split is ranked apart.
 
-    A run that cannot be read is skipped with a warning.
-    Errors: GenrekitError where no finished run is found.
+    Runs that differ in their seed alone are one configuration, whose figures are means. Those that cannot be told from
+    the first of the ranking are its ties. A run that cannot be read is skipped with a warning.
+    Errors: GenrekitError where no finished run is found, or where runs are named that cannot be compared.
     """
-    read: list[tuple[Path, BundleMetadata]] = []
-    skipped: list[SkippedFile] = []
-    for run in find_runs([Path(folder) for folder in folders]):
-        try:
-            read_json(run / "result.json")
-            read.append((run, read_metadata(run / "best")))
-        except GenrekitError as error:
-            skipped.append(SkippedFile(str(run), str(error)))
-            reporter.warning(f"skipped {run}: {error}")
+    paths = [Path(folder) for folder in folders]
+    read, skipped = _read(find_runs(paths), reporter)
     if not read:
         raise GenrekitError(f"no run can be read, the first says: {skipped[0].reason}")
-    read.sort(key=lambda item: (_group(item[1]), item[1].rank, item[0]))
-    places: Counter[str] = Counter()
-    runs = []
-    for run, metadata in read:
-        places[_group(metadata)] += 1
-        runs.append(_ranked(run, metadata, kept=places[_group(metadata)] <= KEPT))
+    places = Counter(run.group for run in read)
     if len(places) > 1:
+        if all(is_run(path) for path in paths):
+            raise _cannot_compare(read)
         reporter.note(f"runs of {len(places)} collections or splits are ranked apart: their figures cannot be compared")
-    return CompareResult(tuple(runs), tuple(run.name for run in runs), skipped=tuple(skipped))
+    ranked = sorted(read, key=lambda run: (run.group, run.metadata.rank, run.path))
+    best = {run.path for group in places for run in [its for its in ranked if its.group == group][:KEPT]}
+    configurations: defaultdict[tuple[str, str], list[_Run]] = defaultdict(list)
+    for run in ranked:
+        configurations[run.group, run.configuration].append(run)
+    rows = sorted(configurations.values(), key=lambda runs: (runs[0].group, *_rank(runs), runs[0].path))
+    names = [_name(runs) for runs in rows]
+    result = [
+        _ranked(name, runs, kept=any(run.path in best for run in runs)) for name, runs in zip(names, rows, strict=True)
+    ]
+    first = {name: runs for name, runs in zip(names, rows, strict=True) if runs[0].group == rows[0][0].group}
+    return CompareResult(tuple(result), tuple(names), _ties(first), skipped=tuple(skipped))
 
 
-def _group(metadata: BundleMetadata) -> str:
-    """What two runs must share to be compared: the genres, the split and the tracks that validate."""
-    return "\0".join([metadata.split_name, *metadata.genres, *sorted(metadata.validation.values())])
+@dataclass(frozen=True)
+class _Run:
+    """A finished run that can be ranked."""
+
+    path: Path
+    metadata: BundleMetadata
+
+    @cached_property
+    def group(self) -> str:
+        """What two runs must share to be compared: the genres, the split and the tracks that validate."""
+        its = self.metadata
+        return "\0".join([its.split_name, *its.genres, *sorted(its.validation.values())])
+
+    @cached_property
+    def configuration(self) -> str:
+        """What runs of one configuration share: all but the seed, and where they were trained."""
+        its = self.metadata
+        return repr((its.train.model_dump(exclude={"seed", "device"}), its.prepare.model_dump(), its.training))
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """What it answered; None for a run of before answers were kept."""
+        return load_answers(self.path / ANSWERS) if (self.path / ANSWERS).is_file() else None
 
 
-def _ranked(run: Path, metadata: BundleMetadata, *, kept: bool) -> RankedRun:
-    figures = metadata.validation_figures
-    accuracy = figures.track_accuracy
+def _read(paths: Iterable[Path], reporter: Reporter) -> tuple[list[_Run], list[SkippedFile]]:
+    read, skipped = [], []
+    for path in paths:
+        try:
+            read_json(path / "result.json")
+            run = _Run(path, read_metadata(path / "best"))
+            _ = run.answers
+            read.append(run)
+        except GenrekitError as error:
+            skipped.append(SkippedFile(str(path), str(error)))
+            reporter.warning(f"skipped {path}: {error}")
+    return read, skipped
+
+
+def _cannot_compare(runs: Sequence[_Run]) -> GenrekitError:
+    """Name the first two runs that cannot be compared, and in what they differ."""
+    one = runs[0]
+    other = next(run for run in runs if run.group != one.group)
+    mine, theirs = one.metadata, other.metadata
+    if mine.genres != theirs.genres:
+        why = f"their genres differ in {', '.join(sorted(set(mine.genres) ^ set(theirs.genres)))}"
+    elif mine.split_name != theirs.split_name:
+        why = f"their splits are {mine.split_name} and {theirs.split_name}"
+    else:
+        different = len(set(mine.validation.values()) ^ set(theirs.validation.values()))
+        why = f"{different} of their validation tracks are not the same"
+    return GenrekitError(f"{one.path} and {other.path} cannot be ranked together: {why}")
+
+
+def _accuracies(runs: Sequence[_Run]) -> Sample | None:
+    """Which validation tracks each run's best epoch called right; None where that was not kept."""
+    known = [run.answers for run in runs if run.answers is not None]
+    if len(known) < len(runs) or len({answers.track_ids for answers in known}) > 1:
+        return None
+    right = np.stack([answers.right[answers.best_epoch - 1] for answers in known])
+    return Sample(right.astype(float), known[0].clusters)
+
+
+def _rank(runs: Sequence[_Run]) -> tuple[float, float]:
+    ranks = np.array([run.metadata.rank for run in runs])
+    return float(ranks[:, 0].mean()), float(ranks[:, 1].mean())
+
+
+def _name(runs: Sequence[_Run]) -> str:
+    """The run's name; of several, what they have in common or the best one's and how many more."""
+    if len(runs) == 1:
+        return runs[0].path.name
+    stems = {re.sub(r"-seed\d+$", "", run.path.name) for run in runs}
+    return stems.pop() if len(stems) == 1 else f"{runs[0].path.name} and {len(runs) - 1} more"
+
+
+def _ranked(name: str, runs: Sequence[_Run], *, kept: bool) -> RankedRun:
+    first = runs[0].metadata
+    accuracy = _interval(runs)
     return RankedRun(
-        name=run.name,
-        config=metadata.train.model_dump(mode="json"),
-        seeds=(metadata.train.seed,),
+        name=name,
+        config=first.train.model_dump(mode="json"),
+        seeds=tuple(sorted(run.metadata.train.seed for run in runs)),
         track_accuracy={"mean": accuracy.value, "low": accuracy.low, "high": accuracy.high},
-        loss=figures.loss,
-        parameters=metadata.parameters,
-        split=metadata.split_name,
+        loss=_rank(runs)[1],
+        parameters=first.parameters,
+        split=first.split_name,
         kept=kept,
     )
+
+
+def _interval(runs: Sequence[_Run]) -> Interval:
+    """Of one run the interval over tracks that its bundle has; of several one over seeds and tracks."""
+    sample = _accuracies(runs) if len(runs) > 1 else None
+    if sample is not None:
+        return seed_mean(sample, share=True)
+    figures = [run.metadata.validation_figures.track_accuracy for run in runs]
+    low, high = min(figure.low for figure in figures), max(figure.high for figure in figures)
+    return Interval(-_rank(runs)[0], low, high)
+
+
+def _ties(rows: dict[str, list[_Run]]) -> tuple[str, ...]:
+    samples = {name: _accuracies(runs) for name, runs in rows.items()}
+    known = {name: sample for name, sample in samples.items() if sample is not None}
+    shared = next(iter(known.values())).clusters if known else ()
+    return indistinguishable({name: sample for name, sample in known.items() if sample.clusters == shared})

@@ -31,18 +31,44 @@ class TestCompare:
             assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
 
     def test_the_table_marks_the_five_best(self, here: Path, genrekit: CommandLine) -> None:
-        for seed in range(5):
-            genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--seed", seed, "--quiet")
+        for width in range(5):
+            genrekit("train", "--arch", "mlp", "--hidden", f"4,{4 + width}", "--epochs", "1", "--quiet")
         lines = genrekit("compare").out.splitlines()
-        places = [line.split()[0] for line in lines[2:9]]
+        places = [line.split()[0].lstrip("=") for line in lines[2:9]]
         assert places == ["*1", "*2", "*3", "*4", "*5", "6", "7"]
+
+    def test_runs_that_differ_in_their_seed_are_one_row(self, here: Path, genrekit: CommandLine) -> None:
+        common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet")
+        accuracies = []
+        for seed in range(3):
+            out = genrekit("train", *common, "--seed", seed, "--out", f"runs/mine-seed{seed}", "--json")
+            accuracies.append(out.json["validation"]["track_accuracy"])
+        (row,) = [run for run in genrekit("compare", "--json").json["runs"] if run["name"] == "mine"]
+        assert row["seeds"] == [0, 1, 2]
+        assert row["track_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+        assert row["track_accuracy"]["low"] <= row["track_accuracy"]["mean"] <= row["track_accuracy"]["high"]
+
+    def test_what_cannot_be_told_from_the_first_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
+        """Three validation tracks tell nothing from anything."""
+        found = genrekit("compare", "--json").json
+        assert sorted(found["ties"]) == ["cel", "mlp"]
+        assert "= cannot be told from the first" in genrekit("compare").out
+
+    def test_named_runs_of_different_splits_are_refused_with_the_difference(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet")
+        genrekit("train", *common, "--split-seed", "1", "--out", "runs/other")
+        outcome = genrekit("compare", "runs/cel", "runs/other")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "cannot be ranked together: their splits are track, seed 0 and track, seed 1" in outcome.err
 
     def test_runs_of_different_splits_are_ranked_apart(self, here: Path, genrekit: CommandLine) -> None:
         genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--split-seed", "1", "--quiet")
         outcome = genrekit("compare")
         assert "validation, track, seed 0 split" in outcome.out
         assert "validation, track, seed 1 split" in outcome.out
-        assert outcome.out.count("*1") == 2
+        assert sum(line.split()[0].endswith("*1") for line in outcome.out.splitlines() if line.split()) == 2
         assert "ranked apart: their figures cannot be compared" in outcome.err
 
     def test_a_run_of_before_there_were_answers_is_ranked_and_described(
