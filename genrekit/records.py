@@ -345,7 +345,8 @@ class PlannedArm:
 class StudyPlan:
     """A study before it runs: `seconds` is about what the missing runs take, one after another, on this machine.
 
-    `detectable` is the smallest true difference of accuracy that the plan finds four times in five.
+    `detectable` is the smallest true difference of accuracy that the plan finds four times in five; None where it
+    finds none, or there is no cache.
     """
 
     study: str

@@ -296,6 +296,8 @@ def show_plan(plan: StudyPlan) -> None:
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
     disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
     console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
-    if plan.detectable is not None:
+    if plan.detectable is None:
+        console.print(f"with {plan.seeds} seeds and so few tracks no difference can be told from luck")
+    else:
         points = f"{100 * plan.detectable:.1f} points of accuracy"
         console.print(f"with {plan.seeds} seeds a true difference of {points} is found four times in five")

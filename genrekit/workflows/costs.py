@@ -113,7 +113,7 @@ def _detectable(splits: TrainedSplits, config: TrainConfig, seeds: int) -> float
     names = artist_clusters(split_tracks(splits.cache))
     validation = splits.of(config).ids("validation")
     found = detectable_difference(seeds, len({names[track_id] for track_id in validation}))
-    return found if seeds > 1 else None
+    return found if found < 1 else None
 
 
 def _arm(

@@ -1,0 +1,123 @@
+"""genrekit compare with a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_cli import CommandLine
+
+from genrekit.studies.schema import shipped_studies
+
+STUDY = """format_version = 1
+title = "Tiny"
+question = "Which is better?"
+[base]
+arch = "mlp"
+hidden = [4, 4]
+epochs = 2
+patience = 0
+[axes.rate]
+slow = { lr = 1e-4 }
+fast = { lr = 1e-2 }
+[[claims]]
+text = "fast is better"
+parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
+"""
+
+
+@pytest.fixture
+def study(here: Path) -> Path:
+    path = here / "tiny.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    return path
+
+
+def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit("compare", "tiny.toml", "--seeds", "3")
+    assert outcome.code == 0
+    assert "Tiny: Which is better?" in outcome.out
+    assert "fast is better" in outcome.out
+    assert "report reports/tiny/report.md" in outcome.out
+    lines = [line for line in outcome.err.splitlines() if line.strip()]
+    assert lines[-1].startswith("6/6  fast-seed2 finished, best ")
+    assert Path("reports/tiny/report.html").exists()
+    assert "genrekit compare tiny.toml --seeds 3" not in outcome.err
+    assert genrekit("compare", "tiny.toml", "--seeds", "3").err == ""
+
+
+def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
+    found = genrekit("compare", "tiny.toml", "--seeds", "3", "--json").json
+    assert found["study"] == "tiny"
+    assert set(found["ranking"]) == {"slow", "fast"}
+    for run in found["runs"]:
+        assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
+        assert set(run["track_accuracy"]) == {"mean", "low", "high"}
+    (finding,) = found["findings"]
+    assert set(finding) >= {"claim", "verdict", "effect", "low", "high", "p"}
+    assert finding["verdict"] in ("upheld", "refuted", "equivalent", "undecided", "not trained")
+
+
+def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = genrekit("compare", "tiny.toml", "--seeds", "3").out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "fast is better" in out
+
+
+def test_a_failed_run_is_said_and_ends_with_1(study: Path, genrekit: CommandLine) -> None:
+    study.write_text(STUDY.replace("1e-4", "1e30"), encoding="utf-8")
+    outcome = genrekit("compare", "tiny.toml", "--seeds", "1")
+    assert outcome.code == 1
+    assert "warning: slow-seed0 failed: the loss is no longer a number" in " ".join(outcome.err.split())
+    assert "report reports/tiny/report.md" in outcome.out
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(study: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit("compare", "tiny.toml", "--dry-run")
+    assert outcome.code == 0
+    assert "10 runs to do, about " in outcome.out
+    assert "with 5 seeds a true difference of " in outcome.out
+    assert not list(Path("runs").glob("tiny-*"))
+    assert not Path("reports").exists()
+    found = genrekit("compare", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
+    assert (found["missing"], found["finished"], [arm["missing"] for arm in found["arms"]]) == (4, 0, [2, 2])
+
+
+def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -> None:
+    found = genrekit("compare", "--list", "--cache", "absent.h5", "--json").json
+    assert [study["study"] for study in found["studies"]] == shipped_studies()
+    assert all(study["seconds"] is None for study in found["studies"])
+    text = genrekit("compare", "--list", "--cache", "absent.h5").out
+    assert "Adam or SGD" in text
+    assert "28,426,250 to 113,559,306 weights" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(["optimisers"], 2, "unknown study or folder of runs 'optimisers': did you mean opt", id="name"),
+        pytest.param(["absent.toml"], 1, "cannot read absent.toml: No such file or directory", id="file"),
+        pytest.param(["cnn", "mlp"], 2, "cnn is a study: compare one study at a time", id="two"),
+        pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
+        pytest.param(["tiny.toml", "--fragments", "some"], 2, "unknown fragments 'some'", id="fragments"),
+        pytest.param(
+            ["tiny.toml", "--split", "artists"], 2, "unknown split 'artists': did you mean artist", id="split"
+        ),
+        pytest.param(["tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    study: Path, genrekit: CommandLine, arguments: list[str], code: int, message: str
+) -> None:
+    outcome = genrekit("compare", *arguments)
+    assert (outcome.code, outcome.err.count("\n")) == (code, 1)
+    assert message in outcome.err
+    assert not list(Path("runs").glob("tiny-*"))
+
+
+def test_a_study_that_says_what_none_can_is_refused_with_its_line(study: Path, genrekit: CommandLine) -> None:
+    study.write_text(STUDY.replace("hidden", "hiden"), encoding="utf-8")
+    outcome = genrekit("compare", "tiny.toml")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "tiny.toml, line 6: arm slow: unknown key 'hiden': did you mean hidden?" in outcome.err
