@@ -1,14 +1,36 @@
 """Music genre classification that is fast, pleasant and honest.
 
-The verbs of the command line as functions, each of which returns a record:
+The verbs of the command line as functions. Each returns a record, the one that `--json` prints, and says nothing:
 
-    from genrekit import prepare, train, evaluate
+    >>> import shutil, tempfile
+    >>> from pathlib import Path
+    >>> from genrekit import PrepareConfig, Progress, compare, load_model, predict, prepare, train
+    >>> from genrekit.audio.synth import write_collection
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> write_collection(folder / "data", tracks_per_genre=3, duration_s=2, sample_rate=8_000, seed=0)
 
-    prepare("data", out="data/cache.h5")
-    train("data/cache.h5", {"arch": "cel3", "opt": "sgd", "sched": "cosine"}, best_models="best_models")
-    print(evaluate("best_models", "data/cache.h5").models[0].track_accuracy)
+    >>> small = PrepareConfig.of({"front_end": {"sample_rate": 8_000, "duration_s": 1, "n_mels": 32}})
+    >>> prepare(folder / "data", small, out=folder / "cache.h5", workers=1).tracks
+    30
+    >>> network = {"arch": "mlp", "hidden": (8, 8), "epochs": 1, "split": "track"}
+    >>> run = train(folder / "cache.h5", network, runs=folder / "runs", best_models=folder / "best_models")
+    >>> len(compare([folder / "runs"]).ranking)
+    1
+    >>> songs = sorted((folder / "data").rglob("*-000.wav"))
+    >>> len(predict(songs, folder / "best_models", {"hop_seconds": 0.5}).files[0].fragments)
+    3
+    >>> load_model(run.bundle).predict(songs[0]).duration_s
+    2.0
 
-They are imported when they are first used, so that importing genrekit costs nothing.
+A workflow tells its `reporter` how it goes; `Progress` passes that on to a function:
+
+    >>> done = predict(songs[:2], folder / "best_models", reporter=Progress(lambda done, of: print(done, "of", of)))
+    1 of 2
+    2 of 2
+    >>> shutil.rmtree(folder)
+
+What can be mended is a `GenrekitError`, one line that says how. Everything is imported when it is first used, so that
+importing genrekit costs nothing.
 """
 
 from __future__ import annotations
@@ -19,18 +41,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from genrekit.config import PrepareConfig
+    from genrekit.errors import GenrekitError
     from genrekit.models.bundle import load_bundle as load_model
     from genrekit.workflows.compare import compare
     from genrekit.workflows.evaluate import evaluate
+    from genrekit.workflows.export import export
     from genrekit.workflows.predict import predict
     from genrekit.workflows.prepare import prepare
+    from genrekit.workflows.reporter import Progress, Reporter
     from genrekit.workflows.train import train
 
-__all__ = ["compare", "evaluate", "load_model", "predict", "prepare", "train"]
+__all__ = [
+    "GenrekitError",
+    "PrepareConfig",
+    "Progress",
+    "Reporter",
+    "compare",
+    "evaluate",
+    "export",
+    "load_model",
+    "predict",
+    "prepare",
+    "train",
+]
 
 _HOMES = {
+    "GenrekitError": ("genrekit.errors", "GenrekitError"),
+    "PrepareConfig": ("genrekit.config", "PrepareConfig"),
+    "Progress": ("genrekit.workflows.reporter", "Progress"),
+    "Reporter": ("genrekit.workflows.reporter", "Reporter"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
+    "export": ("genrekit.workflows.export", "export"),
     "load_model": ("genrekit.models.bundle", "load_bundle"),
     "predict": ("genrekit.workflows.predict", "predict"),
     "prepare": ("genrekit.workflows.prepare", "prepare"),

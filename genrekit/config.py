@@ -523,6 +523,17 @@ class TrainConfig(Config):
         return DEFAULT_LR[self.opt] if self.lr is None else self.lr
 
 
+class PredictConfig(Config):
+    """How audio files are listened to."""
+
+    hop_seconds: float | None = Field(
+        None, gt=0, le=600, description="Seconds from one fragment to the next; by default a fragment's length."
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Least probability of the likeliest genre: a file below it is unsure."
+    )
+
+
 def to_toml(config: Config) -> str:
     """Write a flat configuration as TOML, each value under what it means.
 

@@ -20,23 +20,31 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path` that takes its place when the block ends without an error.
+def new_file(path: Path) -> Iterator[Path]:
+    """Make an empty temporary file beside `path` that takes its place when the block ends without an error.
 
     After an error, a kill or a full disk, `path` is what it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(descriptor)
+    new = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
+        yield new
+        with open(new, "rb+") as file:
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        os.replace(name, path)
+        new.chmod(0o666 & ~_umask())
+        os.replace(new, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a `new_file` for `path` to be written within the block."""
+    with new_file(path) as new, open(new, "wb") as file:
+        yield file
 
 
 def remove_torn(folder: Path) -> None:

@@ -225,21 +225,56 @@ class FragmentPrediction:
 
 @dataclass(frozen=True)
 class FilePrediction:
-    """The likeliest genre of a file: mean probabilities over its fragments, and each fragment's own."""
+    """The likeliest genre of a file: mean probabilities over its fragments, and each fragment's own.
+
+    `confident` says whether the genre's probability reaches what was asked for; `tagged` is the file into whose
+    metadata the genre was written.
+    """
 
     path: Path
     genre: str
     probabilities: dict[str, float]
     fragments: tuple[FragmentPrediction, ...]
+    duration_s: float = 0.0
+    confident: bool = True
+    tagged: Path | None = None
+
+    @property
+    def probability(self) -> float:
+        """The likeliest genre's."""
+        return self.probabilities[self.genre]
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """Genres with their probabilities, the likeliest first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])
 
 
 @dataclass(frozen=True)
 class PredictResult:
-    """Predictions of all readable files, and the files that could not be read."""
+    """Predictions of all readable files, those that could not be read, and those that could not be tagged."""
 
     bundle: Path
     files: tuple[FilePrediction, ...]
     skipped: tuple[SkippedFile, ...] = ()
+    untagged: tuple[SkippedFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What `export` wrote, its size in bytes, and how far its probabilities are from the bundle's at most."""
+
+    bundle: Path
+    out: Path
+    format: str
+    opset: int
+    sample_rate: int
+    n_samples: int
+    genres: tuple[str, ...]
+    size: int
+    clips: int
+    largest_difference: float
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ DOORS = {
     "matplotlib": {"evaluation/plots.py"},
     "sklearn": {"training/classical.py"},
     "safetensors": {"models/bundle.py", "training/checkpoint.py", "evaluation/answers.py"},
+    "mutagen": {"audio/tags.py"},
+    "onnx": {"models/onnx_export.py"},
+    "onnxruntime": {"models/onnx_export.py"},
 }
 """The files or folders through which each library comes in."""
 
@@ -101,7 +104,11 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             ["torch", "librosa", "wandb", "sklearn", "matplotlib", "scipy"],
             id="prepare",
         ),
-        pytest.param("import genrekit.workflows.train, genrekit.workflows.predict", ["sklearn", "librosa"], id="train"),
+        pytest.param(
+            "import genrekit.workflows.train, genrekit.workflows.predict",
+            ["sklearn", "librosa", "mutagen", "onnx"],
+            id="train",
+        ),
         pytest.param("import genrekit.dataset.rows", ["torch", "h5py", "librosa", "sklearn"], id="worker"),
     ],
 )

@@ -18,8 +18,13 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and opened files are looked up as Linux shows them")
 @pytest.mark.parametrize(
     ("program", "rows"),
-    [("prepare.py", "rerun"), ("batches.py", "mel"), ("train.py", "step,start,memory")],
-    ids=["prepare", "batches", "train"],
+    [
+        ("prepare.py", "rerun"),
+        ("batches.py", "mel"),
+        ("train.py", "step,start,memory"),
+        ("predict.py", "files,one,memory"),
+    ],
+    ids=["prepare", "batches", "train", "predict"],
 )
 def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)

@@ -54,7 +54,7 @@ def scan_folder(root: Path) -> Collection:
         raise GenrekitError(f"no folder {root}: {remedy}")
     found: list[Track] = []
     skipped: list[SkippedFile] = []
-    for path in _audio_files(root, skipped):
+    for path in audio_files(root, skipped):
         relative = path.relative_to(root)
         problem = _problem(relative)
         if problem is not None:
@@ -159,7 +159,7 @@ def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
+def audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
     """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop.
 
     A folder that cannot be listed is skipped.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,33 @@ def decode(path: Path, sample_rate: int) -> Decoded:
     return Decoded(waveform, digest, native_rate)
 
 
+def stream(path: Path, sample_rate: int) -> Iterator[FloatArray]:
+    """Decode and resample block by block; joined, the blocks are the waveform of `decode`, to the bit.
+
+    Errors: those of `decode`, where they are met; a file that is too short is known at its end.
+    """
+    with _opened(path) as file:
+        native_rate, frames, resampler = file.samplerate, 0, None
+        if native_rate != sample_rate:
+            resampler = soxr.ResampleStream(native_rate, sample_rate, 1, dtype="float32", quality="HQ")
+        for samples in _mono_blocks(file):
+            mono = samples if samples.dtype == np.float32 else samples * np.float32(1 / _FULL_SCALE)
+            _require_finite(mono, "NaN or infinite samples")
+            frames += len(mono)
+            yield mono if resampler is None else _resampled(resampler, mono)
+        if frames < SHORTEST_S * native_rate:
+            raise UnreadableAudioError(f"{frames / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
+        if resampler is not None:
+            yield _resampled(resampler, np.zeros(0, np.float32), last=True)
+
+
+def _resampled(resampler: soxr.ResampleStream, mono: FloatArray, *, last: bool = False) -> FloatArray:
+    block = resampler.resample_chunk(mono, last=last)
+    if len(block):
+        _require_finite(block, "samples too large to be resampled")
+    return block
+
+
 def resampled_length(frames: int, native_rate: int, sample_rate: int) -> int:
     """Samples after resampling, rounded as soxr rounds, whose quotient decides where half a sample is left."""
     return int(frames / (native_rate / sample_rate) + 0.5)
@@ -111,16 +139,42 @@ def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
 
     Silence stays silence.
     """
-    if normalization == "none":
-        return np.clip(waveform, -1, 1)
-    peak = max(waveform.max(initial=0), -waveform.min(initial=0))
-    if peak == 0:
-        return waveform
-    scaled = waveform / peak
-    if normalization == "peak":
-        return scaled
-    rms = np.sqrt(np.mean(np.square(scaled, dtype=np.float64)))
-    return np.clip(scaled * np.float32(RMS_LEVEL / rms), -1, 1)
+    return Level.of([waveform], normalization).apply(waveform)
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud a track is, and how its pieces come to its level one by one.
+
+    `peak` is the largest magnitude, `rms` the root mean square, `n_samples` how many there are.
+    """
+
+    normalization: str
+    peak: np.float32
+    rms: float
+    n_samples: int
+
+    @classmethod
+    def of(cls, blocks: Iterable[FloatArray], normalization: str) -> Self:
+        """Measure a waveform, float32 [n_samples] in blocks."""
+        peak, squares, n_samples = np.float32(0), 0.0, 0
+        for block in blocks:
+            peak = max(peak, block.max(initial=0), -block.min(initial=0))
+            n_samples += len(block)
+            if normalization == "rms":
+                squares += float(np.sum(np.square(block, dtype=np.float64)))
+        return cls(normalization, peak, math.sqrt(squares / max(n_samples, 1)), n_samples)
+
+    def apply(self, piece: FloatArray) -> FloatArray:
+        """Bring a piece of the waveform to the track's level."""
+        if self.normalization == "none":
+            return np.clip(piece, -1, 1)
+        if self.peak == 0:
+            return piece
+        scaled = piece / self.peak
+        if self.normalization == "peak":
+            return scaled
+        return np.clip(scaled * np.float32(RMS_LEVEL * float(self.peak) / self.rms), -1, 1)
 
 
 def _require_finite(waveform: FloatArray, problem: str) -> None:

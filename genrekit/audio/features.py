@@ -51,15 +51,19 @@ def mel_filters(front_end: FrontEnd) -> npt.NDArray[np.float64]:
     return triangles * (2 / (edges[2:] - edges[:-2]))[:, None]
 
 
+def analysis_window(n_fft: int) -> FloatArray:
+    """The periodic Hann window, float32 [n_fft]."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+
+
 class MelSpectrogram:
     """Mel power spectrograms of fragments of one front end."""
 
     def __init__(self, front_end: FrontEnd) -> None:
         import scipy.sparse
 
-        n_fft = front_end.n_fft
         self.front_end = front_end
-        self._window = _hann(n_fft)
+        self._window = analysis_window(front_end.n_fft)
         self._filters = scipy.sparse.csr_array(mel_filters(front_end).astype(np.float32))
 
     def power(self, fragment: FloatArray) -> FloatArray:
@@ -94,7 +98,7 @@ def power_stft(waveforms: FloatArray) -> FloatArray:
     """
     from scipy.fft import rfft
 
-    window = _hann(STFT_N_FFT)[:, None]
+    window = analysis_window(STFT_N_FFT)[:, None]
     shape = (STFT_N_FFT // 2 + 1, 1 + waveforms.shape[1] // STFT_HOP)
     power = np.empty((len(waveforms), *shape), dtype=np.float32)
     for waveform, own in zip(waveforms, power, strict=True):
@@ -102,11 +106,6 @@ def power_stft(waveforms: FloatArray) -> FloatArray:
         spectrum = rfft(frames.T * window, axis=0)
         np.add(np.square(spectrum.real), np.square(spectrum.imag), out=own)
     return power
-
-
-def _hann(n_fft: int) -> FloatArray:
-    """A periodic Hann window."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
 
 
 def _frames(fragment: FloatArray, n_fft: int, hop: int) -> FloatArray:

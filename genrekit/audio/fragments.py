@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -32,3 +33,24 @@ def cut(waveform: FloatArray, start: int, n_samples: int) -> FloatArray:
     """Cut `n_samples` from a waveform, with zeros at the end where it is shorter."""
     piece = waveform[start : start + n_samples]
     return piece if len(piece) == n_samples else np.pad(piece, (0, n_samples - len(piece)))
+
+
+def cut_blocks(blocks: Iterable[FloatArray], n_samples: int, hop: int) -> Iterator[tuple[int, FloatArray]]:
+    """Cut a waveform that comes in blocks into its whole fragments, one every `hop` samples (at most `n_samples`).
+
+    Each comes with its start. A waveform that is not longer than a fragment gives one, with zeros at the end.
+
+    >>> blocks = [np.arange(3, dtype=np.float32), np.arange(3, 6, dtype=np.float32)]
+    >>> [(start, piece.tolist()) for start, piece in cut_blocks(blocks, 3, 2)]
+    [(0, [0.0, 1.0, 2.0]), (2, [2.0, 3.0, 4.0])]
+    """
+    start = first = 0
+    waiting = np.zeros(0, np.float32)
+    for block in blocks:
+        rest = waiting[start - first :]
+        waiting, first = (np.concatenate([rest, block]) if len(rest) else block), start
+        while start + n_samples <= first + len(waiting):
+            yield start, waiting[start - first : start - first + n_samples]
+            start += hop
+    if start == 0:
+        yield 0, cut(waiting, 0, n_samples)

@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "Rank the runs there are by their validation figures.",
     "evaluate": "Score a bundle, or a folder of bundles, on the test part.",
     "predict": "Name the genre of audio files.",
+    "export": "Write a bundle as ONNX, from the waveform to probabilities.",
     "info": "Describe a cache, a run or a bundle.",
     "demo": "Show everything on a small synthetic collection, in under two minutes.",
 }

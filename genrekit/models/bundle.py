@@ -1,4 +1,4 @@
-"""A bundle: a trained model as a folder with `model.safetensors` and `model.json`.
+"""A bundle: a trained model as a folder with `model.safetensors` and `model.json`, and a card for people.
 
 It predicts from an audio file alone, because it carries its front end. Loading reads JSON and tensors; no code is run.
 """
@@ -21,15 +21,20 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from genrekit.config import Config, PrepareConfig, SplitPolicy, TrainConfig, split_name
+from genrekit.config import Config, PredictConfig, PrepareConfig, SplitPolicy, TrainConfig, split_name
 from genrekit.errors import BundleError, GenrekitError, UsageError
 from genrekit.files import read_json, reason
 from genrekit.models import Model, build_model, count_parameters
-from genrekit.records import AnyPath
+from genrekit.models.card import model_card
+from genrekit.models.classical import Forest
+from genrekit.records import AnyPath, FilePrediction
 
 FORMAT_VERSION = 1
 
 _JSON, _TENSORS = "model.json", "model.safetensors"
+
+_CARD = "README.md"
+"""For people; nothing reads it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -91,6 +96,15 @@ class Bundle:
     metadata: BundleMetadata
     model: Model
 
+    def predict(self, path: AnyPath, **values: Any) -> FilePrediction:
+        """Name the genre of an audio file; `values` are those of `PredictConfig`.
+
+        Errors: UnreadableAudioError with the reason, UsageError for a value that makes no sense.
+        """
+        from genrekit.models.prediction import predict_file
+
+        return predict_file(self, path, PredictConfig.of(values))
+
 
 def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> None:
     """Write a bundle so that the folder holds nothing, the old bundle or the new one, never a half one.
@@ -104,6 +118,7 @@ def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> Non
             state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
             (scratch / _TENSORS).write_bytes(save_tensors(state))
             (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            (scratch / _CARD).write_text(model_card(metadata), encoding="utf-8")
     except OSError as error:
         raise BundleError(f"cannot write the bundle {folder}: {reason(error)}") from error
 
@@ -175,6 +190,7 @@ def load_bundle(path: AnyPath) -> Bundle:
             f"claimed {_shape(claimed.get(name))}"
         )
     model.load_state_dict(tensors)
+    _check_values(folder, model)
     return Bundle(folder, metadata, model.eval())
 
 
@@ -190,6 +206,15 @@ def _check_size(folder: Path, metadata: BundleMetadata, tensors: dict[str, Any])
     stored = sum(tensor.numel() for tensor in tensors.values())
     if claimed > stored:
         raise BundleError(f"{folder}: {_JSON} claims {claimed:,} parameters, {_TENSORS} holds {stored:,} values")
+
+
+def _check_values(folder: Path, model: Model) -> None:
+    """Refuse tensors of the right shapes that no training leaves behind."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise BundleError(f"{folder / _TENSORS} is damaged: {name} holds NaN or infinite values")
+    if isinstance(model, Forest) and not model.leads_nowhere_else():
+        raise BundleError(f"{folder / _TENSORS} is damaged: its trees lead to nodes or statistics that are not there")
 
 
 def _shape(found: tuple[tuple[int, ...], Any] | None) -> str:

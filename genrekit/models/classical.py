@@ -115,6 +115,13 @@ class Forest(Classifier):
         self.threshold[number, :n_nodes] = round_down(threshold)
         self.share[number, :n_nodes] = share.float()
 
+    def leads_nowhere_else(self) -> bool:
+        """Whether all nodes read statistics that there are, and lead to nodes that there are."""
+        limits = {N_STATISTICS: (self.feature,), self.feature.shape[1]: (self.left, self.right)}
+        return all(
+            bool(((values >= 0) & (values < limit)).all()) for limit, tensors in limits.items() for values in tensors
+        )
+
     def decide(self, standardized: Tensor) -> Tensor:
         """Log-probabilities, [B, n_genres]: the mean over the trees of the shares in the leaves."""
         trees = torch.arange(N_TREES, device=standardized.device)

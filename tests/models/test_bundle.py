@@ -61,8 +61,8 @@ class TestRoundTrip:
         assert load_bundle(folder).metadata == read_metadata(folder) == metadata
         assert load_bundle(str(folder)).path == folder
 
-    def test_saving_leaves_two_files_and_nothing_beside_them(self, folder: Path) -> None:
-        assert names(folder) == ["model.json", "model.safetensors"]
+    def test_saving_leaves_three_files_and_nothing_beside_them(self, folder: Path) -> None:
+        assert names(folder) == ["README.md", "model.json", "model.safetensors"]
         assert names(folder.parent) == ["best"]
 
     def test_a_bundle_takes_the_place_of_another(self, folder: Path) -> None:
@@ -270,6 +270,24 @@ def test_json_that_claims_what_is_not_there_is_refused(
     found = refusal(folder)
     assert message in found
     assert len(found) < 600
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(mapped(lambda tensors: tensors["dense.1.bias"].fill_(value))(path.read_bytes()))
+    assert "model.safetensors is damaged: dense.1.bias holds NaN or infinite values" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["feature", "left", "right"])
+@pytest.mark.parametrize("value", [-1, 100_000])
+def test_trees_that_lead_out_of_the_forest_are_refused(tmp_path: Path, name: str, value: int) -> None:
+    config = tiny_config(arch="forest", hidden=(), epochs=1, patience=10, batch_size=32)
+    save_bundle(tmp_path / "best", tiny_model(config), describe(config))
+    load_bundle(tmp_path / "best")
+    path = tmp_path / "best" / "model.safetensors"
+    path.write_bytes(mapped(lambda tensors: tensors[name][3, 5].fill_(value))(path.read_bytes()))
+    assert "its trees lead to nodes or statistics that are not there" in refusal(tmp_path / "best")
 
 
 def test_another_format_version_comes_with_the_remedy(folder: Path) -> None:

@@ -1,0 +1,69 @@
+"""What a bundle says of an audio file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrekit.audio.streaming import hear
+from genrekit.config import PredictConfig
+from genrekit.errors import BundleError, UsageError
+from genrekit.models.bundle import Bundle
+from genrekit.records import AnyPath, FilePrediction, FragmentPrediction
+
+_DEFAULTS = PredictConfig()
+_NO_WAITING = nullcontext()
+
+
+def predict_file(
+    bundle: Bundle,
+    path: AnyPath,
+    config: PredictConfig = _DEFAULTS,
+    *,
+    turn: AbstractContextManager[Any] = _NO_WAITING,
+    on_block: Callable[[], None] | None = None,
+) -> FilePrediction:
+    """Name the genre of a file by the mean probabilities over its fragments; the model may be on any device.
+
+    `turn` is held while the model computes; `on_block` is called with each block of the file, and may raise to stop.
+    Errors: UnreadableAudioError with the reason, UsageError where fragments would leave gaps, BundleError for a model
+    that answers no numbers.
+    """
+    front_end, genres = bundle.metadata.prepare.front_end, bundle.metadata.genres
+    hop = (
+        front_end.n_samples if config.hop_seconds is None else max(1, round(config.hop_seconds * front_end.sample_rate))
+    )
+    if hop > front_end.n_samples:
+        raise UsageError(
+            f"hop_seconds must be at most the length of this model's fragments ({front_end.duration_s:g} s), "
+            f"got {config.hop_seconds:g}"
+        )
+    heard = hear(Path(path), bundle.metadata.prepare, bundle.metadata.train.input, hop, on_block)
+    device = next(bundle.model.buffers()).device
+    starts: list[int] = []
+    found = []
+    for some, inputs in heard.batches:
+        with turn, torch.inference_mode():
+            logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
+        starts += some
+        found.append(logits.double().softmax(dim=1).numpy())
+    probabilities = np.concatenate(found)
+    if not np.isfinite(probabilities).all():
+        raise BundleError(f"{bundle.path} gives no probabilities for {path}: its weights are out of all measure")
+    mean = probabilities.mean(axis=0)
+    return FilePrediction(
+        path=Path(path),
+        genre=genres[int(mean.argmax())],
+        probabilities=dict(zip(genres, mean.tolist(), strict=True)),
+        fragments=tuple(
+            FragmentPrediction(start / front_end.sample_rate, genres[int(row.argmax())], float(row.max()))
+            for start, row in zip(starts, probabilities, strict=True)
+        ),
+        duration_s=heard.duration_s,
+        confident=bool(mean.max() >= config.min_confidence),
+    )
