@@ -49,6 +49,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/prepare.py", *session.posargs)
     session.run("python", "benchmarks/batches.py", *session.posargs)
     session.run("python", "benchmarks/train.py", *session.posargs)
+    session.run("python", "benchmarks/compare.py", *session.posargs)
     session.run("python", "benchmarks/predict.py", *session.posargs)
 
 

@@ -22,9 +22,10 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ("prepare.py", "rerun"),
         ("batches.py", "mel"),
         ("train.py", "step,start,memory"),
+        ("compare.py", "workers,overhead"),
         ("predict.py", "files,one,memory"),
     ],
-    ids=["prepare", "batches", "train", "predict"],
+    ids=["prepare", "batches", "train", "compare", "predict"],
 )
 def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
