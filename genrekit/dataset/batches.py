@@ -29,11 +29,13 @@ def as_read(kind: Input, stored: npt.NDArray[Any]) -> Tensor:
 
     Shapes: float32 [B, n_mels, n_frames] in [0, 1], [B, n_samples] in [-1, 1], or [B, bands, frames] from 0.
     """
-    values = torch.from_numpy(stored).to(torch.float32)
-    if kind == "mel":
-        return values
-    waveforms = values.div_(FULL_SCALE)
-    return waveforms if kind == "waveform" else torch.from_numpy(power_stft(waveforms.numpy()))
+    values = _as_float(kind, torch.from_numpy(stored))
+    return torch.from_numpy(power_stft(values.numpy())) if kind == "stft" else values
+
+
+def _as_float(kind: Input, stored: Tensor) -> Tensor:
+    values = stored.to(torch.float32)
+    return values if kind == "mel" else values.div_(FULL_SCALE)
 
 
 class FragmentSource:
@@ -52,6 +54,30 @@ class FragmentSource:
             )
         self.rows = cache.original_rows(track_ids)
         self._altered: npt.NDArray[np.int16] | None = None
+        self._resident: Tensor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are what is stored, and not computed of it."""
+        return self.kind != "stft" and self._altered is None
+
+    @property
+    def resident_bytes(self) -> int:
+        """What its fragments and their variants take where batches are gathered on a device."""
+        return len(self.rows) * len(self.cache.variants) * self._values[0].nbytes
+
+    def live_on(self, device: torch.device) -> None:
+        """Copy its fragments and their variants to a device, where batches are gathered from then on.
+
+        Only for a source that is plain.
+        """
+        rows = (self.rows[:, None] + np.arange(len(self.cache.variants))).ravel()
+        dtype = torch.from_numpy(self._values[:1].copy()).dtype
+        resident = torch.empty((len(rows), *self._values.shape[1:]), dtype=dtype, device=device)
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            end = start + _EVALUATION_BATCH
+            resident[start:end] = torch.from_numpy(self._values[rows[start:end]]).to(device)
+        self._resident = resident
 
     def alter(self, waveforms: npt.NDArray[np.int16]) -> None:
         """Let training read these, int16 [N, n_samples], in the place of the N fragments and all their variants."""
@@ -64,7 +90,11 @@ class FragmentSource:
 
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Gather rows as a model reads them; see `as_read` for their shapes."""
-        return as_read(self.kind, self._values[rows])
+        if self._resident is None:
+            return as_read(self.kind, self._values[rows])
+        place = np.searchsorted(self.rows, rows, side="right") - 1
+        index = torch.from_numpy(place * len(self.cache.variants) + rows - self.rows[place])
+        return _as_float(self.kind, self._resident[index.to(self._resident.device)])
 
     def trained(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Gather what training reads of rows: as they are, or as they were altered."""
@@ -144,6 +174,16 @@ class TrainingBatches:
         self.genres = training.cache.genres
         self._training, self._validation = training, validation
         self._batch_size, self._seed, self._random_start = batch_size, seed, random_start
+
+    def live_on(self, device: torch.device, room: float) -> bool:
+        """Let both parts live on a device if they are read as they are stored and take at most `room` bytes."""
+        sources = (self._training, self._validation)
+        plain = not self._random_start and all(source.is_plain for source in sources)
+        if not plain or sum(source.resident_bytes for source in sources) > room:
+            return False
+        for source in sources:
+            source.live_on(device)
+        return True
 
     @property
     def n_training(self) -> int:

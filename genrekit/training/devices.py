@@ -49,7 +49,7 @@ def repeatable(device: torch.device) -> AbstractContextManager[Any]:
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
     """Bring a batch to a device; to a CUDA device it is copied while the device still works on the one before."""
-    if device.type != "cuda":
+    if device.type != "cuda" or tensor.device.type == "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 

@@ -142,6 +142,11 @@ def _train_missing(
     progress.tell()
     try:
         return train_all(jobs, conditions, workers=options.workers, watcher=progress)
+    except BaseException as error:
+        reporter.finished()
+        if not isinstance(error, Exception):
+            reporter.note("the same command goes on where this one was stopped")
+        raise
     finally:
         reporter.finished()
 

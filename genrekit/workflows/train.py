@@ -95,6 +95,8 @@ def train(
     model, footprint = _build(config, cache, device, reporter)
     if config.standardize and not isinstance(model, Classifier):
         model.standardize.set_statistics(*data.statistics())
+    if device.type == "cuda":
+        data.live_on(device, _room_for_data(device, footprint))
     for note in split.notes:
         reporter.note(note)
     if resume:
@@ -267,6 +269,11 @@ def _warn_of(footprint: Footprint, config: TrainConfig, device: torch.device, re
         f"the training needs about {size_text(footprint.memory)} of memory, {size_text(free)} are free: choose {remedy}"
     )
     return True
+
+
+def _room_for_data(device: torch.device, footprint: Footprint) -> float:
+    """Bytes on a device that fragments may take: half of what the training itself leaves."""
+    return ((free_memory(device) or 0) - footprint.memory) / 2
 
 
 def _plan(

@@ -213,3 +213,30 @@ def test_fragments_with_a_gap_between_them_are_not_joined(tmp_path: Path) -> Non
     spread = build(folder, tmp_path / "cache.h5", config).cache
     assert np.diff(spread.start_s)[0] > 0.5
     assert {start for _, start in places(spread, started(spread), 1)} == {0, 4_000}
+
+
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_batches_gathered_on_a_device_equal_those_of_the_file(cache: Cache, kind: Input) -> None:
+    """The device here is the CPU; another one holds the same numbers."""
+    read, resident = batches(cache, kind), batches(cache, kind)
+    assert resident.live_on(torch.device("cpu"), room=1e9)
+    for ours, theirs in (
+        (resident.train_batches(3), read.train_batches(3)),
+        (resident.validation_batches(), read.validation_batches()),
+        (resident.training_batches_in_order(), read.training_batches_in_order()),
+    ):
+        for one, other in zip(ours, theirs, strict=True):
+            assert all(torch.equal(mine, its) for mine, its in zip(one, other, strict=True))
+
+
+def test_fragments_that_do_not_fit_or_are_computed_stay_where_they_are(cache: Cache) -> None:
+    cpu, data = torch.device("cpu"), batches(cache)
+    needed = sum(FragmentSource(cache, "mel", ids).resident_bytes for ids in (TRAINING, VALIDATION))
+    assert needed == 5 * 3 * 5 * cache.mel[0].nbytes
+    assert not data.live_on(cpu, needed - 1)
+    assert data.live_on(cpu, needed)
+    assert not batches(cache, "stft").live_on(cpu, 1e9)
+    sources = [FragmentSource(cache, "waveform", ids) for ids in (TRAINING, VALIDATION)]
+    assert not TrainingBatches(*sources, batch_size=2, seed=0, random_start=True).live_on(cpu, 1e9)
+    sources[0].alter(np.zeros((9, cache.config.front_end.n_samples), np.int16))
+    assert not TrainingBatches(*sources, batch_size=2, seed=0).live_on(cpu, 1e9)

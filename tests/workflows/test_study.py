@@ -45,7 +45,11 @@ class Ears(Reporter):
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.notes: list[str] = []
         self.states: list[tuple[str, ...]] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def warning(self, text: str) -> None:
         self.warnings.append(text)
@@ -153,8 +157,10 @@ def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
             if any(experiment.epoch == 1 and experiment.name == "slow-seed1" for experiment in experiments):
                 raise KeyboardInterrupt
 
+    ears = Impatient()
     with pytest.raises(KeyboardInterrupt):
-        run(study, cache, Impatient())
+        run(study, cache, ears)
+    assert ears.notes[-1] == "the same command goes on where this one was stopped"
     assert Path("runs/tiny-slow-seed0/result.json").exists()
     assert Path("runs/tiny-slow-seed1/last.safetensors").exists()
     assert not Path("runs/tiny-slow-seed1/result.json").exists()
