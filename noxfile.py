@@ -43,6 +43,13 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-rs", "tests/evaluation/test_report_in_browser.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What is claimed about speed, each against a peer in the same run: nox -s bench -- GTZAN_FOLDER."""
     session.install("-e", ".[dev]")

@@ -187,8 +187,48 @@ class GenreFigures:
 
 
 @dataclass(frozen=True)
+class CalibrationBin:
+    """Answers whose confidence is above `low` and up to `high`: how many, how sure, and how often right."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far confidence and accuracy lie apart: expected calibration error, and the bins of a reliability diagram.
+
+    `chance` is the error that a model without fault would show on as many answers of the same confidence.
+    """
+
+    error: Interval
+    chance: float
+    bins: tuple[CalibrationBin, ...]
+
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """Figures of one kind of answers, per fragment or per track. `confusion[i][j]`: is genre i, was called genre j."""
+
+    count: int
+    accuracy: Interval
+    balanced_accuracy: Interval
+    macro_f1: Interval
+    top2_accuracy: Interval
+    calibration: Calibration
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class ModelFigures:
-    """One model on the test part. `confusion[i][j]` counts tracks of genre i that were called genre j."""
+    """One model on labelled tracks. `confusion[i][j]` counts tracks of genre i that were called genre j.
+
+    Of a folder: `unknown_genres` counts the tracks of genres that the model does not know, which are left out;
+    `missing_genres` are those that it knows and the folder lacks.
+    """
 
     bundle: Path
     fragments: int
@@ -203,15 +243,52 @@ class ModelFigures:
     per_genre: tuple[GenreFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
     genres: tuple[str, ...]
+    fragment_figures: LevelFigures
+    track_figures: LevelFigures
+    unknown_genres: dict[str, int] = field(default_factory=dict)
+    missing_genres: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What to call the model: its folder, or the run whose best it is."""
+        return self.bundle.parent.name if self.bundle.name == "best" and self.bundle.parent.name else self.bundle.name
+
+
+@dataclass(frozen=True)
+class PairedFigures:
+    """Two models on the same tracks: `difference` is the track accuracy of the first minus that of the other.
+
+    `p` is two-sided, `p_corrected` so for all models that are compared with the first (Holm 1979); `tie` where that is
+    not below 0.05.
+    """
+
+    first: Path
+    other: Path
+    tracks: int
+    clusters: int
+    difference: Interval
+    p: float
+    p_corrected: float
+    tie: bool
 
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """All models on the test part, ordered by their validation rank; `readings` counts the part's uses so far."""
+    """All models on the same labelled tracks, ordered by their validation rank.
+
+    `readings` counts the uses of a test part so far; of a folder nothing is counted. `comparisons` are between the
+    first model of each split, or of a folder, and the others; `ties` are those that cannot be told from it.
+    """
 
     models: tuple[ModelFigures, ...]
-    readings: int
+    readings: int | None
     warnings: tuple[str, ...] = ()
+    comparisons: tuple[PairedFigures, ...] = ()
+    ties: tuple[Path, ...] = ()
+    data: Path | None = None
+    skipped: tuple[SkippedFile, ...] = ()
+    out: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True)

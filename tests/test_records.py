@@ -1,7 +1,7 @@
 """Records: what the stages exchange and what `--json` prints."""
 
 import json
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import pytest
 
 from genrekit import records
 from genrekit.records import (
+    Calibration,
+    CalibrationBin,
     Collection,
     CompareResult,
     EvaluateResult,
@@ -16,7 +18,9 @@ from genrekit.records import (
     FragmentPrediction,
     GenreFigures,
     Interval,
+    LevelFigures,
     ModelFigures,
+    PairedFigures,
     PredictResult,
     PrepareResult,
     RankedRun,
@@ -53,6 +57,16 @@ TRAINED = TrainResult(
     validation=ValidationFigures(0.75, 0.5, 0.625),
 )
 
+LEVEL = LevelFigures(
+    count=2,
+    accuracy=HALF,
+    balanced_accuracy=HALF,
+    macro_f1=HALF,
+    top2_accuracy=HALF,
+    calibration=Calibration(HALF, 0.25, (CalibrationBin(0.6, 0.7, 2, 0.65, 0.5),)),
+    confusion=((1, 0), (1, 0)),
+)
+
 EVALUATED = EvaluateResult(
     models=(
         ModelFigures(
@@ -69,9 +83,13 @@ EVALUATED = EvaluateResult(
             per_genre=(GenreFigures("blues", 1, 1.0, HALF, 0.5),),
             confusion=((1, 0), (1, 0)),
             genres=("blues", "rock"),
+            fragment_figures=LEVEL,
+            track_figures=LEVEL,
+            unknown_genres={"polka": 3},
         ),
     ),
     readings=1,
+    comparisons=(PairedFigures(Path("a"), Path("b"), 2, 2, HALF, 0.5, 1.0, tie=True),),
 )
 
 PREDICTED = PredictResult(
@@ -140,6 +158,10 @@ def test_a_preparation_is_json_as_others_rely_on() -> None:
                 "models.0.fragment_accuracy": "value low high",
                 "models.0.track_accuracy": "value low high",
                 "models.0.macro_f1": "value low high",
+                "models.0.track_figures": "count accuracy balanced_accuracy macro_f1 top2_accuracy calibration",
+                "models.0.fragment_figures.calibration": "error chance bins",
+                "models.0.unknown_genres": "polka",
+                "comparisons.0": "first other tracks difference p p_corrected tie",
             },
             id="evaluate",
         ),
@@ -177,6 +199,13 @@ def test_the_keys_that_others_rely_on_are_there(record: object, keys: dict[str, 
 def test_a_record_survives_json_unchanged(record: object) -> None:
     plain = to_json(record)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+@pytest.mark.parametrize(
+    ("bundle", "name"), [("best_models/cel-mel", "cel-mel"), ("runs/one/best", "one"), ("best", "best")]
+)
+def test_a_model_is_called_by_its_folder_or_by_its_run(bundle: str, name: str) -> None:
+    assert replace(EVALUATED.models[0], bundle=Path(bundle)).name == name
 
 
 def test_a_confusion_is_rows_of_numbers_in_json() -> None:

@@ -37,12 +37,12 @@ _PARTS = {
 }
 
 
-def scan_folder(root: Path) -> Collection:
+def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
     """Find the tracks below a folder that has one folder per genre.
 
     Hidden files and folders are no tracks (AppleDouble files such as `._song.wav` among them); other files that are
     not audio are passed over. The tracks are ordered by id.
-    Errors: GenrekitError where the folder is missing, holds no audio, or holds one genre only.
+    Errors: GenrekitError where the folder is missing, holds no audio, or holds fewer genres.
     """
     if not root.is_dir():
         close = get_close_matches(root.name, _folders(root.parent), n=1)
@@ -61,11 +61,11 @@ def scan_folder(root: Path) -> Collection:
             skipped.append(SkippedFile(_printable(relative.as_posix()), problem))
         else:
             _add(found, skipped, path, relative.as_posix(), relative.parts[0])
-    _require_genres(root, found, skipped, "put one folder of audio files per genre in it")
+    _require_genres(root, found, skipped, least_genres, "put one folder of audio files per genre in it")
     return _collection(root, found, skipped)
 
 
-def read_manifest(manifest: Path) -> Collection:
+def read_manifest(manifest: Path, *, least_genres: int = 2) -> Collection:
     """Read the tracks that a CSV manifest lists.
 
     Columns: path (below the manifest's folder, or absolute), genre, and where known artist (several joined by ";") and
@@ -87,7 +87,7 @@ def read_manifest(manifest: Path) -> Collection:
     skipped: list[SkippedFile] = []
     for line, row in rows:
         _add_row(found, skipped, manifest, line, row)
-    _require_genres(manifest, found, skipped, "list one file a line, with its genre")
+    _require_genres(manifest, found, skipped, least_genres, "list one file a line, with its genre")
     return _collection(manifest.parent, found, skipped)
 
 
@@ -236,14 +236,16 @@ def _folders(path: Path) -> list[str]:
     return []
 
 
-def _require_genres(root: Path, tracks: Sequence[Track], skipped: Sequence[SkippedFile], remedy: str) -> None:
+def _require_genres(
+    root: Path, tracks: Sequence[Track], skipped: Sequence[SkippedFile], least: int, remedy: str
+) -> None:
     genres = sorted({track.genre for track in tracks})
     if not genres and skipped:
         first = min(skipped, key=lambda file: file.path)
         raise GenrekitError(f"{root} holds no audio that can be used; {first.path}: {first.reason}")
     if not genres:
         raise GenrekitError(f"{root} holds no audio: {remedy}")
-    if len(genres) == 1:
+    if len(genres) < least:
         above = Path(os.path.commonpath([track.path.parent.parent for track in tracks]))
         deeper = above.is_relative_to(root / genres[0]) and len({track.path.parent for track in tracks}) > 1
         hint = f"; did you mean {above}?" if deeper else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import soundfile
@@ -9,8 +10,22 @@ import soundfile
 from genrekit.files import atomic_write
 from genrekit.records import FloatArray
 
+_MP3_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
+
 
 def write_wav(path: Path, waveform: FloatArray, sample_rate: int) -> None:
     """Write a mono waveform, float32 [n_samples] in [-1, 1], as 16-bit WAV, whole or not at all."""
     with atomic_write(path) as file:
         soundfile.write(file, waveform, sample_rate, format="WAV", subtype="PCM_16")
+
+
+def encoded(waveform: FloatArray, sample_rate: int) -> tuple[bytes, str]:
+    """A mono waveform, float32 [n_samples] in [-1, 1], as a small file that browsers play, and its media type.
+
+    MP3 plays everywhere; where libsndfile or MP3 does not do the sample rate, it is 16-bit WAV.
+    """
+    small = "MP3" in soundfile.available_formats() and sample_rate in _MP3_RATES
+    kind, subtype, media = ("MP3", "MPEG_LAYER_III", "audio/mpeg") if small else ("WAV", "PCM_16", "audio/wav")
+    file = io.BytesIO()
+    soundfile.write(file, waveform, sample_rate, format=kind, subtype=subtype)
+    return file.getvalue(), media

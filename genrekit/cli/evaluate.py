@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from genrekit.cli.display import emit_json, interval, percent, plain_table, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, emit_json, interval, percent, plain_table, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.errors import UsageError
+from genrekit.evaluation.markup import signed
 from genrekit.records import EvaluateResult, ModelFigures
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+
+_FIGURES = {
+    "accuracy": "accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "macro F1": "macro_f1",
+    "among the two likeliest": "top2_accuracy",
+}
+"""What the figures of a level are called."""
 
 
 @app.command()
 def evaluate(
     models: Annotated[Path, typer.Argument(help="A bundle, or a folder of bundles such as best_models/.")],
-    cache: Annotated[Path, typer.Option(help="The cache whose test part is read.")] = Path("data/cache.h5"),
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"The cache whose test part is read. [dim]\\[default: {DEFAULT_CACHE}][/dim]", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of genre folders, or a manifest, instead: all tracks that a model has not seen."),
+    ] = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Genres and confusion of every model, not of the first alone.")
+        bool, typer.Option("--details", help="Figures, genres and confusion of every model, not of the first alone.")
     ] = False,
+    out: Annotated[Path | None, typer.Option(help="A folder for tables (CSV, Markdown) and pictures (PNG).")] = None,
+    report: Annotated[Path | None, typer.Option(help="An HTML page to look at, and to listen to mistakes.")] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Score a bundle, or a folder of bundles, on the test part.
+    """Score a bundle, or a folder of bundles, on the test part, or on any labelled folder.
 
     The only command that reads the test part. Models keep the order of their validation rank, because choosing by
     test figures would make them optimistic.
     """
+    if cache is not None and data is not None:
+        raise UsageError("--cache and --data cannot both be given: the test part is read, or a folder")
+    from genrekit.cli.recipe import recipe
+    from genrekit.models.bundle import BundleMetadata
     from genrekit.workflows.evaluate import evaluate as run
 
+    where = None if data is not None else cache or DEFAULT_CACHE
+    tested = f"--data={shlex.quote(str(data))}" if data is not None else f"--cache={shlex.quote(str(where))}"
+    last = f"genrekit evaluate {shlex.quote(str(models))} {tested}"
+
+    def made_by(metadata: BundleMetadata) -> list[str]:
+        return [*recipe(metadata), last]
+
     with terminal(quiet=quiet or as_json) as reporter:
-        result = run(models, cache, reporter=reporter)
+        result = run(models, where, data=data, out=out, report=report, recipe=made_by, reporter=reporter)
     if as_json:
         emit_json(result)
     else:
@@ -41,8 +75,10 @@ def evaluate(
 
 
 def show(result: EvaluateResult, *, details: bool) -> None:
-    """Print the ranking, then genres and confusion of the first model, or of all."""
+    """Print the ranking, then figures, genres and confusion of the first model, or of all."""
     console = stdout()
+    first = result.models[0]
+    what = f"the test part ({first.split} split)" if result.data is None else str(result.data)
     table = plain_table(
         "",
         "model",
@@ -51,32 +87,65 @@ def show(result: EvaluateResult, *, details: bool) -> None:
         "fragments",
         "macro F1",
         right=("", "validation", "test tracks", "fragments", "macro F1"),
-        title=f"accuracy in % on the test part ({result.models[0].split} split), models in the order of validation",
+        title=f"accuracy in % on {escape(what)}, models in the order of validation",
     )
     for place, model in enumerate(result.models, 1):
         table.add_row(
-            str(place),
-            model.bundle.name,
+            f"{'=' if model.bundle in result.ties else ' '}{place}" if result.ties else str(place),
+            escape(model.name),
             f"{100 * model.validation_track_accuracy:.1f}",
             interval(model.track_accuracy),
             interval(model.fragment_accuracy),
             interval(model.macro_f1),
         )
     console.print(table)
-    first = result.models[0]
+    counted = (
+        "no reading is counted for a folder"
+        if result.readings is None
+        else f"this test part has now been read {_times(result.readings)}"
+    )
     console.print(
         f"95 % intervals by resampling {first.resampled}; {first.tracks} tracks, {first.fragments} fragments, "
-        f"{first.left_out} left out; this test part has now been read {_times(result.readings)}",
+        f"{first.left_out} left out; {counted}",
         style="dim",
     )
+    _show_comparison(console, result)
     for model in result.models if details else result.models[:1]:
+        _show_figures(console, model)
         _show_genres(console, model)
         _show_confusion(console, model)
+    for written in (result.out, result.report):
+        if written is not None:
+            console.print(f"written: {escape(str(written))}")
+
+
+def _show_comparison(console: Console, result: EvaluateResult) -> None:
+    """Print the first model against the second, and what the mark of a tie means."""
+    if not result.comparisons:
+        return
+    pair, names = result.comparisons[0], {model.bundle: model.name for model in result.models}
+    value, low, high = (100 * share for share in (pair.difference.value, pair.difference.low, pair.difference.high))
+    console.print(
+        f"{escape(names[pair.first])} against {escape(names[pair.other])}, on the same {pair.tracks} tracks: "
+        f"{value:+.1f} points ({signed(low)} to {signed(high)}), p {pair.p:.2g}"
+    )
+    if result.ties:
+        console.print("= cannot be told from the first on these tracks", style="dim")
+
+
+def _show_figures(console: Console, model: ModelFigures) -> None:
+    table = plain_table("", "tracks", "fragments", right=("tracks", "fragments"), title=f"\n{escape(model.name)}, in %")
+    for name, key in _FIGURES.items():
+        table.add_row(name, *(interval(getattr(level, key)) for level in (model.track_figures, model.fragment_figures)))
+    levels = (model.track_figures.calibration, model.fragment_figures.calibration)
+    table.add_row("calibration error", *(interval(level.error) for level in levels))
+    table.add_row("  by chance alone", *(f"{100 * level.chance:.1f}" for level in levels))
+    console.print(table)
 
 
 def _show_genres(console: Console, model: ModelFigures) -> None:
     names = ("precision", "recall", "95 % interval", "F1", "tracks")
-    table = plain_table("genre", *names, right=names, title=f"\n{model.bundle.name}, per track")
+    table = plain_table("genre", *names, right=names, title=f"\n{escape(model.name)}, per track")
     for figures in model.per_genre:
         recall = figures.recall
         table.add_row(

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ measured."""
 DRAWS = 4_000
 SEED = 20_110_301
 """Of the draws for the set of the best: the same samples always have the same set."""
+
+_P = TypeVar("_P", float, float | None)
 
 _NOTHING = 1e-12
 """Errors below are rounding."""
@@ -161,13 +164,13 @@ def independent_difference(first: Sample, second: Sample, by: float = 0.0) -> Di
     return Difference(effect, effect - estimate.half, effect + estimate.half, estimate.p, estimate.df, estimate.error)
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
+def holm(p_values: Sequence[_P]) -> list[_P]:
     """Correct p values for their number by Holm's (1979) method; None stays None and does not count.
 
     >>> holm([0.01, None, 0.04, 0.03])
     [0.03, None, 0.06, 0.06]
     """
-    adjusted: list[float | None] = [None] * len(p_values)
+    adjusted = list(p_values)
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     reached = 0.0
     for rank, (p, index) in enumerate(known):

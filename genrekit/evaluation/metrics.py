@@ -1,4 +1,4 @@
-"""Figures from predictions: all come from one confusion matrix."""
+"""Figures from predictions: all but one come from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ def accuracy(confusion: npt.NDArray[np.number]) -> Floats:
     Shapes: confusion [..., n, n] to [...].
     """
     return np.trace(confusion, axis1=-2, axis2=-1) / np.maximum(confusion.sum((-2, -1)), 1)
+
+
+def balanced_accuracy(confusion: npt.NDArray[np.number]) -> Floats:
+    """Mean recall over the genres that occur (Brodersen et al. 2010).
+
+    Shapes: confusion [..., n, n] to [...].
+    """
+    sizes = confusion.sum(-1)
+    recalls = np.diagonal(confusion, axis1=-2, axis2=-1) / np.maximum(sizes, 1)
+    return recalls.sum(-1) / np.maximum((sizes > 0).sum(-1), 1)
+
+
+def among_likeliest(probabilities: Floats, truth: Ints, k: int) -> npt.NDArray[np.bool_]:
+    """Whether the true genre is among the k likeliest; of equally likely ones the first in order comes first.
+
+    Shapes: probabilities [N, n_genres] and truth [N] to [N].
+    """
+    own = probabilities[np.arange(len(truth)), truth][:, None]
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    ahead = (probabilities > own) | ((probabilities == own) & earlier)
+    return ahead.sum(axis=1) < k
 
 
 def f1_scores(confusion: npt.NDArray[np.number]) -> Floats:

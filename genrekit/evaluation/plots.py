@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,7 +17,7 @@ from matplotlib.patches import Patch
 from genrekit.audio.features import hz_to_mel
 from genrekit.config import FrontEnd
 from genrekit.files import atomic_write
-from genrekit.records import Epoch, FragmentView
+from genrekit.records import Calibration, Epoch, FloatArray, FragmentView, GenreFigures
 
 __all__ = ["Axes", "Figure", "Patch", "confusion_figure", "fragment_figure", "learning_curves", "save_png"]
 
@@ -69,7 +72,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
     axes.set_yticks(range(len(genres)), genres, parse_math=False)
     axes.set_xlabel("called")
     axes.set_ylabel("is")
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for (row, column), count in np.ndenumerate(counts):
@@ -77,6 +80,68 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9, in_layout=False)
     return figure
+
+
+def reliability_figure(levels: Mapping[str, Calibration], title: str) -> Figure:
+    """Reliability diagrams side by side: how often answers are right against how sure, and how many there are."""
+    figure = Figure(figsize=(5 * len(levels), 5.6), dpi=120, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
+    columns = figure.subplots(2, len(levels), squeeze=False, sharex=True, height_ratios=(4, 1))
+    for (above, below), (name, found) in zip(columns.T, levels.items(), strict=True):
+        edges, widths = [one.low for one in found.bins], [one.high - one.low for one in found.bins]
+        above.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.8, linestyle=":", label="as sure as right")
+        bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
+        above.bar(edges, [one.accuracy for one in found.bins], widths, color=_TRAIN, label="right", **bars)
+        confidence = [one.confidence for one in found.bins]
+        above.plot(confidence, confidence, "o", color=_VALIDATION, markersize=4, label="sure")
+        error = found.error
+        above.set_title(
+            f"{name}: error {error.value:.3f} ({error.low:.3f} to {error.high:.3f})", loc="left", fontsize=10
+        )
+        above.set_ylabel("share that is right")
+        above.set(xlim=(0, 1), ylim=(0, 1.02))
+        above.legend(frameon=False, fontsize=9, loc="upper left")
+        below.bar(edges, [one.count for one in found.bins], widths, color=_QUIET, **bars)
+        below.set_ylabel(name)
+        below.set_xlabel("confidence")
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def genre_bars(figures: Sequence[GenreFigures], title: str) -> Figure:
+    """Recall with its interval and precision of each genre, one below the other."""
+    name = 0.09 * max(len(one.genre) for one in figures)
+    figure = Figure(figsize=(6.5 + name, 1.6 + 0.42 * len(figures)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(figures))
+    recalls = [100 * one.recall.value for one in figures]
+    below = [100 * (one.recall.value - one.recall.low) for one in figures]
+    above = [100 * (one.recall.high - one.recall.value) for one in figures]
+    axes.barh(places - 0.2, recalls, 0.38, color=_TRAIN, label="recall, with its 95 % interval")
+    axes.errorbar(recalls, places - 0.2, xerr=(below, above), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
+    axes.barh(places + 0.2, [100 * one.precision for one in figures], 0.38, color=_VALIDATION, label="precision")
+    axes.set_yticks(places, [f"{one.genre} ({one.tracks})" for one in figures], parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 103)
+    axes.set_xlabel("% of tracks")
+    axes.set_title(title, loc="left", fontsize=11, pad=26, parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, ncols=2)
+    return figure
+
+
+def spectrogram_png(mel: FloatArray) -> bytes:
+    """A mel spectrogram, [n_mels, n_frames] in [0, 1], as PNG with one pixel a value and the lowest band below."""
+    shades = np.rint(np.clip(mel[::-1], 0, 1) * 255).astype(np.uint8)
+    palette = np.rint(255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
+    rows = np.pad(shades, ((0, 0), (1, 0)))  # each row begins with its filter: none
+    size = struct.pack(">2I5B", mel.shape[1], mel.shape[0], 8, 3, 0, 0, 0)  # 8 bits, indices into a palette
+    chunks = {b"IHDR": size, b"PLTE": palette.tobytes(), b"IDAT": zlib.compress(rows.tobytes(), 9), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks.items()
+    )
 
 
 _HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.evaluation.metrics import accuracy, confusion_matrix, macro_f1, track_probabilities
+from genrekit.evaluation.calibration import calibration
+from genrekit.evaluation.metrics import (
+    accuracy,
+    among_likeliest,
+    balanced_accuracy,
+    confusion_matrix,
+    macro_f1,
+    track_probabilities,
+)
 from genrekit.evaluation.statistics import cluster_bootstrap
-from genrekit.records import Interval
+from genrekit.records import Interval, LevelFigures
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,14 @@ class Predictions:
 
     def per_track(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Track indices, true genres and called genres of the tracks, by mean probability over fragments."""
+        tracks = self.of_tracks()
+        return tracks.track, tracks.truth, tracks.called
+
+    def of_tracks(self) -> Predictions:
+        """The same answers with one a track, ordered by track index: mean probabilities over its fragments."""
         probabilities, tracks = track_probabilities(self.probabilities, self.track)
         _, first = np.unique(self.track, return_index=True)
-        return tracks, self.truth[first], probabilities.argmax(axis=1)
+        return Predictions(probabilities, self.truth[first], tracks, self.loss)
 
     def track_losses(self) -> npt.NDArray[np.float64]:
         """Mean cross-entropy of each track's fragments, [T]; one counts 708 nats at most, where probabilities end."""
@@ -57,12 +70,30 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures with their intervals; `confusion` counts tracks."""
+    """Figures with their intervals, per fragment and per track."""
 
-    fragment_accuracy: Interval
-    track_accuracy: Interval
-    macro_f1: Interval
-    confusion: npt.NDArray[np.int64]
+    fragments: LevelFigures
+    tracks: LevelFigures
+
+    @property
+    def fragment_accuracy(self) -> Interval:
+        """Share of fragments that are right."""
+        return self.fragments.accuracy
+
+    @property
+    def track_accuracy(self) -> Interval:
+        """Share of tracks that are right."""
+        return self.tracks.accuracy
+
+    @property
+    def macro_f1(self) -> Interval:
+        """Mean F1 over genres, of tracks."""
+        return self.tracks.macro_f1
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """Counts of tracks, [n_genres, n_genres]: row i, column j counts what is genre i and was called genre j."""
+        return np.array(self.tracks.confusion)
 
 
 def score(predictions: Predictions, cluster_of: Mapping[int, str]) -> Scores:
@@ -70,10 +101,24 @@ def score(predictions: Predictions, cluster_of: Mapping[int, str]) -> Scores:
 
     `cluster_of` names the cluster of each track index: its artist, or the track itself.
     """
-    n_genres = predictions.probabilities.shape[1]
-    fragment_clusters = [cluster_of[track] for track in predictions.track.tolist()]
-    (fragments,) = cluster_bootstrap(predictions.truth, predictions.called, fragment_clusters, n_genres, [accuracy])
-    tracks, truth, called = predictions.per_track()
-    track_clusters = [cluster_of[track] for track in tracks.tolist()]
-    by_track, f1 = cluster_bootstrap(truth, called, track_clusters, n_genres, [accuracy, macro_f1])
-    return Scores(fragments, by_track, f1, confusion_matrix(truth, called, n_genres))
+    return Scores(_level(predictions, cluster_of), _level(predictions.of_tracks(), cluster_of))
+
+
+def _level(answers: Predictions, cluster_of: Mapping[int, str]) -> LevelFigures:
+    n_genres = answers.probabilities.shape[1]
+    clusters = [cluster_of[track] for track in answers.track.tolist()]
+    figures = (accuracy, balanced_accuracy, macro_f1)
+    exact, balanced, f1 = cluster_bootstrap(answers.truth, answers.called, clusters, n_genres, figures)
+    hits = among_likeliest(answers.probabilities, answers.truth, 2).astype(np.int64)
+    # A hit is called right and a miss wrong: of two such "genres" the accuracy is the share of hits.
+    (top2,) = cluster_bootstrap(np.ones_like(hits), hits, clusters, 2, [accuracy])
+    confusion = confusion_matrix(answers.truth, answers.called, n_genres)
+    return LevelFigures(
+        count=len(answers.truth),
+        accuracy=exact,
+        balanced_accuracy=balanced,
+        macro_f1=f1,
+        top2_accuracy=top2,
+        calibration=calibration(answers.probabilities, answers.truth, clusters),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+    )

@@ -157,7 +157,7 @@ def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
         page.contents([(anchor, title) for anchor, (title, _) in filled.items()]),
         *(page.section(title, content, anchor=anchor) for anchor, (title, content) in filled.items()),
     ]
-    return page.document(head.title, page.joined(body, "\n"))
+    return page.document(head.title, page.framed(head.title, page.joined(body, "\n")), style="study.css")
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from genrekit.files import read_json, reason
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.card import model_card
 from genrekit.models.classical import Forest
-from genrekit.records import AnyPath, FilePrediction
+from genrekit.records import AnyPath, Epoch, FilePrediction
 
 FORMAT_VERSION = 1
 
@@ -58,7 +58,8 @@ class ValidationSummary(Config):
 class BundleMetadata(Config):
     """What `model.json` says.
 
-    `training` and `validation` map the ids of the tracks that the model has seen to the digests of their audio.
+    `training` and `validation` map the ids of the tracks that the model has seen to the digests of their audio;
+    `history` has the figures of its epochs.
     """
 
     format_version: int = FORMAT_VERSION
@@ -76,6 +77,7 @@ class BundleMetadata(Config):
     best_epoch: int
     validation_figures: ValidationSummary
     parameters: int
+    history: tuple[Epoch, ...] = ()
 
     @property
     def split_name(self) -> str:

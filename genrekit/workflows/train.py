@@ -441,5 +441,6 @@ def _metadata(
                 "track_accuracy": asdict(scores.track_accuracy),
             },
             "parameters": parameters,
+            "history": [asdict(epoch) for epoch in fitted.history],
         }
     )

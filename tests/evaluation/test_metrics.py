@@ -1,5 +1,7 @@
 """Figures equal scikit-learn's, and a track's answer is the mean of its fragments' probabilities."""
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,6 +11,8 @@ from sklearn import metrics as reference
 
 from genrekit.evaluation.metrics import (
     accuracy,
+    among_likeliest,
+    balanced_accuracy,
     confusion_matrix,
     f1_scores,
     macro_f1,
@@ -52,6 +56,33 @@ def test_all_figures_are_those_of_scikit_learn(drawn: tuple[Ints, Ints, int]) ->
     np.testing.assert_allclose([figure.f1 for figure in figures], f1)
 
 
+@given(answers())
+@settings(deadline=None)
+def test_the_balanced_accuracy_is_scikit_learn_s(drawn: tuple[Ints, Ints, int]) -> None:
+    truth, called, n_genres = drawn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of genres that are called and do not occur
+        expected = reference.balanced_accuracy_score(truth, called)
+    assert balanced_accuracy(confusion_matrix(truth, called, n_genres)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_share_among_the_likeliest_is_scikit_learn_s(k: int) -> None:
+    generator = np.random.default_rng(k)
+    probabilities, truth = generator.dirichlet(np.ones(5), 300), generator.integers(0, 5, 300)
+    expected = reference.top_k_accuracy_score(truth, probabilities, k=k, labels=np.arange(5))
+    assert among_likeliest(probabilities, truth, k).mean() == pytest.approx(expected)
+
+
+def test_of_equally_likely_genres_the_first_is_called() -> None:
+    probabilities = np.array([[0.4, 0.4, 0.2], [0.25, 0.5, 0.25], [1 / 3, 1 / 3, 1 / 3]])
+    for truth in range(3):
+        first = among_likeliest(probabilities, np.full(3, truth), 1)
+        np.testing.assert_array_equal(first, probabilities.argmax(axis=1) == truth)
+        assert among_likeliest(probabilities, np.full(3, truth), 3).all()
+    np.testing.assert_array_equal(among_likeliest(probabilities, np.full(3, 2), 2), [False, False, False])
+
+
 def test_rows_of_a_confusion_matrix_are_the_truth() -> None:
     confusion = confusion_matrix(np.array([0, 0, 0, 1, 2]), np.array([0, 2, 2, 1, 1]), 3)
     np.testing.assert_array_equal(confusion, [[1, 0, 2], [0, 1, 0], [0, 1, 0]])
@@ -60,7 +91,7 @@ def test_rows_of_a_confusion_matrix_are_the_truth() -> None:
 def test_figures_of_a_stack_are_those_of_each_matrix() -> None:
     stack = np.random.default_rng(0).integers(0, 9, (5, 4, 3, 3))
     stack[0, 0, 1] = stack[0, 0, :, 1] = 0
-    for figure in (accuracy, macro_f1, f1_scores):
+    for figure in (accuracy, balanced_accuracy, macro_f1, f1_scores):
         expected = [[figure(confusion) for confusion in row] for row in stack]
         np.testing.assert_allclose(figure(stack), expected)
 

@@ -1,17 +1,29 @@
 """Pictures are whole PNG files on which everything can be read."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pytest
+from evaluated import GENRES as HARMFUL_GENRES
+from evaluated import figures
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.patches import Rectangle
 
-from genrekit.evaluation.plots import confusion_figure, learning_curves, save_png
+from genrekit.evaluation.plots import (
+    confusion_figure,
+    genre_bars,
+    learning_curves,
+    reliability_figure,
+    save_png,
+    spectrogram_png,
+)
 from genrekit.records import Epoch
 
 GTZAN = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -156,6 +168,46 @@ def test_cells_hold_the_counts_and_their_shades_the_shares_of_the_row() -> None:
 def test_counts_stand_out_from_their_cells() -> None:
     (axes,) = confusion_figure([[9, 1], [5, 5]], ["a", "b"], "title").axes
     assert {text.get_text(): text.get_color() for text in axes.texts} == {"9": "white", "1": "black", "5": "black"}
+
+
+@pytest.mark.parametrize("genres", [HARMFUL_GENRES, GTZAN, LONG], ids=["harmful", "ten", "long"])
+def test_bars_show_each_genre_s_recall_and_precision(genres: tuple[str, ...]) -> None:
+    model = figures("model", genres=genres)
+    figure = genre_bars(model.per_genre, "model")
+    assert_nothing_is_cut_off(figure)
+    (axes,) = figure.axes
+    recalls, precisions = [
+        [bar.get_width() for bar in axes.containers[place] if isinstance(bar, Rectangle)] for place in (0, 2)
+    ]
+    assert recalls == pytest.approx([100 * one.recall.value for one in model.per_genre])
+    assert precisions == pytest.approx([100 * one.precision for one in model.per_genre])
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == [f"{one.genre} ({one.tracks})" for one in model.per_genre]
+
+
+def test_a_reliability_diagram_has_a_bar_and_a_dot_for_each_bin() -> None:
+    model = figures("model")
+    levels = {"tracks": model.track_figures.calibration, "fragments": model.fragment_figures.calibration}
+    figure = reliability_figure(levels, "$model$")
+    assert_nothing_is_cut_off(figure)
+    for column, found in enumerate(levels.values()):
+        above, below = figure.axes[column], figure.axes[column + 2]
+        bars = [bar for bar in above.patches if isinstance(bar, Rectangle)]
+        assert [bar.get_height() for bar in bars] == pytest.approx([one.accuracy for one in found.bins])
+        assert [bar.get_x() for bar in bars] == pytest.approx([one.low for one in found.bins])
+        counts = [bar.get_height() for bar in below.patches if isinstance(bar, Rectangle)]
+        assert counts == [one.count for one in found.bins]
+
+
+def test_a_spectrogram_is_a_png_with_one_pixel_a_value_and_low_bands_below() -> None:
+    mel = np.zeros((3, 5), np.float32)
+    mel[0, 1], mel[2, 4] = 1, 0.5
+    pixels = imread(BytesIO(spectrogram_png(mel)), format="png")
+    assert pixels.shape[:2] == (3, 5)
+    shades = colormaps["magma"]([0.0, 0.5, 1.0])[:, :3]
+    np.testing.assert_allclose(pixels[2, 1, :3], shades[2], atol=0.01)
+    np.testing.assert_allclose(pixels[0, 4, :3], shades[1], atol=0.01)
+    np.testing.assert_allclose(pixels[1, 0, :3], shades[0], atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["$wing$", r"$\wave^$", "R$B"])

@@ -56,6 +56,35 @@ def test_scores_are_those_counted_by_hand() -> None:
     np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [0, 1, 0], [0, 1, 1]])
 
 
+def test_further_figures_are_those_counted_by_hand() -> None:
+    tracks, fragments = score(BY_HAND, ALONE).tracks, score(BY_HAND, ALONE).fragments
+    assert (fragments.count, tracks.count) == (6, 4)
+    assert tracks.balanced_accuracy.value == pytest.approx((1 + 1 + 1 / 2) / 3)
+    assert fragments.balanced_accuracy.value == pytest.approx((1 / 3 + 1 + 1 / 2) / 3)
+    assert tracks.top2_accuracy.value == 3 / 4
+    assert fragments.top2_accuracy.value == 5 / 6
+    assert fragments.confusion == ((1, 2, 0), (0, 1, 0), (0, 1, 1))
+    assert tracks.calibration.error.value == pytest.approx((0.2 + 0.5 + 2 * 0.2) / 4)  # two tracks share a bin
+
+
+def test_every_figure_lies_within_its_interval() -> None:
+    generator = np.random.default_rng(0)
+    for seed in range(5):
+        truth = generator.integers(0, 4, 60)
+        predictions = Predictions(generator.dirichlet(np.ones(4) / (1 + seed), 60), truth, np.arange(60) // 2, 1.0)
+        predictions = Predictions(predictions.probabilities, truth[predictions.track], predictions.track, 1.0)
+        scores = score(predictions, {track: str(track // 3) for track in range(30)})
+        for level in (scores.fragments, scores.tracks):
+            for figure in (
+                level.accuracy,
+                level.balanced_accuracy,
+                level.macro_f1,
+                level.top2_accuracy,
+                level.calibration.error,
+            ):
+                assert 0 <= figure.low <= figure.value <= figure.high <= 1
+
+
 def test_intervals_come_from_resampling_the_clusters_of_tracks() -> None:
     artists = {1: "Ann", 2: "Bob", 4: "Ann", 7: "Bob"}
     scores = score(BY_HAND, artists)

@@ -20,6 +20,7 @@ from genrekit.config import CLASSICAL, FrontEnd, Input, Network, PrepareConfig, 
 from genrekit.errors import BundleError, UsageError
 from genrekit.models import Model, build_model, bundle
 from genrekit.models.bundle import BundleMetadata, find_bundles, load_bundle, read_metadata, save_bundle
+from genrekit.records import Epoch
 
 
 @pytest.fixture
@@ -63,6 +64,15 @@ class TestRoundTrip:
 
     def test_saving_leaves_three_files_and_nothing_beside_them(self, folder: Path) -> None:
         assert names(folder) == ["README.md", "model.json", "model.safetensors"]
+
+    def test_the_figures_of_its_epochs_come_back_and_may_be_absent(self, folder: Path) -> None:
+        config = tiny_config(arch="cel", hidden=(6,))
+        history = [Epoch(number, 0.1 / number, 2.0, 0.5, 1 / 3, 0.25, 0.75, 1.5) for number in (1, 2)]
+        save_bundle(folder, lived_in(config), describe(config, history=history))
+        assert read_metadata(folder).history == tuple(history)
+        edit(folder, lambda values: values.pop("history"))
+        assert read_metadata(folder).history == ()
+
         assert names(folder.parent) == ["best"]
 
     def test_a_bundle_takes_the_place_of_another(self, folder: Path) -> None:

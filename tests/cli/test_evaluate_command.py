@@ -1,0 +1,329 @@
+"""genrekit evaluate on a folder, into a folder and into a page, as it is typed."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+from tiny_cli import CommandLine
+from tiny_music import write_collection
+
+from genrekit import evaluate
+from genrekit.errors import UsageError
+from genrekit.models.bundle import read_metadata
+
+
+def held_out() -> list[str]:
+    """Ids of the workspace's test tracks."""
+    parts = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
+    return sorted(track for track, part in parts.items() if part == "test")
+
+
+@pytest.fixture
+def fresh(here: Path) -> Path:
+    """A folder with tracks that no model has heard: two of each genre."""
+    return write_collection(here / "fresh", {"blues": 12, "jazz": 12, "metal": 12}, duration_s=1.1, sample_rate=8_000)
+
+
+def keep_unheard(folder: Path) -> None:
+    """Remove all tracks of a folder but those with numbers that the workspace does not have."""
+    for path in folder.rglob("*.wav"):
+        if int(path.stem.split("-")[1]) < 10:
+            path.unlink()
+
+
+class TestFigures:
+    """Figures in JSON."""
+
+    def test_each_level_has_its_figures(self, here: Path, genrekit: CommandLine) -> None:
+        for model in genrekit("evaluate", "best_models/", "--json").json["models"]:
+            for level, count in (("track_figures", 3), ("fragment_figures", 6)):
+                figures = model[level]
+                assert figures["count"] == sum(map(sum, figures["confusion"])) == count
+                for name in ("accuracy", "balanced_accuracy", "macro_f1", "top2_accuracy"):
+                    assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+                assert sum(one["count"] for one in figures["calibration"]["bins"]) == count
+            assert model["track_figures"]["confusion"] == model["confusion"]
+
+    def test_the_first_two_are_compared_on_the_same_tracks(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "best_models/", "--json")
+        (pair,) = outcome.json["comparisons"]
+        first, second = outcome.json["models"]
+        assert (pair["first"], pair["other"], pair["tracks"]) == (first["bundle"], second["bundle"], 3)
+        difference = first["track_accuracy"]["value"] - second["track_accuracy"]["value"]
+        assert pair["difference"]["value"] == pytest.approx(difference)
+        assert pair["p"] >= 0.25  # three tracks cannot say more
+        assert pair["tie"] is True
+        assert outcome.json["ties"] == [second["bundle"]]
+        shown = genrekit("evaluate", "best_models/").out
+        assert "=2" in shown
+        assert "on the same 3 tracks" in shown
+        assert "= cannot be told from the first" in shown
+
+
+class TestFolder:
+    """genrekit evaluate --data."""
+
+    def test_the_test_tracks_as_a_folder_have_the_cache_s_figures(self, here: Path, genrekit: CommandLine) -> None:
+        for track in held_out():
+            target = Path("held", track).with_suffix(".wav")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path("data", track).with_suffix(".wav"), target)
+        cached = genrekit("evaluate", "best_models/", "--json").json["models"]
+        heard = genrekit("evaluate", "best_models/", "--data", "held", "--json").json["models"]
+        for one, other in zip(cached, heard, strict=True):
+            assert one["confusion"] == other["confusion"]
+            assert one["track_accuracy"] == other["track_accuracy"]
+            first, second = (model["fragment_figures"]["calibration"]["error"]["value"] for model in (one, other))
+            assert first == pytest.approx(second, abs=1e-6)
+
+    def test_tracks_that_the_models_have_heard_are_left_out_under_any_name(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        (fresh / "jazz" / "jazz-0.wav").rename(fresh / "jazz" / "another.wav")
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
+        for model in outcome.json["models"]:
+            seen = read_metadata(Path(model["bundle"]))
+            assert model["left_out"] == len(seen.training) + len(seen.validation) == 27
+            assert model["tracks"] == 9
+        assert "has seen 27 of the test tracks" in outcome.err
+
+    def test_gtzan_s_tracks_that_the_model_has_heard_are_known_by_name(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        """Another copy has another digest, and the same name in another folder."""
+        keep_unheard(fresh)
+        (fresh / "jazz" / "jazz-10.wav").rename(fresh / "jazz" / "jazz.00007.wav")
+        bundle = Path("runs/mlp/best/model.json")
+        values = json.loads(bundle.read_text())
+        values["validation"]["genres_original/jazz/jazz.00007"] = "0" * 32
+        bundle.write_text(json.dumps(values))
+        (model,) = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--json").json["models"]
+        assert (model["tracks"], model["left_out"]) == (5, 1)
+
+    def test_a_stop_in_the_middle_leaves_nothing(
+        self, here: Path, fresh: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("genrekit.workflows.labelled.fragments_of", stop)
+        before = sorted(here.rglob("*"))
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--report", "report.html")
+        assert (outcome.code, outcome.err.count("interrupted")) == (130, 1)
+        assert sorted(here.rglob("*")) == before
+
+    def test_nothing_is_written_beside_it_and_nothing_is_counted(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        before = sorted(here.rglob("*"))
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh")
+        assert outcome.code == 0
+        assert sorted(here.rglob("*")) == before
+        assert "no reading is counted for a folder" in outcome.out
+        assert genrekit("evaluate", "best_models/", "--data", "fresh", "--json").json["readings"] is None
+
+    def test_genres_are_matched_by_name_and_what_does_not_match_is_said(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_unheard(fresh)
+        shutil.move(fresh / "jazz", fresh / "polka")
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
+        for model in outcome.json["models"]:
+            assert model["unknown_genres"] == {"polka": 2}
+            assert model["missing_genres"] == ["jazz"]
+            assert (model["tracks"], model["left_out"]) == (4, 0)
+            assert sum(model["confusion"][1]) == 0
+        first, second = (Path(model["bundle"]).name for model in outcome.json["models"])
+        assert outcome.json["warnings"] == [
+            f"each of {first}, {second} does not know polka: 2 tracks are left out",
+            f"there are no tracks of jazz, which each of {first}, {second} knows",
+        ]
+        assert all(warning in outcome.err for warning in outcome.json["warnings"])
+
+    def test_a_single_model_is_warned_of_by_its_name_whatever_genres_are_called(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_unheard(fresh)
+        shutil.move(fresh / "jazz", fresh / "{jazz}")
+        outcome = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--json")
+        assert outcome.json["warnings"][0] == "mlp does not know {jazz}: 2 tracks are left out"
+
+    def test_one_genre_is_enough(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
+        keep_unheard(fresh)
+        shutil.rmtree(fresh / "jazz")
+        shutil.rmtree(fresh / "metal")
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
+        assert [model["tracks"] for model in outcome.json["models"]] == [2, 2]
+
+    def test_files_that_cannot_be_read_are_skipped_with_their_reason(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_unheard(fresh)
+        (fresh / "jazz" / "jazz-10.wav").write_bytes(b"no audio")
+        (fresh / "jazz" / "song.m4a").write_bytes(b"no audio")
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
+        assert outcome.code == 0
+        skipped = {Path(file["path"]).name: file["reason"] for file in outcome.json["skipped"]}
+        assert "not decodable" in skipped["jazz-10.wav"]
+        assert "m4a cannot be read" in skipped["song.m4a"]
+        assert "skipped" in outcome.err
+        assert all(model["tracks"] == 5 for model in outcome.json["models"])
+
+    def test_a_manifest_names_artists_whose_tracks_stay_together(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_unheard(fresh)
+        lines = [
+            f"{genre}/{genre}-{number}.wav,{genre},{genre} trio" for genre in ("blues", "jazz") for number in (10, 11)
+        ]
+        (fresh / "tracks.csv").write_text("\n".join(["path,genre,artist", *lines]) + "\n")
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh/tracks.csv", "--json")
+        assert outcome.json["comparisons"][0]["clusters"] == 2
+        assert [model["resampled"] for model in outcome.json["models"]] == ["artists", "artists"]
+
+    def test_models_of_other_front_ends_are_heard_side_by_side(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_unheard(fresh)
+        front_end = ("--sample-rate", "6000", "--duration-s", "0.4", "--n-fft", "256", "--hop-length", "128")
+        genrekit("prepare", "--out", "other.h5", *front_end, "--n-mels", "12", "--fragments", "1", "--workers", "1")
+        other = ("--cache", "other.h5", "--arch", "mlp", "--hidden", "8,8", "--input", "waveform", "--epochs", "1")
+        assert genrekit("train", *other, "--out", "runs/other", "--quiet").code == 0
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
+        assert sorted(model["fragments"] for model in outcome.json["models"]) == [6, 12, 12]
+        assert len(outcome.json["comparisons"]) == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            pytest.param(("--data", "absent"), "no folder absent", id="missing"),
+            pytest.param(("--data", "frsh"), "did you mean fresh?", id="misspelled"),
+            pytest.param(("--data", "empty"), "holds no audio", id="empty"),
+            pytest.param(("--data", "strange"), "knows none of the genres in strange (polka)", id="unknown genres"),
+            pytest.param(("--data", "data"), "nothing is left to test it on", id="all heard"),
+            pytest.param(("--data", "fresh/jazz/jazz-11.wav"), "cannot read the manifest", id="an audio file"),
+        ],
+    )
+    def test_what_cannot_be_tested_is_one_line(
+        self, here: Path, fresh: Path, genrekit: CommandLine, arguments: tuple[str, ...], words: str
+    ) -> None:
+        (here / "empty").mkdir()
+        (here / "strange" / "polka").mkdir(parents=True)
+        shutil.copy(fresh / "jazz" / "jazz-11.wav", here / "strange" / "polka")
+        for track in held_out():
+            Path("data", track).with_suffix(".wav").unlink()
+        outcome = genrekit("evaluate", "best_models/", *arguments)
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert words in outcome.err
+
+    @pytest.mark.parametrize("sources", [{}, {"cache_path": "data/cache.h5", "data": "data"}], ids=["none", "both"])
+    def test_the_function_asks_for_one_of_the_two(self, here: Path, sources: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match="a cache or a folder of labelled tracks, and not both"):
+            evaluate("best_models", **sources)
+
+    def test_a_cache_and_a_folder_are_one_too_many(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--cache", "data/cache.h5")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "cannot both be given" in outcome.err
+
+
+class TestOut:
+    """genrekit evaluate --out."""
+
+    def test_it_holds_tables_pictures_and_the_result(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "best_models/", "--out", "deep/look", "--json")
+        folder = Path("deep/look")
+        assert json.loads((folder / "result.json").read_text()) == outcome.json
+        with open(folder / "models.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["model"] for row in rows] == [Path(model["bundle"]).name for model in outcome.json["models"]]
+        for place, model in enumerate(outcome.json["models"], 1):
+            own = folder / f"{place:02d}-{Path(model['bundle']).name}"
+            for name in ("confusion.png", "reliability.png", "genres.png"):
+                assert imread(own / name)[..., :3].std() > 0.05
+            assert {path.name for path in own.iterdir()} >= {"genres.csv", "genres.md", "confusion.csv"}
+
+    def test_a_file_in_its_place_is_one_line_and_no_reading_is_counted(self, here: Path, genrekit: CommandLine) -> None:
+        Path("look").write_text("mine")
+        outcome = genrekit("evaluate", "best_models/", "--out", "look")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "cannot write look" in outcome.err
+        assert Path("look").read_text() == "mine"
+        assert genrekit("evaluate", "best_models/", "--json").json["readings"] == 1
+
+
+class TestReport:
+    """genrekit evaluate --report."""
+
+    def test_it_tells_of_every_model_and_how_to_make_it_again(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "best_models/", "--report", "new/report.html", "--json")
+        page = Path("new/report.html").read_text(encoding="utf-8")
+        for model in outcome.json["models"]:
+            assert Path(model["bundle"]).name in page
+        assert "genrekit train --arch=cel --input=mel --channels=4,8 --epochs=2" in page
+        assert "--sample-rate=8000" in page
+        assert "genrekit evaluate best_models --cache=data/cache.h5" in page
+        assert page.count("<polyline") == 2 * 5  # the curves of both models
+        mistakes = min(8, sum(sum(row) for row in outcome.json["models"][0]["confusion"]))
+        assert page.count("<audio") <= 2 * mistakes
+
+    def test_a_folder_s_mistakes_can_be_heard(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
+        keep_unheard(fresh)
+        shutil.move(fresh / "jazz" / "jazz-10.wav", fresh / "metal" / "wrong.wav")
+        outcome = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--report", "report.html", "--json")
+        (model,) = outcome.json["models"]
+        wrong = sum(map(sum, model["confusion"])) - sum(model["confusion"][index][index] for index in range(3))
+        page = Path("report.html").read_text(encoding="utf-8")
+        assert wrong > 0
+        assert page.count("<audio") == page.count("data:image/png") == min(8, wrong)
+
+    def test_an_old_report_is_replaced_whole(
+        self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        report = Path("report.html")
+        report.write_text("old")
+        replace = os.replace
+
+        def fail(source: str, target: str) -> None:
+            if Path(target).name == "report.html":
+                raise OSError(28, "No space left on device", str(target))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", fail)
+        outcome = genrekit("evaluate", "best_models/", "--report", "report.html")
+        assert (outcome.code, report.read_text()) == (1, "old")
+        assert "No space left on device" in outcome.err
+        assert [path.name for path in here.glob("*report*")] == ["report.html"]
+        monkeypatch.undo()
+        monkeypatch.chdir(here)
+        assert genrekit("evaluate", "best_models/", "--report", "report.html").code == 0
+        assert report.read_text().startswith("<!doctype html>")
+
+    @pytest.mark.parametrize(
+        ("target", "words"),
+        [
+            pytest.param("file/report.html", "cannot write file/report.html", id="below a file"),
+            pytest.param("/proc/report.html", "cannot write /proc/report.html", id="a folder that takes no files"),
+            pytest.param("best_models", "it is a folder; name a file in it", id="a folder"),
+        ],
+    )
+    def test_a_target_that_cannot_be_written_is_one_line_before_anything_is_read(
+        self, here: Path, genrekit: CommandLine, target: str, words: str
+    ) -> None:
+        Path("file").write_text("")
+        outcome = genrekit("evaluate", "best_models/", "--report", target)
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert words in outcome.err
+        assert genrekit("evaluate", "best_models/", "--json").json["readings"] == 1
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+    def test_a_read_only_folder_is_one_line(self, here: Path, genrekit: CommandLine) -> None:
+        Path("locked").mkdir(mode=0o555)
+        outcome = genrekit("evaluate", "best_models/", "--report", "locked/report.html")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "Permission denied" in outcome.err
