@@ -21,7 +21,7 @@ from genrekit.errors import GenrekitError, UsageError, unknown_name
 COMMANDS = {
     "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
     "train": "Train one model from the cache.",
-    "compare": "Rank the runs there are by their validation figures.",
+    "compare": "Rank the runs there are, or run a study and judge its claims.",
     "evaluate": "Score a bundle, or a folder of bundles, on the test part.",
     "predict": "Name the genre of audio files.",
     "export": "Write a bundle as ONNX, from the waveform to probabilities.",
