@@ -71,7 +71,7 @@ PANELS = {
         *("altered_tempo", "altered_pitch"),
     ),
     "Machine": ("device", "precision", "compile"),
-    "Split": ("split", "split_seed", "folds", "fold", "fragments"),
+    "Split": ("split", "split_seed", "folds", "fold"),
 }
 """Under which heading the help page of a command shows each option."""
 
