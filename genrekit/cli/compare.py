@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
 from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.studies import show_list, show_plan, show_study
 from genrekit.errors import UsageError, unknown_name
-from genrekit.files import size_text
-from genrekit.records import CompareResult, Finding, Interval, RankedRun, StudyList, StudyPlan
+from genrekit.records import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -182,122 +181,3 @@ def _figures(run: RankedRun) -> tuple[str, str, str, str]:
     low, high = accuracy["low"], accuracy["high"]
     between = f"{100 * low:.1f} to {100 * high:.1f}" if low is not None and high is not None else ""
     return percent(accuracy["mean"] or 0.0), between, f"{run.loss:.3f}", f"{run.parameters:,}"
-
-
-def show_study(result: CompareResult) -> None:
-    """Print a study's ranking and what became of its claims."""
-    console, head = stdout(), result.head
-    assert head is not None
-    at = result.findings[0].at if result.findings else "last"
-    console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
-    table = plain_table(
-        "", "arm", "seeds", f"tracks ({at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
-    )
-    by_name = {run.name: run for run in result.runs}
-    for place, name in enumerate(result.ranking, 1):
-        run = by_name[name]
-        table.add_row(
-            f"{'=' if name in result.ties else ' '}{place}",
-            escape(name),
-            str(len(run.seeds)),
-            _percent(run.last_accuracy),
-            "" if run.last_loss is None else f"{run.last_loss.value:.3f}",
-            _points(run.overfitting),
-            ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
-        )
-    console.print(table)
-    tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
-    console.print(f"validation, {tracks}; = cannot be told from the first", style="dim")
-    _show_findings(console, result.findings)
-    console.print(f"report {result.report}")
-
-
-def _show_findings(console: Console, findings: tuple[Finding, ...]) -> None:
-    if not findings:
-        return
-    table = plain_table("claim", "verdict", "effect", "p", right=("p",))
-    for finding in findings:
-        p = "" if finding.p is None else f"{finding.p:.3f}" if finding.p >= 0.001 else "<0.001"
-        note = f" ({escape(finding.note)})" if finding.note else ""
-        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]{note}"
-        table.add_row(escape(finding.claim), verdict, _effect(finding), p)
-    console.print(table)
-
-
-_COLOURS = {
-    "upheld": "green",
-    "refuted": "red",
-    "equivalent": "cyan",
-    "undecided": "yellow",
-    "not trained": "dim",
-    "not tested": "dim",
-}
-
-
-def _effect(finding: Finding) -> str:
-    """An effect with its interval: percentage points, or nats for a loss."""
-    if finding.effect is None:
-        return ""
-    scale, digits = (1, 2) if finding.statistic == "loss" else (100, 1)
-    text = f"{scale * finding.effect:.{digits}f}"
-    if finding.low is None or finding.high is None:
-        return text
-    return f"{text} ({scale * finding.low:.{digits}f} to {scale * finding.high:.{digits}f})"
-
-
-def _percent(figure: Interval | None) -> str:
-    if figure is None:
-        return ""
-    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
-
-
-def _points(figure: Interval | None) -> str:
-    return "" if figure is None else f"{100 * figure.value:.1f}"
-
-
-def show_list(listed: StudyList) -> None:
-    """Print what each study asks, and what it takes."""
-    console = stdout()
-    for study in listed.studies:
-        console.print(f"[bold]{study.study}[/bold]  {escape(study.question)}")
-        console.print(f"  {_plan_line(study)}", style="dim")
-    console.print("\nrun one: genrekit compare NAME; see its arms first: genrekit compare NAME --dry-run", style="dim")
-
-
-def _plan_line(plan: StudyPlan) -> str:
-    parameters = [arm.parameters for arm in plan.arms]
-    memory = max((arm.memory or 0 for arm in plan.arms), default=0)
-    parts = [
-        f"{len(plan.arms)} arms x {plan.seeds} seeds",
-        f"{min(parameters):,} to {max(parameters):,} weights",
-        f"up to {size_text(memory)} of memory",
-        f"{plan.missing} runs to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
-    ]
-    return "; ".join(parts)
-
-
-def show_plan(plan: StudyPlan) -> None:
-    """Print what a study would do."""
-    console = stdout()
-    console.print(f"[bold]{escape(plan.title)}[/bold]: {escape(plan.question)}")
-    numbers = ("epochs", "weights", "memory", "a run", "there", "to do")
-    table = plain_table("arm", *numbers, right=numbers)
-    for arm in plan.arms:
-        table.add_row(
-            escape(arm.name),
-            str(arm.epochs),
-            f"{arm.parameters:,}",
-            "" if arm.memory is None else size_text(arm.memory),
-            "" if arm.seconds is None else duration(arm.seconds),
-            str(arm.finished),
-            str(arm.missing),
-        )
-    console.print(table)
-    took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
-    disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
-    console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
-    if plan.detectable is None:
-        console.print(f"with {plan.seeds} seeds and so few tracks no difference can be told from luck")
-    else:
-        points = f"{100 * plan.detectable:.1f} points of accuracy"
-        console.print(f"with {plan.seeds} seeds a true difference of {points} is found four times in five")
