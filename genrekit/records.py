@@ -480,7 +480,7 @@ class StudyList:
     studies: tuple[StudyPlan, ...]
 
 
-ExperimentState = Literal["waiting", "running", "finished", "failed", "there"]
+ExperimentState = Literal["waiting", "running", "finished", "pruned", "failed", "there"]
 
 
 @dataclass(frozen=True)
@@ -495,11 +495,73 @@ class Experiment:
     seconds_left: float | None = None
 
 
+TrialState = Literal["running", "finished", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration that a search tried: what it chose, and the objective, None where it was not finished.
+
+    `curve` has the figure of each epoch of its first seed, `problem` why it failed.
+    """
+
+    number: int
+    state: TrialState
+    chosen: dict[str, Any]
+    value: float | None
+    curve: tuple[float, ...] = ()
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its search."""
+        return f"trial{self.number}"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search tried: `objective` is "track_accuracy" or "loss" at the best epoch of a trial.
+
+    `space` says what it could choose, `importances` each one's share of the objective's variance (none where too few
+    trials are finished), `finalists` which trials were repeated.
+    """
+
+    objective: str
+    declared: int
+    trial_seeds: int
+    sampler: str
+    pruner: str
+    space: dict[str, str]
+    trials: tuple[Trial, ...]
+    importances: dict[str, float]
+    finalists: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search before it runs: `seconds` is about what is missing takes at most, one run after another.
+
+    `done` trials need not be tried again; `memory` in bytes is that of the largest of some drawn configurations.
+    """
+
+    search: str
+    title: str
+    question: str
+    space: dict[str, str]
+    trials: int
+    done: int
+    finalists: int
+    seeds: int
+    memory: int | None
+    seconds: float | None
+    detectable: float | None
+
+
 @dataclass(frozen=True)
 class CompareResult:
     """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
 
-    `ties` cannot be told from the first of the ranking.
+    `ties` cannot be told from the first of the ranking; `search` is how a search came to its arms.
     """
 
     runs: tuple[RankedRun, ...]
@@ -510,6 +572,7 @@ class CompareResult:
     skipped: tuple[SkippedFile, ...] = field(default=())
     head: StudyHead | None = None
     report: Path | None = None
+    search: SearchResult | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ FLOORS = [
 DOORS = {
     "h5py": {"dataset/cache.py"},
     "wandb": {"training/tracking.py"},
+    "optuna": {"training/sampling.py"},
+    "sqlalchemy": {"training/sampling.py"},
     "typer": {"cli"},
     "rich": {"cli"},
     "dotenv": {"cli"},

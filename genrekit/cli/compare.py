@@ -15,6 +15,7 @@ from rich.markup import escape
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
 from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.search_display import show_search_plan
 from genrekit.cli.studies import show_list, show_plan, show_study
 from genrekit.errors import UsageError, unknown_name
 from genrekit.records import CompareResult, RankedRun
@@ -29,6 +30,14 @@ def compare(
         typer.Argument(
             metavar="[STUDY|FILE.toml|RUN_DIR]...",
             help="A study by its name or file; or runs, and folders of runs, to rank. [dim]\\[default: runs][/dim]",
+            show_default=False,
+        ),
+    ] = None,
+    search: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Search hyperparameters in the space of a file, and repeat the best configurations.",
             show_default=False,
         ),
     ] = None,
@@ -80,7 +89,8 @@ def compare(
 
     Alone it ranks finished runs by validation track accuracy, then loss; runs of different splits are ranked apart.
     With a study it trains what is missing, several seeds of each configuration, says which differences are more than
-    luck, and writes a report. The test part is not read.
+    luck, and writes a report. With --search it tries configurations, gives up those that fall behind, repeats the best
+    with several seeds, and reports these as a study's. The test part is not read.
     """
     if list_them:
         from genrekit.workflows.costs import list_studies
@@ -88,7 +98,9 @@ def compare(
         listed = list_studies(cache, runs=runs)
         emit_json(listed) if as_json else show_list(listed)
         return
-    study = _study(what or [])
+    if search is not None and what:
+        raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
+    study = str(search) if search is not None else _study(what or [])
     if study is None:
         from genrekit.workflows.compare import compare as rank
 
@@ -99,18 +111,26 @@ def compare(
     from genrekit.workflows.experiments import StudyOptions
 
     options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend)
+    if dry_run and search is not None:
+        from genrekit.workflows.costs import plan_search
+
+        planned = plan_search(search, cache, options, reports=reports)
+        emit_json(planned) if as_json else show_search_plan(planned)
+        return
     if dry_run:
         from genrekit.workflows.costs import plan_study
 
         plan = plan_study(study, cache, options, runs=runs)
         emit_json(plan) if as_json else show_plan(plan)
         return
+    from genrekit.workflows.search import run_search
     from genrekit.workflows.study import run_study
     from genrekit.workflows.train import Tracking
 
     settings = tracker_settings(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
-        result = run_study(
+        run_it = run_study if search is None else run_search
+        result = run_it(
             study,
             cache,
             options,

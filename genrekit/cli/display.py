@@ -237,7 +237,7 @@ class TerminalReporter(Reporter):
             self._table.update(experiment_table(experiments, self._console.height))
             return
         for experiment in experiments:
-            if experiment.state in ("finished", "failed") and experiment.name not in self._told:
+            if experiment.state in ("finished", "pruned", "failed") and experiment.name not in self._told:
                 self._told.add(experiment.name)
                 self._say(_experiment_line(experiment, experiments))
 
@@ -298,6 +298,7 @@ _STYLES: dict[ExperimentState, str] = {
     "running": "[bold]running[/bold]",
     "failed": "[red]failed[/red]",
     "waiting": "waiting",
+    "pruned": "[yellow]pruned[/yellow]",
     "finished": "[green]finished[/green]",
     "there": "[dim]there[/dim]",
 }
@@ -307,7 +308,7 @@ _STATES = list(_STYLES)
 def _experiment_line(experiment: Experiment, experiments: Sequence[Experiment]) -> str:
     """One run that has ended, and how many of those that were to be done."""
     wanted = [other for other in experiments if other.state != "there"]
-    done = sum(other.state in ("finished", "failed") for other in wanted)
+    done = sum(other.state in ("finished", "pruned", "failed") for other in wanted)
     best = "" if experiment.accuracy is None else f", best {percent(experiment.accuracy)} of tracks"
     return f"{done}/{len(wanted)}  {escape(experiment.name)} {experiment.state}{best}"
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from genrekit.cli.display import duration, plain_table, stdout
+from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
 
@@ -16,6 +17,8 @@ def show_study(result: CompareResult) -> None:
     assert head is not None
     at = result.findings[0].at if result.findings else "last"
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
+    if result.search is not None:
+        show_trials(console, result.search)
     table = plain_table(
         "", "arm", "seeds", f"tracks ({at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
     )
@@ -122,8 +125,4 @@ def show_plan(plan: StudyPlan) -> None:
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
     disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
     console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
-    if plan.detectable is None:
-        console.print(f"with {plan.seeds} seeds and so few tracks no difference can be told from luck")
-    else:
-        points = f"{100 * plan.detectable:.1f} points of accuracy"
-        console.print(f"with {plan.seeds} seeds a true difference of {points} is found four times in five")
+    show_detectable(console, plan.seeds, plan.detectable)

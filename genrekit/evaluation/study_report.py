@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genrekit.evaluation import markdown, page
+from genrekit.evaluation import search_words as of_search
 from genrekit.evaluation import study_words as words
 from genrekit.evaluation.plots import save_png
+from genrekit.evaluation.search_plots import search_figures
 from genrekit.evaluation.study_plots import accuracy_bars, curves, overview
 from genrekit.files import write_json, write_text
 from genrekit.records import CompareResult, Epoch, StudyHead, Verdict, to_json
@@ -23,6 +25,7 @@ CAPTIONS = {
     "on the training part minus that on the validation part.",
     "curves": "Learning curves: means over seeds as far as all of them go, and each seed as a thin line. Training "
     "losses are those measured while training.",
+    **of_search.CAPTIONS,
 }
 """What the pictures show, in the order in which they come."""
 
@@ -69,9 +72,9 @@ def write_report(
 ) -> None:
     """Write the report of a study into a folder, each file whole or not at all.
 
-    The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png and curves.png,
-    result.json, and for each entry of `configs` (an experiment's name: its hyperparameters and figures)
-    experiments/NAME.json. `histories` has the epochs of each arm's seeds.
+    The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png, curves.png and of a
+    search trials.png, importances.png and slices.png, result.json, and for each entry of `configs` (an experiment's
+    name: its hyperparameters and figures) experiments/NAME.json. `histories` has the epochs of each arm's seeds.
     """
     place = "last" if any(run.last_accuracy is not None for run in result.runs) else "best"
     figures = {"accuracy": accuracy_bars(result, place)}
@@ -79,6 +82,8 @@ def write_report(
         figures["figures"] = overview(result)
     if any(map(len, histories.values())):
         figures["curves"] = curves(histories, {run.name: run.group for run in result.runs})
+    if result.search is not None:
+        figures |= search_figures(result.search)
     files = {name: f"{name}.png" for name in figures}
     for name, picture in figures.items():
         save_png(picture, folder / files[name])
@@ -113,10 +118,11 @@ def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
         _under("## What differs between the arms", _markdown_table(words.settings(result))),
         _under("## Ranking", _markdown_table(words.ranking(result))),
         _under("## Learning curves", picture("curves")),
+        _under("## Search", _markdown_search(result, picture)),
         _under("## Left out", _bullets(f"{plain(item.path)}: {plain(item.reason)}" for item in result.skipped)),
         f"## To repeat this\n\n{markdown.code(head.command)}\n{plain(_BESIDE)}\n",
         "## Methods\n\n" + "\n\n".join(map(plain, _methods(head))) + "\n",
-        f"### References\n\n{_bullets(map(plain, _CITATIONS))}",
+        f"### References\n\n{_bullets(map(plain, _citations(result)))}",
     ]
     return "\n".join(filter(None, parts))
 
@@ -138,6 +144,7 @@ def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
             e("p", words.tied(result)) + _html_table(words.ranking(result), "Places, with 95 % intervals"),
         ),
         "curves": ("Learning curves", shown.get("curves", none)),
+        "search": ("Search", _html_search(result, shown)),
         "left-out": (
             "Left out",
             e("ul", *(e("li", f"{item.path}: {item.reason}") for item in result.skipped)) if result.skipped else none,
@@ -147,7 +154,7 @@ def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
             "Methods",
             page.joined([e("p", text) for text in _methods(head)])
             + e("h3", "References")
-            + e("ul", *(e("li", citation) for citation in _CITATIONS), class_="quiet"),
+            + e("ul", *(e("li", citation) for citation in _citations(result)), class_="quiet"),
         ),
     }
     filled = {anchor: (title, page.Html(content)) for anchor, (title, content) in sections.items() if content}
@@ -202,7 +209,12 @@ def _facts(result: CompareResult) -> list[tuple[str, str]]:
         ("Declared", f"{head.declared_seeds} seeds, {head.declared_epochs} epochs"),
         ("Intervals", f"95 %, over seeds and {head.resampled}"),
         *(("Note", note) for note in head.notes),
+        *((("Note", of_search.NOTE),) if result.search is not None else ()),
     ]
+
+
+def _citations(result: CompareResult) -> list[str]:
+    return sorted([*_CITATIONS, *(of_search.CITATIONS if result.search is not None else ())])
 
 
 def _methods(head: StudyHead) -> list[str]:
@@ -216,6 +228,8 @@ def _alt(result: CompareResult, name: str) -> str:
         "figures": "Accuracy, loss and overfitting",
         "curves": "Learning curves",
     }
+    if result.search is not None and name in of_search.CAPTIONS:
+        return of_search.alt(result.search, name)
     arms = f"{len(result.runs)} arm{'' if len(result.runs) == 1 else 's'}"
     return f"{kinds[name]} of {arms}. {words.tied(result)}" if name == "accuracy" else f"{kinds[name]} of {arms}."
 
@@ -260,6 +274,23 @@ def _stacked(figure: str) -> page.Html:
     """A figure with its interval below it."""
     value, bracket, span = figure.partition(" (")
     return page.joined([value, page.element("small", f"({span}")] if bracket else [value])
+
+
+def _markdown_search(result: CompareResult, picture: Callable[[str], str]) -> str:
+    if result.search is None:
+        return ""
+    parts = [f"{markdown.plain(text)}\n" for text in of_search.paragraphs(result.search)]
+    parts += [_markdown_table(of_search.space(result.search)), *map(picture, of_search.CAPTIONS)]
+    return "\n".join(filter(None, [*parts, _markdown_table(of_search.trials(result.search))]))
+
+
+def _html_search(result: CompareResult, shown: Mapping[str, page.Html]) -> page.Html:
+    if result.search is None:
+        return page.Html("")
+    parts = [page.element("p", text) for text in of_search.paragraphs(result.search)]
+    parts.append(_html_table(of_search.space(result.search), "What was searched"))
+    parts += [shown[name] for name in of_search.CAPTIONS if name in shown]
+    return page.joined([*parts, _html_table(of_search.trials(result.search), "Trials, the best first")])
 
 
 def _lines(texts: Iterable[str]) -> page.Html:

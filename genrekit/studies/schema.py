@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
@@ -149,9 +149,7 @@ class Study(Config):
             values = dict(self.base)
             for _, its in chosen:
                 values |= its
-            for override in self.overrides:
-                if all(values.get(key) == wanted for key, wanted in override.when.items()):
-                    values |= override.set
+            values = overridden(values, self.overrides)
             labels = [label for label, _ in chosen]
             arm = Arm("-".join(labels) or self.name, labels[0] if len(labels) > 1 else "", values, self.name)
             try:
@@ -164,6 +162,15 @@ class Study(Config):
     def epochs(self, arm: Arm) -> int:
         """The epochs that the study declares for an arm."""
         return arm.config(0).epochs
+
+
+def overridden(values: Values, overrides: Sequence[Override]) -> Values:
+    """Values with those of the overrides whose conditions they meet, one override after another."""
+    changed = dict(values)
+    for override in overrides:
+        if all(changed.get(key) == wanted for key, wanted in override.when.items()):
+            changed |= override.set
+    return changed
 
 
 def shipped_studies() -> list[str]:
@@ -192,13 +199,13 @@ def read_study(path: Path) -> Study:
     values = read_toml(path)
     for key in ("name", "digest"):
         if key in values:
-            raise UsageError(f"{_place(path, key)}: {key} is not set in the file: it follows from it")
+            raise UsageError(f"{place_in(path, key)}: {key} is not set in the file: it follows from it")
     try:
         study = Study.of({**values, "name": path.stem, "digest": digest_text(path)})
         arms = study_arms(study)
         _require_known_arms(study, arms)
     except UsageError as error:
-        raise UsageError(f"{_place(path, str(error))}: {error}") from error
+        raise UsageError(f"{place_in(path, str(error))}: {error}") from error
     return study
 
 
@@ -265,7 +272,7 @@ def _pairs(part: Part, higher: list[str], lower: list[str]) -> Iterator[tuple[st
             yield name, partners[rest]
 
 
-def _place(path: Path, message: str) -> str:
+def place_in(path: Path, message: str) -> str:
     """The file, and the line of the first name in quotes or before a colon that stands in it."""
     lines = path.read_text(encoding="utf-8").splitlines()
     words = re.findall(r"'([^']+)'", message) + re.findall(r"[A-Za-z_]+", message)

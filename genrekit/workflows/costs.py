@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig
@@ -14,21 +16,26 @@ from genrekit.dataset.batches import part_source
 from genrekit.dataset.cache import Cache, open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.dataset.splits import Split, artist_clusters, split_tracks
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.comparison import detectable_difference
 from genrekit.files import size_text
 from genrekit.models import build_model
-from genrekit.records import AnyPath, PlannedArm, StudyList, StudyPlan
+from genrekit.records import AnyPath, PlannedArm, SearchPlan, StudyList, StudyPlan
 from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
+from genrekit.studies.search import Search, describe, read_search
 from genrekit.training.devices import choose_device
 from genrekit.training.footprint import Footprint, free_memory, measure_model
 from genrekit.training.pace import Pace, measure_pace
+from genrekit.training.sampling import TRIALS_FILE, count_ended
 from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
 
 _UNKNOWN_GENRES = 10
 """Genres that are assumed where there is no cache."""
+
+_DRAWN = 32
+"""Configurations of a space by which a search's time and memory are estimated."""
 
 _CHECKPOINTS = 2
 """A run keeps its last checkpoint and the one before it."""
@@ -52,6 +59,52 @@ def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: A
     """
     splits = TrainedSplits(open_cache(Path(cache_path)))
     return _plan(open_study(name), splits, options, Path(runs), measure_pace(choose_device(options.device)))
+
+
+def plan_search(
+    path: AnyPath, cache_path: AnyPath, options: StudyOptions, *, reports: AnyPath = "reports"
+) -> SearchPlan:
+    """What a search would do if it ran now; what it takes is estimated by some configurations of its space.
+
+    Errors: as of running it.
+    """
+    search = read_search(Path(path))
+    splits = TrainedSplits(open_cache(Path(cache_path)))
+    book = Path(reports) / search.name / TRIALS_FILE
+    done = count_ended(book, search) if book.exists() else 0
+    drawn = list(_drawn(search, options))
+    pace = measure_pace(choose_device(options.device))
+    seconds = [_seconds(config, [], splits, pace) for config in drawn]
+    known = [value for value in seconds if value is not None]
+    seeds = options.seeds or search.seeds
+    runs = max(search.trials - done, 0) * search.trial_seeds + search.finalists * seeds
+    sizes = [
+        _footprint(config, splits.cache.config, len(splits.cache.genres)).memory
+        for config in drawn
+        if config.arch not in CLASSICAL
+    ]
+    return SearchPlan(
+        search=search.name,
+        title=search.title,
+        question=search.question,
+        space=describe(search.dimensions),
+        trials=search.trials,
+        done=done,
+        finalists=search.finalists,
+        seeds=seeds,
+        memory=max(sizes, default=None),
+        seconds=runs * sum(known) / len(known) if known else None,
+        detectable=_detectable(splits, drawn[0], seeds) if drawn else None,
+    )
+
+
+def _drawn(search: Search, options: StudyOptions) -> Iterator[TrainConfig]:
+    """Some configurations of a space, of those that training accepts."""
+    generator = np.random.default_rng(search.sampler_seed)
+    for number in range(_DRAWN):
+        arm = search.arm(number, {name: its.draw(name, generator) for name, its in search.dimensions.items()})
+        with suppress(UsageError):
+            yield arm.config(0, **options.values(arm, 0))
 
 
 def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, reporter: Reporter) -> None:

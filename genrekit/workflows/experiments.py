@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
-from genrekit.workflows.runs import data_fingerprints, is_run, read_config
+from genrekit.workflows.runs import data_fingerprints, is_pruned, is_run, read_config
 
 PLAN_FORMAT_VERSION = 1
 
@@ -71,7 +71,7 @@ class Experiment:
 def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions, runs: Path) -> list[Experiment]:
     """All runs of a study, with those that are there."""
     seeds = range(study.seeds if options.seeds is None else options.seeds)
-    known = _index(runs)
+    known = index_runs(runs)
     prints: dict[int, dict[str, str]] = {}
     taken: set[Path] = set()
     found: dict[str, Path] = {}
@@ -83,8 +83,8 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
                 split = splits.of(config)
                 if id(split) not in prints:
                     prints[id(split)] = data_fingerprints(splits.cache, split)
-                key = _identity(config, prints[id(split)])
-                run = found.get(key) or known.get(key) or _free_name(runs, arm, config, taken)
+                key = identity(config, prints[id(split)])
+                run = found.get(key) or known.get(key) or _own_path(runs, arm, config, taken)
                 found[key] = run
                 taken.add(run)
                 finished, begun = is_usable(run), (run / "config.json").is_file()
@@ -92,15 +92,17 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     return experiments
 
 
-def _index(runs: Path) -> dict[str, Path]:
-    """The runs there are by what they are; of equal ones a finished one."""
+def index_runs(runs: Path) -> dict[str, Path]:
+    """The runs there are by what they are; of equal ones a finished one, and none that a search gave up."""
     found: dict[str, Path] = {}
     for path in sorted(runs.glob("*/config.json")):
+        if is_pruned(path.parent):
+            continue
         try:
             config, data = TrainConfig.of(read_config(path)), read_json(path).get("data")
         except GenrekitError:
             continue  # of another version, or no run
-        key = _identity(config, data)
+        key = identity(config, data)
         if key not in found or (is_usable(path.parent) and not is_usable(found[key])):
             found[key] = path.parent
     return {key: run for key, run in found.items() if is_usable(run) or not is_run(run)}
@@ -111,14 +113,19 @@ def is_usable(run: Path) -> bool:
     return is_run(run) and (run / ANSWERS).is_file()
 
 
-def _identity(config: TrainConfig, data: Any) -> str:
+def identity(config: TrainConfig, data: Any) -> str:
     """What two runs share that need not both be done: all but the device."""
     return repr((sorted(config.model_dump(mode="json", exclude={"device"}).items()), sorted((data or {}).items())))
 
 
-def _free_name(runs: Path, arm: Arm, config: TrainConfig, taken: set[Path]) -> Path:
+def _own_path(runs: Path, arm: Arm, config: TrainConfig, taken: Collection[Path]) -> Path:
     own = arm.name.rpartition("/")[2]
     stem = f"{arm.study}-{own}-seed{config.seed}" + (f"-fold{config.fold}" if config.folds else "")
+    return free_path(runs, stem, taken)
+
+
+def free_path(runs: Path, stem: str, taken: Collection[Path]) -> Path:
+    """A folder for a new run: its stem, with a number where there is such a folder."""
     names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
     return next(path for path in names if path not in taken and not path.exists())
 

@@ -42,6 +42,10 @@ class Conditions:
     strict: bool
 
 
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """Raised by a watcher that wants no more of a training: the run stays as its last whole epoch left it."""
+
+
 class Watcher:
     """Hears how trainings go on, by the place of their job; this one does nothing."""
 
@@ -49,13 +53,13 @@ class Watcher:
         """A training begins."""
 
     def epoch(self, place: int, epoch: Epoch) -> None:
-        """An epoch has ended."""
+        """An epoch has ended; `Stopped` ends the training here."""
 
     def step(self, place: int, step: Step) -> None:
         """Some steps have ended."""
 
     def ended(self, place: int, problem: str | None) -> None:
-        """A training is finished, or has failed with a problem."""
+        """A training is finished or stopped, or has failed with a problem."""
 
 
 def train_all(jobs: Sequence[Job], conditions: Conditions, *, workers: int, watcher: Watcher) -> dict[str, str]:
@@ -64,19 +68,29 @@ def train_all(jobs: Sequence[Job], conditions: Conditions, *, workers: int, watc
     Each worker has an equal part of the cores. An exception in the caller, such as Ctrl-C, ends the workers: their runs
     go on from their last whole epoch when they are asked for again.
     """
-    workers = min(workers, len(jobs))
+    waiting = iter(jobs)
+    return train_each(lambda: next(waiting, None), conditions, workers=min(workers, len(jobs)), watcher=watcher)
+
+
+def train_each(
+    take: Callable[[], Job | None], conditions: Conditions, *, workers: int, watcher: Watcher
+) -> dict[str, str]:
+    """Do the jobs that `take` gives, as `train_all` does; it is asked for one whenever a worker is free.
+
+    Where it has none it is asked again after the next training has ended: what it gives may depend on how others went.
+    """
     if workers <= 1:
-        return _one_by_one(jobs, conditions, watcher)
+        return _one_by_one(take, conditions, watcher)
     pool = _Pool(conditions, workers, watcher)
     try:
-        return pool.run(jobs)
+        return pool.run(take)
     finally:
         pool.close()
 
 
-def _one_by_one(jobs: Sequence[Job], conditions: Conditions, watcher: Watcher) -> dict[str, str]:
+def _one_by_one(take: Callable[[], Job | None], conditions: Conditions, watcher: Watcher) -> dict[str, str]:
     problems = {}
-    for place, job in enumerate(jobs):
+    for place, job in enumerate(iter(take, None)):
         watcher.started(place)
         problem = _try(job, conditions, _Relay(partial(_hear, watcher, place)))
         if problem is not None:
@@ -98,6 +112,8 @@ def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
             strict=conditions.strict,
             reporter=reporter,
         )
+    except Stopped:
+        return None
     except GenrekitError as error:
         return str(error)
     except MemoryError:
@@ -129,30 +145,35 @@ class _Pool:
         self._conditions, self._watcher = conditions, watcher
         self._threads = max(1, available_cores() // workers)
         self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[Connection, Any] = {}
-        for _ in range(workers):
-            self._start()
+        self._most, self._workers = workers, dict[Connection, Any]()
 
-    def run(self, jobs: Sequence[Job]) -> dict[str, str]:
-        waiting = list(enumerate(jobs))[::-1]
+    def run(self, take: Callable[[], Job | None]) -> dict[str, str]:
+        taken: list[Job] = []
         busy: dict[Connection, int] = {}
         problems: dict[str, str] = {}
-        while waiting or busy:
-            for connection in [worker for worker in self._workers if worker not in busy][: len(waiting)]:
-                busy[connection], job = waiting.pop()
+        while True:
+            while len(busy) < self._most and (job := take()) is not None:
+                connection = self._free(busy)
+                busy[connection] = len(taken)
+                taken.append(job)
                 self._watcher.started(busy[connection])
                 connection.send(job)
+            if not busy:
+                return problems
             heard = set(wait(list(busy)))
             for connection in [worker for worker in busy if worker in heard]:
-                problem = self._hear(connection, busy[connection], more=bool(waiting))
+                problem = self._hear(connection, busy[connection])
                 if problem is None:
                     continue
-                job = jobs[busy.pop(connection)]
+                job = taken[busy.pop(connection)]
                 if problem:
                     problems[job.name] = problem
-        return problems
 
-    def _hear(self, connection: Connection, place: int, *, more: bool) -> str | None:
+    def _free(self, busy: Mapping[Connection, int]) -> Connection:
+        """A worker that has nothing to do, or a new one."""
+        return next((worker for worker in self._workers if worker not in busy), None) or self._start()
+
+    def _hear(self, connection: Connection, place: int) -> str | None:
         """Pass on what a worker says; return its problem when a job ends, an empty one if it is finished."""
         try:
             event, value = connection.recv()
@@ -161,15 +182,24 @@ class _Pool:
             process.join()
             cause = _cause(process.exitcode)
             event, value = "ended", f"its process ended by itself ({cause}): was there enough memory?"
-            if more:
-                self._start()
         if event == "bug":
             raise RuntimeError(f"a training failed:\n{value}")
         if event != "ended":
-            _hear(self._watcher, place, event, value)
+            self._tell(connection, place, event, value)
             return None
         self._watcher.ended(place, value)
         return value or ""
+
+    def _tell(self, connection: Connection, place: int, event: str, value: Any) -> None:
+        """Tell the watcher; after an epoch the worker waits to hear whether it goes on."""
+        goes_on = True
+        try:
+            _hear(self._watcher, place, event, value)
+        except Stopped:
+            goes_on = False
+        if event == "epoch":
+            with suppress(OSError):  # it is gone, and will be heard to be
+                connection.send(goes_on)
 
     def close(self) -> None:
         """End the workers: what they have not finished stays as its last whole epoch left it."""
@@ -180,12 +210,13 @@ class _Pool:
         for process in self._workers.values():
             process.join()
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._conditions, self._threads), daemon=True)
         process.start()
         theirs.close()
         self._workers[ours] = process
+        return ours
 
 
 def _cause(code: int | None) -> str:
@@ -196,14 +227,21 @@ def _work(connection: Connection, conditions: Conditions, threads: int) -> None:
     """Train what comes through the connection, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     torch.set_num_threads(threads)
-    relay = _Relay(lambda event, value: connection.send((event, value)))
+    relay = _Relay(partial(_send, connection))
     with suppress(EOFError, BrokenPipeError, ConnectionError):  # the parent is gone
         while True:
             job = connection.recv()
             try:
                 answer = ("ended", _try(job, conditions, relay))
-            except (BrokenPipeError, ConnectionError):
+            except (EOFError, BrokenPipeError, ConnectionError):
                 raise
             except Exception:  # noqa: BLE001 - a bug keeps its traceback, and is raised where it can be seen
                 answer = ("bug", traceback.format_exc())
             connection.send(answer)
+
+
+def _send(connection: Connection, event: str, value: Any) -> None:
+    """Pass an event to the parent, and hear after an epoch whether the training goes on."""
+    connection.send((event, value))
+    if event == "epoch" and not connection.recv():
+        raise Stopped

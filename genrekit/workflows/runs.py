@@ -15,10 +15,13 @@ from genrekit.config import TrainConfig
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.splits import Split
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.files import read_json, read_toml, reason, write_text
+from genrekit.files import read_json, read_toml, reason, write_json, write_text
 from genrekit.records import Epoch
 
 RUN_FORMAT_VERSION = 1
+
+_PRUNED = "pruned.json"
+"""Says in a run's folder that a search gave it up."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -103,3 +106,19 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 def is_run(folder: Path) -> bool:
     """Whether a folder is a finished run."""
     return (folder / "result.json").is_file() and (folder / "best").is_dir()
+
+
+def mark_pruned(run: Path, search: str, trial: int, epoch: int) -> None:
+    """Write into a run's folder that a search gave it up after an epoch."""
+    values = {"format_version": RUN_FORMAT_VERSION, "search": search, "trial": trial, "epoch": epoch}
+    write_json(run / _PRUNED, values)
+
+
+def is_pruned(run: Path) -> bool:
+    """Whether a run is one that a search gave up: it is not finished, and is not to be."""
+    return (run / _PRUNED).is_file()
+
+
+def pruned_after(run: Path) -> int:
+    """The epoch after which a search gave a run up; 0 where none did."""
+    return int(read_json(run / _PRUNED)["epoch"]) if is_pruned(run) else 0

@@ -23,8 +23,8 @@ from genrekit.records import (
     Epoch,
     Interval,
     RankedRun,
+    SearchResult,
     SkippedFile,
-    Step,
     StudyHead,
 )
 from genrekit.records import Experiment as ExperimentState
@@ -32,7 +32,8 @@ from genrekit.studies.schema import Arm, Study, declared_epochs, open_study, stu
 from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import Experiment, StudyOptions, fix_plan, is_usable, plan_experiments
 from genrekit.workflows.findings import ArmRuns, Evidence, judge_claims
-from genrekit.workflows.pool import Conditions, Job, Watcher, train_all
+from genrekit.workflows.pool import Conditions, Job, train_all
+from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
 from genrekit.workflows.train import NO_TRACKING, Tracking
@@ -68,58 +69,37 @@ def run_study(
     planned = fix_plan(folder, study, splits, experiments, options)
     warn_of_size(experiments, cache, options.workers, reporter)
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
+    return conclude(study, splits, experiments, planned, conditions, options, folder, command, reporter)
+
+
+def conclude(
+    study: Study,
+    splits: TrainedSplits,
+    experiments: Sequence[Experiment],
+    planned: Mapping[str, Any],
+    conditions: Conditions,
+    options: StudyOptions,
+    folder: Path,
+    command: str,
+    reporter: Reporter,
+    search: SearchResult | None = None,
+) -> CompareResult:
+    """Train the experiments that are missing, judge what is finished, and write the report into a folder.
+
+    Errors: GenrekitError where no run could be finished.
+    """
     problems = _train_missing(experiments, conditions, options, reporter)
     result, histories, records = _judge(study, splits, experiments, planned, options, command)
     for failed, problem in problems.items():
         reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
     result = replace(
-        result, skipped=tuple(SkippedFile(*item) for item in problems.items()), report=folder / "report.md"
+        result,
+        skipped=tuple(SkippedFile(*item) for item in problems.items()),
+        report=folder / "report.md",
+        search=search,
     )
     write_report(result, histories, records, folder)
     return result
-
-
-class _Progress(Watcher):
-    """Keeps the state of every run, and tells a reporter."""
-
-    def __init__(self, experiments: Sequence[Experiment], missing: Sequence[int], reporter: Reporter) -> None:
-        self._missing, self._reporter = missing, reporter
-        self._seconds: dict[int, float] = {}
-        self.states = [
-            ExperimentState(
-                experiment.name,
-                "there" if experiment.finished else "waiting",
-                epoch=0,
-                epochs=experiment.config.epochs,
-            )
-            for experiment in experiments
-        ]
-
-    def tell(self) -> None:
-        """Report where all runs stand."""
-        self._reporter.experiments(self.states)
-
-    def started(self, place: int) -> None:
-        self._change(place, state="running")
-
-    def epoch(self, place: int, epoch: Epoch) -> None:
-        state = self.states[self._missing[place]]
-        seconds = self._seconds.get(place, epoch.seconds)
-        self._seconds[place] = 0.7 * seconds + 0.3 * epoch.seconds
-        left = (state.epochs - epoch.epoch) * self._seconds[place]
-        accuracy = max(epoch.validation_track_accuracy, state.accuracy or 0.0)
-        self._change(place, epoch=epoch.epoch, accuracy=accuracy, seconds_left=left)
-
-    def step(self, place: int, step: Step) -> None:
-        self._change(place, epoch=step.epoch - 1)
-
-    def ended(self, place: int, problem: str | None) -> None:
-        self._change(place, state="finished" if problem is None else "failed", seconds_left=0.0)
-
-    def _change(self, place: int, **values: Any) -> None:
-        index = self._missing[place]
-        self.states[index] = replace(self.states[index], **values)
-        self.tell()
 
 
 def _train_missing(
@@ -138,7 +118,11 @@ def _train_missing(
         )
         for place in missing
     ]
-    progress = _Progress(experiments, missing, reporter)
+    states = [
+        ExperimentState(item.name, "there" if item.finished else "waiting", epochs=item.config.epochs)
+        for item in experiments
+    ]
+    progress = Progress(states, missing, reporter)
     progress.tell()
     try:
         return train_all(jobs, conditions, workers=options.workers, watcher=progress)

@@ -39,7 +39,7 @@ from genrekit.training.footprint import Footprint, free_memory, measure_batch, m
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
-from genrekit.workflows.runs import RUN_FORMAT_VERSION, data_fingerprints, read_config, write_history
+from genrekit.workflows.runs import RUN_FORMAT_VERSION, data_fingerprints, pruned_after, read_config, write_history
 
 _QUIET = Reporter()
 
@@ -163,6 +163,8 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
     stored = read_config(out / "config.json")
     if (out / "result.json").exists():
         raise GenrekitError(f"{out} is finished: there is nothing to resume")
+    if epoch := pruned_after(out):
+        raise GenrekitError(f"{out} was given up by a search after epoch {epoch}: train its configuration anew")
     config = TrainConfig.of(stored)
     asked = TrainConfig.of({**stored, **values})
     for key in values:

@@ -1,0 +1,52 @@
+"""What a person sees of a search."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.markup import escape
+
+from genrekit.cli.display import duration, plain_table, stdout
+from genrekit.evaluation.search_words import figure, objective
+from genrekit.files import size_text
+from genrekit.records import SearchPlan, SearchResult
+from genrekit.studies.search import value_text
+
+
+def show_trials(console: Console, search: SearchResult) -> None:
+    """Print how the trials went, and how those did that are repeated."""
+    counts = Counter(trial.state for trial in search.trials)
+    states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "pruned", "failed") if counts[state])
+    console.print(f"{len(search.trials)} trials: {states}")
+    table = plain_table("finalist", objective(search), "chosen", right=(objective(search),))
+    for trial in search.trials:
+        if trial.name in search.finalists:
+            chosen = ", ".join(f"{name} {value_text(value)}" for name, value in trial.chosen.items())
+            table.add_row(trial.name, figure(search, trial.value), escape(chosen))
+    console.print(table)
+    console.print("the best epochs of the best trials: optimistic; what follows are seeds of their own", style="dim")
+
+
+def show_search_plan(plan: SearchPlan) -> None:
+    """Print what a search would do."""
+    console = stdout()
+    console.print(f"[bold]{escape(plan.title)}[/bold]: {escape(plan.question)}")
+    table = plain_table("hyperparameter", "searched")
+    for name, text in plan.space.items():
+        table.add_row(name, escape(text))
+    console.print(table)
+    console.print(f"{max(plan.trials - plan.done, 0)} trials to do, {plan.done} are there")
+    memory = "" if plan.memory is None else f"; a run takes up to {size_text(plan.memory)} of memory"
+    took = "" if plan.seconds is None else f", about {duration(plan.seconds)} at most, one run after another"
+    console.print(f"then {plan.finalists} finalists x {plan.seeds} seeds{took}{memory}")
+    show_detectable(console, plan.seeds, plan.detectable)
+
+
+def show_detectable(console: Console, seeds: int, detectable: float | None) -> None:
+    """Print the smallest true difference that some seeds find."""
+    if detectable is None:
+        console.print(f"with {seeds} seeds and so few tracks no difference can be told from luck")
+    else:
+        points = f"{100 * detectable:.1f} points of accuracy"
+        console.print(f"with {seeds} seeds a true difference of {points} is found four times in five")
