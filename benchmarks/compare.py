@@ -17,6 +17,7 @@ from measuring import Bench, Row, Sample, run_table, seconds
 
 TRACKS = 100
 EPOCHS = 8
+RATES = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3, 1.28e-2]
 
 STUDY = """format_version = 1
 title = "Eight small runs"
@@ -28,7 +29,7 @@ epochs = {epochs}
 patience = 0
 device = "cpu"
 [grid]
-lr = [1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3, 1.28e-2]
+lr = {rates}
 """
 
 BARE = """
@@ -61,7 +62,9 @@ def prepared(bench: Bench) -> tuple[Path, Path]:
         folder = bench.tracks(TRACKS if not bench.quick else 20)
         options = ("--out", cache, "--store", "mel", "--quiet")
         seconds([sys.executable, "-m", "genrekit", "prepare", folder, *options])
-        study.write_text(STUDY.format(epochs=1 if bench.quick else EPOCHS), encoding="utf-8")
+    study.write_text(
+        STUDY.format(epochs=1, rates=RATES[:2]) if bench.quick else STUDY.format(epochs=EPOCHS, rates=RATES)
+    )
     return cache, study
 
 

@@ -22,7 +22,7 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ("prepare.py", "rerun"),
         ("batches.py", "mel"),
         ("train.py", "step,start,memory"),
-        ("compare.py", "workers,overhead"),
+        ("compare.py", "workers"),
         ("predict.py", "files,one,memory"),
     ],
     ids=["prepare", "batches", "train", "compare", "predict"],

@@ -188,7 +188,7 @@ def test_the_same_file_on_the_same_data_makes_the_same_trials(
         pytest.param(0, 0, "running", id="before the first epoch"),
         pytest.param(1, 2, "running", id="within a trial"),
         pytest.param(1, 3, "running", id="after a trial's last epoch"),
-        pytest.param(2, 3, "finished", id="between trials"),
+        pytest.param(1, 3, "finished", id="between trials"),
         pytest.param(3, 2, "running", id="late"),
     ],
 )

@@ -235,7 +235,7 @@ def test_nothing_of_something_is_refused(name: str) -> None:
 
 
 def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache: Path, tmp_path: Path) -> None:
-    study.write_text(STUDY.replace("epochs = 2", "epochs = 400"), encoding="utf-8")
+    study.write_text(STUDY.replace("epochs = 2", "epochs = 60"), encoding="utf-8")
     script = (
         "from genrekit.workflows.experiments import StudyOptions; from genrekit.workflows.study import run_study\n"
         "if __name__ == '__main__':\n"
