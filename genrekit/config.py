@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -569,10 +569,18 @@ def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:
     """Compare a key with those of the part that it stands in."""
     *parts, key = location
     for part in parts:
-        annotation = cls.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, Config):
-            cls = annotation
-    return unknown_name(" of ".join(["key", *reversed(parts)]), key, cls.model_fields)
+        if part in cls.model_fields:  # else it is a place in a list
+            cls = next(_configs(cls.model_fields[part].annotation), cls)
+    named = [part for part in reversed(parts) if not part.isdecimal()]
+    return unknown_name(" of ".join(["key", *named]), key, cls.model_fields)
+
+
+def _configs(annotation: Any) -> Iterator[type[Config]]:
+    """The configurations in an annotation, such as the one that a list is of."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _configs(inner)
 
 
 def _choices(expected: str) -> list[str]:

@@ -117,6 +117,11 @@ def test_the_better_arm_is_the_one_that_is_credited(statistic: str, credited: st
     [
         pytest.param("[base]\narch = 'cel'\nbatchsize = 3\n", "line 6: arm own: unknown key 'batchsize'", id="key"),
         pytest.param("[base]\narch = 'cell'\n", "line 5: arm own: unknown arch 'cell': did you mean cel", id="value"),
+        pytest.param(
+            "[base]\narch = 'cel'\n[[claims]]\ntext = 'c'\nwinner = { has = { opt = 'sgd' } }\nmarginn = 1\n",
+            "line 9: unknown key of claims 'marginn': (choices: text, parts, winner)",
+            id="key of a claim",
+        ),
         pytest.param("seedz = 3\n[base]\narch = 'cel'\n", "line 4: unknown key 'seedz': did you mean seeds", id="top"),
         pytest.param("seeds = 0\n[base]\narch = 'cel'\n", "line 4: seeds: input should be greater", id="range"),
         pytest.param("", "a study needs a base, axes, a grid or other studies", id="nothing"),
