@@ -43,6 +43,13 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session
+def tour(session: nox.Session) -> None:
+    """Execute docs/tour.ipynb from end to end and write its outputs anew; a test holds their structure."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/tour_output.py", env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
     session.install("-e", ".[dev]")

@@ -1,10 +1,10 @@
-"""Music genre classification that is fast, pleasant and honest.
+r"""Music genre classification that is fast, pleasant and honest.
 
 The verbs of the command line as functions. Each returns a record, the one that `--json` prints, and says nothing:
 
     >>> import shutil, tempfile
     >>> from pathlib import Path
-    >>> from genrekit import PrepareConfig, Progress, compare, load_model, predict, prepare, train
+    >>> from genrekit import PrepareConfig, Progress, compare, evaluate, info, load_model, predict, prepare, train
     >>> from genrekit.audio.synth import write_collection
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_collection(folder / "data", tracks_per_genre=3, duration_s=2, sample_rate=8_000, seed=0)
@@ -12,15 +12,36 @@ The verbs of the command line as functions. Each returns a record, the one that 
     >>> small = PrepareConfig.of({"front_end": {"sample_rate": 8_000, "duration_s": 1, "n_mels": 32}})
     >>> prepare(folder / "data", small, out=folder / "cache.h5", workers=1).tracks
     30
+    >>> info(folder / "cache.h5").facts["fragments"]
+    60
     >>> network = {"arch": "mlp", "hidden": (8, 8), "epochs": 1, "split": "track"}
     >>> run = train(folder / "cache.h5", network, runs=folder / "runs", best_models=folder / "best_models")
     >>> len(compare([folder / "runs"]).ranking)
+    1
+    >>> evaluate(run.bundle, folder / "cache.h5").readings  # the test part is read here only, and that is counted
     1
     >>> songs = sorted((folder / "data").rglob("*-000.wav"))
     >>> len(predict(songs, folder / "best_models", {"hop_seconds": 0.5}).files[0].fragments)
     3
     >>> load_model(run.bundle).predict(songs[0]).duration_s
     2.0
+
+`run_study` trains what a study file declares and judges its claims; `export` writes a model as ONNX:
+
+    >>> from genrekit import StudyOptions, run_study
+    >>> _ = (folder / "widths.toml").write_text(
+    ...     'title = "Widths"\n'
+    ...     'question = "Does it matter how wide a perceptron is?"\n'
+    ...     "seeds = 1\n"
+    ...     'base = { arch = "mlp", epochs = 1, split = "track" }\n'
+    ...     "[axes.width]\n"
+    ...     "narrow = { hidden = [4, 4] }\n"
+    ...     "wide = { hidden = [16, 16] }\n"
+    ... )
+    >>> places = {"runs": folder / "runs", "reports": folder / "reports"}
+    >>> study = run_study(folder / "widths.toml", folder / "cache.h5", StudyOptions(epochs=1), **places)
+    >>> sorted(study.ranking)
+    ['narrow', 'wide']
 
 A workflow tells its `reporter` how it goes; `Progress` passes that on to a function:
 
@@ -46,23 +67,30 @@ if TYPE_CHECKING:
     from genrekit.models.bundle import load_bundle as load_model
     from genrekit.workflows.compare import compare
     from genrekit.workflows.evaluate import evaluate
+    from genrekit.workflows.experiments import StudyOptions
     from genrekit.workflows.export import export
+    from genrekit.workflows.info import info
     from genrekit.workflows.predict import predict
     from genrekit.workflows.prepare import prepare
     from genrekit.workflows.reporter import Progress, Reporter
-    from genrekit.workflows.train import train
+    from genrekit.workflows.study import run_study
+    from genrekit.workflows.train import Tracking, train
 
 __all__ = [
     "GenrekitError",
     "PrepareConfig",
     "Progress",
     "Reporter",
+    "StudyOptions",
+    "Tracking",
     "compare",
     "evaluate",
     "export",
+    "info",
     "load_model",
     "predict",
     "prepare",
+    "run_study",
     "train",
 ]
 
@@ -71,12 +99,16 @@ _HOMES = {
     "PrepareConfig": ("genrekit.config", "PrepareConfig"),
     "Progress": ("genrekit.workflows.reporter", "Progress"),
     "Reporter": ("genrekit.workflows.reporter", "Reporter"),
+    "StudyOptions": ("genrekit.workflows.experiments", "StudyOptions"),
+    "Tracking": ("genrekit.workflows.train", "Tracking"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
     "export": ("genrekit.workflows.export", "export"),
+    "info": ("genrekit.workflows.info", "info"),
     "load_model": ("genrekit.models.bundle", "load_bundle"),
     "predict": ("genrekit.workflows.predict", "predict"),
     "prepare": ("genrekit.workflows.prepare", "prepare"),
+    "run_study": ("genrekit.workflows.study", "run_study"),
     "train": ("genrekit.workflows.train", "train"),
 }
 

@@ -7,7 +7,7 @@ a model has to listen to tell the genres apart, and no model can tell all of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -355,14 +355,17 @@ def write_collection(
     duration_s: float,
     sample_rate: int,
     seed: int,
+    genres: Sequence[str] = GENRES,
     on_track: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a folder of tracks per genre as 16-bit mono WAV: `blues/demo-blues-000.wav` and so on.
 
-    A track does not depend on how many are written. `on_track` is told (tracks written, tracks in all).
+    A track does not depend on how many are written, or of which genres; it lasts `duration_s` seconds at
+    `sample_rate` Hz. `on_track` is told (tracks written, tracks in all).
+    Errors: UsageError for a genre that is not among `GENRES`.
     """
-    total = tracks_per_genre * len(GENRES)
-    for done, (genre, index) in enumerate(((g, i) for g in GENRES for i in range(tracks_per_genre)), start=1):
+    total = tracks_per_genre * len(genres)
+    for done, (genre, index) in enumerate(((g, i) for g in genres for i in range(tracks_per_genre)), start=1):
         waveform = synthesize_track(genre, index, seed, sample_rate, duration_s)
         write_wav(root / genre / f"demo-{genre}-{index:03d}.wav", waveform, sample_rate)
         if on_track is not None:

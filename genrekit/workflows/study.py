@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,12 +40,13 @@ from genrekit.workflows.runs import read_history
 from genrekit.workflows.train import NO_TRACKING, Tracking
 
 _QUIET = Reporter()
+_AS_DECLARED = StudyOptions()
 
 
 def run_study(
-    name: str,
+    name: AnyPath,
     cache_path: AnyPath,
-    options: StudyOptions,
+    options: StudyOptions = _AS_DECLARED,
     *,
     runs: AnyPath = "runs",
     reports: AnyPath = "reports",
@@ -56,12 +58,14 @@ def run_study(
 ) -> CompareResult:
     """Train what a study lacks, and judge its claims; a finished run of the same configuration is never repeated.
 
-    `name` is that of a study that comes with genrekit, or the path of a study file. The report is written to a folder
-    of the study's name in `reports`; it says with which `command` it was asked for.
+    `name` is that of a study that comes with genrekit, or the path of a study file; runs that it needs are looked for
+    in `runs`, and new ones made there. The report is written to a folder of the study's name in `reports`; it says with
+    which `command` it was asked for. Accuracies are shares in [0, 1], losses in nats.
+    With `options.workers` above 1, a script must call it under `if __name__ == "__main__":`, as it starts processes.
     Errors: UsageError for a study that cannot be, GenrekitError for one that was begun with another collection, or
     whose file has changed since; and where no run could be finished.
     """
-    study = open_study(name)
+    study = open_study(os.fspath(name))
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)
     folder = Path(reports) / study.name

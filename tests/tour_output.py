@@ -1,0 +1,93 @@
+"""The tour, docs/tour.ipynb, is executed from its first cell to its last, and its outputs are put under its cells.
+
+Usage: python tests/tour_output.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+TOUR = Path(__file__).parents[1] / "docs" / "tour.ipynb"
+
+_CELL_TIMEOUT_S = 600
+
+
+def read_tour() -> NotebookNode:
+    """The notebook as it is committed, checked against its format."""
+    notebook = nbformat.read(TOUR, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def executed(notebook: NotebookNode, folder: Path, *more: str) -> NotebookNode:
+    """A copy of a notebook with its outputs, from a new kernel that begins in a folder; `more` are cells at its end."""
+    copy = nbformat.from_dict(notebook)
+    for cell in code_cells(copy):
+        cell.outputs, cell.execution_count = [], None
+    copy.cells += [nbformat.v4.new_code_cell(source) for source in more]
+    client = NotebookClient(
+        copy,
+        timeout=_CELL_TIMEOUT_S,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    client.execute()
+    return copy
+
+
+def cleaned(notebook: NotebookNode) -> NotebookNode:
+    """A copy without what depends on the machine, and with a digest of the sources that its outputs are of."""
+    copy = nbformat.from_dict(notebook)
+    copy.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "outputs_of": sources_digest(copy),
+        }
+    )
+    for cell in copy.cells:
+        cell.metadata = {}
+    return copy
+
+
+def sources_digest(notebook: NotebookNode) -> str:
+    """A digest of all code, in order."""
+    return hashlib.sha256("\0".join(cell.source for cell in code_cells(notebook)).encode()).hexdigest()
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells that are executed, in order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(cell: NotebookNode, stream: str = "stdout") -> str:
+    """What a cell wrote to a stream."""
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == stream)
+
+
+def kinds(cell: NotebookNode) -> list[list[str]]:
+    """What kinds of output a cell has: the name of a stream, or the types of a value's forms."""
+    return [
+        [output.name] if output.output_type == "stream" else sorted(output.get("data", {})) for output in cell.outputs
+    ]
+
+
+def _main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        notebook = cleaned(executed(read_tour(), Path(folder)))
+    problems = [printed(cell, "stderr") for cell in code_cells(notebook) if printed(cell, "stderr")]
+    if problems:
+        sys.exit(f"{TOUR} is left as it was, its cells complain:\n{''.join(problems)}")
+    TOUR.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main()
