@@ -1,9 +1,15 @@
-"""Cross-validation: what a split does not test is divided into folds, and each fold validates once."""
+"""Which split a training reads, and by what its data are known again.
+
+In cross-validation, what a split does not test is divided into folds, and each fold validates once.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from genrekit.config import TrainConfig
 from genrekit.dataset.cache import Cache
@@ -20,19 +26,46 @@ def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) ->
     return fold_split(split, split_tracks(cache), config.folds, config.fold) if config.folds else split
 
 
+def data_fingerprints(cache: Cache, split: Split) -> dict[str, str]:
+    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
+    tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
+    return {
+        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
+        "genres": _fingerprint(cache.genres),
+        "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
+        "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),
+    }
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 class TrainedSplits:
     """The splits of a cache that trainings read, each made once."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
         self._made: dict[tuple[object, ...], Split] = {}
+        self._fingerprints: dict[tuple[object, ...], dict[str, str]] = {}
 
     def of(self, config: TrainConfig) -> Split:
         """The split of a training; see `trained_split`."""
-        key = (config.split, config.split_seed, config.folds, config.fold)
+        key = _key(config)
         if key not in self._made:
             self._made[key] = trained_split(self.cache, config)
         return self._made[key]
+
+    def fingerprints(self, config: TrainConfig) -> dict[str, str]:
+        """The fingerprints of what a training reads; see `data_fingerprints`."""
+        key = _key(config)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = data_fingerprints(self.cache, self.of(config))
+        return self._fingerprints[key]
+
+
+def _key(config: TrainConfig) -> tuple[object, ...]:
+    return (config.split, config.split_seed, config.folds, config.fold)
 
 
 def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) -> Split:

@@ -257,6 +257,12 @@ def artist_clusters(tracks: Sequence[SplitTrack]) -> dict[str, str]:
     return {track.id: group[0].id for group in _groups(tracks, by_artist=True) for track in group}
 
 
+def placed_clusters(tracks: Sequence[SplitTrack]) -> dict[int, str]:
+    """Name the cluster of each track by its place among the tracks."""
+    names = artist_clusters(tracks)
+    return {index: names[track.id] for index, track in enumerate(tracks)}
+
+
 def what_to_resample(tracks: Sequence[SplitTrack], track_ids: Sequence[str]) -> Literal["artists", "tracks"]:
     """Whose answers hang together among some of the tracks: "artists" where they are known for most, else "tracks"."""
     some = set(track_ids)

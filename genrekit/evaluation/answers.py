@@ -5,19 +5,18 @@ Nothing is ever unpickled: the answers are tensors, everything else is JSON in t
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from genrekit.errors import GenrekitError
 from genrekit.files import atomic_write, reason
 from genrekit.records import FloatArray, TrainingFigures
+from genrekit.tensors import DAMAGES, metadata_of, read_tensors
 
 FORMAT_VERSION = 1
 
@@ -73,7 +72,7 @@ def save_answers(path: Path, answers: Answers) -> None:
         "dead_channels": answers.dead_channels,
     }
     tensors = {"right": np.ascontiguousarray(answers.right), "loss": np.ascontiguousarray(answers.loss, np.float32)}
-    data = save(tensors, {"genrekit": json.dumps(metadata)})
+    data = save(tensors, metadata_of(metadata))
     try:
         with atomic_write(path) as file:
             file.write(data)
@@ -89,16 +88,8 @@ def load_answers(path: Path) -> Answers:
     if not path.is_file():
         raise GenrekitError(f"no answers at {path}: train the run anew")
     try:
-        with safe_open(path, "np") as file:
-            metadata = json.loads((file.metadata() or {})["genrekit"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        if metadata["format_version"] != FORMAT_VERSION:
-            raise GenrekitError(
-                f"{path} has answers format {metadata['format_version']}, this genrekit reads format "
-                f"{FORMAT_VERSION}: train the run anew"
-            )
-        return _answers(metadata, tensors)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _answers(*read_tensors(path, "np", version=FORMAT_VERSION, what="answers", remedy="train the run anew"))
+    except DAMAGES as error:
         raise GenrekitError(f"{path} is damaged ({' '.join(str(error).split())}): train the run anew") from error
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -183,12 +184,15 @@ def open_study(name: str) -> Study:
 
     Errors: UsageError for an unknown name, or for a file that says what no study can, with the line.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        if name not in shipped_studies():
-            raise unknown_name("study", name, shipped_studies())
-        path = SHIPPED / f"{name}.toml"
-    return read_study(path)
+    return read_study(Path(name)) if Path(name).suffix == ".toml" else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Study:
+    """Read a study that comes with genrekit, once however many others include it."""
+    if name not in shipped_studies():
+        raise unknown_name("study", name, shipped_studies())
+    return read_study(SHIPPED / f"{name}.toml")
 
 
 def read_study(path: Path) -> Study:

@@ -6,19 +6,18 @@ averaged, "average."; everything else is JSON in the file's metadata. The file b
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from genrekit.errors import GenrekitError
 from genrekit.files import atomic_write, reason
+from genrekit.tensors import DAMAGES, metadata_of, read_tensors
 
 FORMAT_VERSION = 2
 
@@ -53,7 +52,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "groups": checkpoint.optimizer["param_groups"],
         "progress": checkpoint.progress,
     }
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, _text(metadata))
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata_of(metadata))
     try:
         with atomic_write(path) as file:
             file.write(data)
@@ -84,14 +83,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; train anew")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {})["genrekit"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        if metadata["format_version"] != FORMAT_VERSION:
-            raise GenrekitError(
-                f"{path} has checkpoint format {metadata['format_version']}, this genrekit reads format "
-                f"{FORMAT_VERSION}: train anew"
-            )
+        metadata, tensors = read_tensors(path, "pt", version=FORMAT_VERSION, what="checkpoint", remedy="train anew")
         slots: dict[int, State] = {}
         for name, tensor in _under("optimizer.", tensors).items():
             slot, _, key = name.partition(".")
@@ -101,7 +93,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             _under(prefix, tensors) for prefix in ("model.", "best.", "average.", "answers.")
         )
         return Checkpoint(model, best, optimizer, metadata["progress"], average, answers)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except DAMAGES as error:
         previous = previous_path(path)
         remedy = f"put {previous.name} in its place to go on one epoch earlier" if previous.exists() else "train anew"
         raise GenrekitError(f"{path} is damaged ({error}): {remedy}") from error
@@ -109,7 +101,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _under(prefix: str, tensors: State) -> State:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _text(metadata: dict[str, Any]) -> dict[str, str]:
-    return {"genrekit": json.dumps(metadata)}

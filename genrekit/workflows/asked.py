@@ -14,7 +14,7 @@ from genrekit.audio.transform import FULL_SCALE, unit_mels
 from genrekit.dataset.batches import FragmentSource
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.gtzan import gtzan_name
-from genrekit.dataset.splits import SplitTrack, artist_clusters, open_split, split_tracks, what_to_resample
+from genrekit.dataset.splits import open_split, placed_clusters, split_tracks, what_to_resample
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.scores import Predictions
 from genrekit.models.bundle import BundleMetadata, load_bundle
@@ -90,7 +90,7 @@ class CachedPart:
                 "split that has some"
             )
         tracks = split_tracks(cache)
-        return cls(cache, split.name, ids, clusters_of(tracks), what_to_resample(tracks, ids))
+        return cls(cache, split.name, ids, placed_clusters(tracks), what_to_resample(tracks, ids))
 
     def answers(self, path: Path, device: torch.device) -> Asked:
         """Ask a model about the part's tracks.
@@ -127,9 +127,3 @@ def _cached(cache: Cache, row: int) -> FragmentView:
     if mel is None and waveform is not None:
         (mel,) = unit_mels([waveform], cache.config.front_end)
     return FragmentView("original", "", waveform, mel)
-
-
-def clusters_of(tracks: Sequence[SplitTrack]) -> dict[int, str]:
-    """Name the cluster of each track by its place: its artist's, or its own."""
-    names = artist_clusters(tracks)
-    return {index: names[track.id] for index, track in enumerate(tracks)}

@@ -13,7 +13,7 @@ from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
-from genrekit.workflows.runs import data_fingerprints, is_pruned, is_run, read_config
+from genrekit.workflows.runs import is_pruned, is_run, other_data, read_config
 
 PLAN_FORMAT_VERSION = 1
 
@@ -45,7 +45,7 @@ class StudyOptions:
         for name in ("fragments", "split", "split_seed"):
             if (value := getattr(self, name)) is not None and not (name == "split" and name in arm.values):
                 changed[name] = value
-        if self.epochs is not None and arm.config(0).arch not in CLASSICAL:
+        if self.epochs is not None and arm.values.get("arch") not in CLASSICAL:
             changed["epochs"] = self.epochs
         return changed
 
@@ -72,7 +72,6 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     """All runs of a study, with those that are there."""
     seeds = range(study.seeds if options.seeds is None else options.seeds)
     known = index_runs(runs)
-    prints: dict[int, dict[str, str]] = {}
     taken: set[Path] = set()
     found: dict[str, Path] = {}
     experiments = []
@@ -80,10 +79,7 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
         for seed in seeds:
             for fold in range(max(options.folds, 1)):
                 config = arm.config(seed, **options.values(arm, fold))
-                split = splits.of(config)
-                if id(split) not in prints:
-                    prints[id(split)] = data_fingerprints(splits.cache, split)
-                key = identity(config, prints[id(split)])
+                key = identity(config, splits.fingerprints(config))
                 run = found.get(key) or known.get(key) or _own_path(runs, arm, config, taken)
                 found[key] = run
                 taken.add(run)
@@ -135,7 +131,7 @@ def fix_plan(
 ) -> dict[str, Any]:
     """Write down, before the first run, what was planned; later calls are held to it."""
     path = folder / "plan.json"
-    data = data_fingerprints(splits.cache, splits.of(experiments[0].config))
+    data = splits.fingerprints(experiments[0].config)
     now = {
         "format_version": PLAN_FORMAT_VERSION,
         "study": study.digest,
@@ -149,8 +145,7 @@ def fix_plan(
     then = read_json(path)
     if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
         raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: remove {folder} to plan anew")
-    other = [what for what, value in data.items() if then.get("data", {}).get(what) != value]
-    if other:
+    if other := other_data(then.get("data", {}), data):
         raise GenrekitError(
             f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "
             "choose another folder for reports, or use that study's cache"

@@ -16,13 +16,13 @@ from genrekit.audio.decode import Decoded, decode
 from genrekit.audio.transform import unit_mels
 from genrekit.config import Input, PrepareConfig
 from genrekit.dataset.gtzan import artists_of
-from genrekit.dataset.splits import SplitTrack, what_to_resample
+from genrekit.dataset.splits import SplitTrack, placed_clusters, what_to_resample
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.evaluation.scores import Predictions
 from genrekit.models.bundle import Bundle, load_bundle
 from genrekit.models.hearing import answer, fragments_of, model_inputs
 from genrekit.records import Collection, FragmentView, SkippedFile, Track
-from genrekit.workflows.asked import Asked, Seen, clusters_of
+from genrekit.workflows.asked import Asked, Seen
 from genrekit.workflows.reporter import Reporter
 
 
@@ -146,7 +146,7 @@ class _Listener:
             predictions=Predictions(probabilities, truth, heard, float(-np.log(own).mean())),
             start_s=np.array(self.start_s),
             track_ids=[track.id for track in tracks],
-            clusters=clusters_of(tracks),
+            clusters=placed_clusters(tracks),
             resampled=what_to_resample(tracks, [tracks[index].id for index in sorted(set(self.track))]),
             left_out=self.left_out,
             fragment=lambda index: self._fragment(self.collection.tracks[self.track[index]], self.start_s[index]),

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import TrainConfig
-from genrekit.dataset.cache import Cache
-from genrekit.dataset.splits import Split
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.files import read_json, read_toml, reason, write_json, write_text
 from genrekit.records import Epoch
@@ -40,19 +36,9 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
-def data_fingerprints(cache: Cache, split: Split) -> dict[str, str]:
-    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
-    tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
-    return {
-        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
-        "genres": _fingerprint(cache.genres),
-        "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
-        "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),
-    }
-
-
-def _fingerprint(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+def other_data(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The names of fingerprints of data that are not what they were."""
+    return [name for name, found in now.items() if then.get(name) != found]
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:

@@ -20,7 +20,7 @@ from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments
 from genrekit.workflows.pool import Conditions
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import data_fingerprints
+from genrekit.workflows.runs import other_data
 from genrekit.workflows.study import conclude
 from genrekit.workflows.train import NO_TRACKING, Tracking
 from genrekit.workflows.trials import try_out
@@ -112,11 +112,11 @@ def _hold_to_plan(folder: Path, search: Search, splits: TrainedSplits, options: 
     values = {name: value for name, value in search.base.items() if name in ("split", "split_seed")}
     asked = {name: getattr(options, name) for name in ("epochs", "fragments", "split", "split_seed")}
     given = {name: value for name, value in asked.items() if value is not None}
-    split = splits.of(TrainConfig.of({**{name: its for name, its in given.items() if name != "epochs"}, **values}))
+    reads = TrainConfig.of({**{name: its for name, its in given.items() if name != "epochs"}, **values})
     now: dict[str, Any] = {
         "format_version": PLAN_FORMAT_VERSION,
         "search": search.fingerprint,
-        "data": data_fingerprints(splits.cache, split),
+        "data": splits.fingerprints(reads),
         "options": given,
         "seeds": list(range(options.seeds or search.seeds)),
         "amended": False,
@@ -127,8 +127,7 @@ def _hold_to_plan(folder: Path, search: Search, splits: TrainedSplits, options: 
     then = read_json(path)
     if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION or "search" not in then:
         raise GenrekitError(f"{path} is of no search: give the file another name, or choose another folder for reports")
-    other = [what for what, value in now["data"].items() if then["data"].get(what) != value]
-    if other:
+    if other := other_data(then["data"], now["data"]):
         raise GenrekitError(
             f"{folder} is of a search on another collection or split, with other {', '.join(other)}: "
             "choose another folder for reports, or use that search's cache"

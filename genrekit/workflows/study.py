@@ -159,7 +159,9 @@ def _judge(
     order.sort(key=lambda name: _rank(evidence, name, study))
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
     wanted = study.seeds if options.seeds is None else options.seeds
-    runs = [_ranked(evidence, name, finished, later, cut=_cut(arms[name], wanted, study)) for name in arms]
+    results = {item.name: read_json(item.run / "result.json") for item in finished}
+    own = {name: [results[item.name] for item in finished if item.arm.name == name] for name in arms}
+    runs = [_ranked(evidence, name, own[name], later, cut=_cut(arms[name], wanted, study)) for name in arms]
     ties = evidence.ties(order, study.at)
     shown = set(order[: study.best] if study.best else order)
     kept = [replace(run, kept=order.index(run.name) < KEPT) for run in runs if run.name in shown]
@@ -175,7 +177,7 @@ def _judge(
     for item in finished:
         if item.arm.name in shown:
             histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
-    return result, histories, {item.name: _record(item) for item in finished}
+    return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
 
 
 def _arm_runs(arm: Arm, finished: Sequence[Experiment], declared: int, options: StudyOptions) -> ArmRuns:
@@ -205,10 +207,9 @@ def _cut(arm: ArmRuns, wanted: int, study: Study) -> str:
 
 
 def _ranked(
-    evidence: Evidence, name: str, finished: Sequence[Experiment], later: tuple[int, ...], *, cut: str
+    evidence: Evidence, name: str, own: Sequence[Mapping[str, Any]], later: tuple[int, ...], *, cut: str
 ) -> RankedRun:
     arm = evidence.arms[name]
-    own = [read_json(item.run / "result.json") for item in finished if item.arm.name == name]
     best = evidence.interval(name, "accuracy", "best") or Interval(0.0, 0.0, 1.0)
     loss = evidence.interval(name, "loss", "best")
     config = arm.arm.config(0)
@@ -265,9 +266,8 @@ def _head(
     )
 
 
-def _record(item: Experiment) -> dict[str, Any]:
+def _record(item: Experiment, result: Mapping[str, Any]) -> dict[str, Any]:
     """All hyperparameters and figures of one run."""
-    result = read_json(item.run / "result.json")
     return {
         "arm": item.arm.name,
         "seed": item.seed,

@@ -21,9 +21,9 @@ from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
 from genrekit.dataset.altered import altered_folder, altered_fragments
 from genrekit.dataset.batches import FragmentSource, TrainingBatches, part_source
 from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.folds import trained_split
+from genrekit.dataset.folds import data_fingerprints, trained_split
 from genrekit.dataset.originals import original_statistics
-from genrekit.dataset.splits import Split, artist_clusters, split_tracks, what_to_resample
+from genrekit.dataset.splits import Split, SplitTrack, placed_clusters, split_tracks, what_to_resample
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
 from genrekit.evaluation.scores import Scores, score
@@ -39,7 +39,7 @@ from genrekit.training.footprint import Footprint, free_memory, measure_batch, m
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
-from genrekit.workflows.runs import RUN_FORMAT_VERSION, data_fingerprints, pruned_after, read_config, write_history
+from genrekit.workflows.runs import RUN_FORMAT_VERSION, other_data, pruned_after, read_config, write_history
 
 _QUIET = Reporter()
 
@@ -112,10 +112,12 @@ def train(
             else:
                 with reporter.finishing_steps():
                     fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
-        scores = score(fitted.predictions, _clusters(cache))
+        tracks = split_tracks(cache)
+        clusters = placed_clusters(tracks)
+        scores = score(fitted.predictions, clusters)
         save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
         _draw(run, fitted, scores, cache.genres)
-        save_answers(run / ANSWERS, _answers(cache, fitted))
+        save_answers(run / ANSWERS, _answers(fitted, tracks, clusters))
     result = TrainResult(
         run=run,
         bundle=run / "best",
@@ -209,9 +211,7 @@ def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:
 
 def _reopen(run: Path, data: dict[str, str]) -> None:
     """Refuse to go on with other data than the run was begun with, and remove what a kill has left half done."""
-    begun_with = read_json(run / "config.json").get("data", {})
-    other = [name for name, found in data.items() if begun_with.get(name) != found]
-    if other:
+    if other := other_data(read_json(run / "config.json").get("data", {}), data):
         raise GenrekitError(
             f"{run} was begun with another cache, with other {', '.join(other)}: resume with that cache, or train anew"
         )
@@ -382,16 +382,9 @@ def _fit_classical(
     return fitted
 
 
-def _clusters(cache: Cache) -> dict[int, str]:
-    tracks = split_tracks(cache)
-    names = artist_clusters(tracks)
-    return {index: names[track.id] for index, track in enumerate(tracks)}
-
-
-def _answers(cache: Cache, fitted: FitResult) -> Answers:
+def _answers(fitted: FitResult, tracks: Sequence[SplitTrack], clusters: Mapping[int, str]) -> Answers:
     """Name the tracks that were answered, and say what to resample."""
     indices, _, _ = fitted.predictions.per_track()
-    tracks, clusters = split_tracks(cache), _clusters(cache)
     track_ids = tuple(tracks[index].id for index in indices)
     return Answers(
         track_ids=track_ids,

@@ -19,7 +19,7 @@ from genrekit.workflows.experiments import StudyOptions, free_path, identity, in
 from genrekit.workflows.pool import Conditions, Job, Stopped, Watcher, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import data_fingerprints, mark_pruned, pruned_after, read_history
+from genrekit.workflows.runs import mark_pruned, pruned_after, read_history
 
 
 def try_out(
@@ -115,7 +115,7 @@ class _Tryout(Watcher):
         if index == 0 and trial.curve and pruned_after(self._runs / stem) == len(trial.curve):
             self._give_up(trial)  # it was stopped between the mark and the book
             return None
-        key = identity(config, data_fingerprints(self._splits.cache, self._splits.of(config)))
+        key = identity(config, self._splits.fingerprints(config))
         taken = {training.run for training in self._at}
         run = self._known.get(key)
         if run is None or not (is_usable(run) or (run == self._runs / stem and run not in taken)):

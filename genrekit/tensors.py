@@ -1,0 +1,40 @@
+"""Tensors and JSON in one safetensors file that has a format version. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from genrekit.errors import GenrekitError
+
+DAMAGES = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a damaged file raises, here or where its content is taken apart."""
+
+_KEY = "genrekit"
+
+
+def metadata_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """JSON values, `format_version` among them, as a file's metadata."""
+    return {_KEY: json.dumps(values)}
+
+
+def read_tensors(
+    path: Path, framework: Literal["np", "pt"], *, version: int, what: str, remedy: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a file's JSON values and its tensors, as arrays of numpy (np) or of torch (pt).
+
+    Errors: GenrekitError where it has another version of the format, with its name `what` and the remedy; one of
+    `DAMAGES` where it is damaged.
+    """
+    with safe_open(path, framework) as file:
+        metadata = json.loads((file.metadata() or {})[_KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    if metadata["format_version"] != version:
+        raise GenrekitError(
+            f"{path} has {what} format {metadata['format_version']}, this genrekit reads format {version}: {remedy}"
+        )
+    return metadata, tensors
