@@ -561,7 +561,8 @@ class SearchPlan:
 class CompareResult:
     """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
 
-    `ties` cannot be told from the first of the ranking; `search` is how a search came to its arms.
+    `ties` cannot be told from the first of the ranking, `absent` are arms of which no run is there; `search` is how a
+    search came to its arms.
     """
 
     runs: tuple[RankedRun, ...]
@@ -573,6 +574,7 @@ class CompareResult:
     head: StudyHead | None = None
     report: Path | None = None
     search: SearchResult | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

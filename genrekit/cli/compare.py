@@ -76,6 +76,18 @@ def compare(
     amend: Annotated[
         bool, typer.Option("--amend", help="Accept a study file that has changed; its report will say so.")
     ] = False,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train this arm alone, with * those of like names; may be repeated. The others are judged by the runs "
+            "there are.",
+            show_default=False,
+        ),
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Train nothing: judge a study by the runs there are.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
     reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
     best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
@@ -110,7 +122,10 @@ def compare(
         return
     from genrekit.workflows.experiments import StudyOptions
 
-    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend)
+    if arms and report_only:
+        raise UsageError("--report-only trains no arms: leave it, or --arms, out")
+    trained = tuple(arms) if arms else () if report_only else None
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
     if dry_run and search is not None:
         from genrekit.workflows.costs import plan_search
 

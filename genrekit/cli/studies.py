@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from genrekit.cli.display import duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
+from genrekit.errors import few
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
 
@@ -37,6 +38,8 @@ def show_study(result: CompareResult) -> None:
     console.print(table)
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
     console.print(f"validation, {tracks}; = cannot be told from the first", style="dim")
+    if result.absent:
+        console.print(f"no run is there of {escape(few(result.absent))}", style="dim")
     _show_findings(console, result.findings)
     console.print(f"report {result.report}")
 

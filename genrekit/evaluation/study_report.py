@@ -109,7 +109,7 @@ def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
         f"# {plain(head.title)}\n",
         f"{plain(head.question)}\n",
         _bullets(f"**{name}:** {plain(value)}" for name, value in _facts(result)),
-        f"## What was found\n\n{words.summary(result)} {plain(words.tied(result))}\n",
+        f"## What was found\n\n{plain(words.in_short(result))}\n",
         _markdown_table(words.findings(result)),
         _bullets(f"{words.verdict(word)}: {words.VERDICTS[word].meaning}" for word in _met(result)),
         picture("accuracy"),
@@ -251,7 +251,7 @@ def _found(result: CompareResult) -> page.Html:
         e("li", e("span", words.verdict(word), class_=f"verdict {look.colours}"), f": {look.meaning}")
         for word, look in ((word, words.VERDICTS[word]) for word in _met(result))
     ]
-    parts = [e("p", f"{words.summary(result)} {words.tied(result)}")]
+    parts = [e("p", words.in_short(result))]
     if rows:
         parts.append(page.table(table.head, rows, caption="Claims and what became of them", kind="findings"))
         parts.append(e("ul", *meanings, class_="quiet"))

@@ -264,6 +264,14 @@ def tied(result: CompareResult) -> str:
     return f"{result.ranking[0]} is first, but {_listed(ties)} cannot be told from it."
 
 
+def in_short(result: CompareResult) -> str:
+    """What was found, in two sentences, and which arms have no run, in a third where there are such."""
+    said = [summary(result), tied(result)]
+    if result.absent:
+        said.append(f"No run is there of {_listed(result.absent)}: what is claimed of them is not tested.")
+    return " ".join(said)
+
+
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 

@@ -112,7 +112,7 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
 
     Errors: GenrekitError where the disk cannot hold them.
     """
-    missing = [item for item in experiments if not item.finished and item.config.arch not in CLASSICAL]
+    missing = [item for item in experiments if item.missing and item.config.arch not in CLASSICAL]
     sizes = {item.run: _footprint(item.config, cache.config, len(cache.genres)) for item in missing}
     if not missing:
         return
@@ -145,9 +145,9 @@ def _plan(
     sizes = {
         item.run: _disk(_footprint(item.config, cache.config, len(cache.genres)))
         for item in experiments
-        if cache is not None and not item.finished and item.config.arch not in CLASSICAL
+        if cache is not None and item.missing and item.config.arch not in CLASSICAL
     }
-    missing = {item.run for item in experiments if not item.finished}
+    missing = {item.run for item in experiments if item.missing}
     return StudyPlan(
         study=study.name,
         title=study.title,
@@ -185,7 +185,7 @@ def _arm(
         memory=None if config.arch in CLASSICAL else size.memory,
         seconds=None if splits is None or pace is None else _seconds(config, own, splits, pace),
         finished=sum(item.finished for item in own),
-        missing=sum(not item.finished for item in own),
+        missing=sum(item.missing for item in own),
     )
 
 

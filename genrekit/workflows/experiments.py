@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import CLASSICAL, TrainConfig
 from genrekit.dataset.folds import TrainedSplits
-from genrekit.errors import GenrekitError, UsageError
+from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
@@ -20,7 +21,11 @@ PLAN_FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """How a study is run: what is None is as the study declares it."""
+    """How a study is run: what is None is as the study declares it.
+
+    `arms` are the names of arms to train, with * for any text, None for all: the others are judged by the runs there
+    are.
+    """
 
     seeds: int | None = None
     folds: int = 0
@@ -31,6 +36,7 @@ class StudyOptions:
     workers: int = 1
     device: str = "auto"
     amend: bool = False
+    arms: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("seeds", self.seeds, 1), ("workers", self.workers, 1), ("epochs", self.epochs, 1)):
@@ -49,10 +55,17 @@ class StudyOptions:
             changed["epochs"] = self.epochs
         return changed
 
+    def trains(self, arm: str) -> bool:
+        """Whether runs of an arm are made where they are missing."""
+        return self.arms is None or any(fnmatchcase(arm, pattern) for pattern in self.arms)
+
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run of a study; `run` is its folder, `finished` whether it is there and `begun` whether it was begun."""
+    """One run of a study; `run` is its folder, `finished` whether it is there and `begun` whether it was begun.
+
+    `wanted` tells whether it is made where it is not there.
+    """
 
     arm: Arm
     seed: int
@@ -61,6 +74,12 @@ class Experiment:
     run: Path
     finished: bool
     begun: bool
+    wanted: bool = True
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is to be made."""
+        return self.wanted and not self.finished
 
     @property
     def name(self) -> str:
@@ -69,13 +88,21 @@ class Experiment:
 
 
 def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions, runs: Path) -> list[Experiment]:
-    """All runs of a study, with those that are there."""
+    """All runs of a study, with those that are there.
+
+    Errors: UsageError for arms to train that the study does not have.
+    """
+    arms = study_arms(study)
+    for pattern in options.arms or ():
+        if not any(fnmatchcase(arm.name, pattern) for arm in arms):
+            raise unknown_name("arm", pattern, [arm.name for arm in arms])
     seeds = range(study.seeds if options.seeds is None else options.seeds)
     known = index_runs(runs)
     taken: set[Path] = set()
     found: dict[str, Path] = {}
     experiments = []
-    for arm in study_arms(study):
+    for arm in arms:
+        wanted = options.trains(arm.name)
         for seed in seeds:
             for fold in range(max(options.folds, 1)):
                 config = arm.config(seed, **options.values(arm, fold))
@@ -84,7 +111,7 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
                 found[key] = run
                 taken.add(run)
                 finished, begun = is_usable(run), (run / "config.json").is_file()
-                experiments.append(Experiment(arm, seed, fold, config, run, finished, begun))
+                experiments.append(Experiment(arm, seed, fold, config, run, finished, begun, wanted))
     return experiments
 
 

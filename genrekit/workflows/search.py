@@ -102,6 +102,8 @@ def choose_finalists(search: Search, trials: Sequence[Trial]) -> list[Arm]:
 def _require_options(options: StudyOptions) -> None:
     if options.folds:
         raise UsageError(f"a search has no folds, got {options.folds}: repeat its finalists as a study with folds")
+    if options.arms is not None:
+        raise UsageError("a search has no arms of a file's: only a study's can be chosen")
     if options.amend:
         raise UsageError("a search cannot be amended: give the changed file another name")
 

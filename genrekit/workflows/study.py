@@ -92,7 +92,8 @@ def conclude(
 
     Errors: GenrekitError where no run could be finished.
     """
-    problems = _train_missing(experiments, conditions, options, reporter)
+    concerned = [item for item in experiments if item.finished or item.wanted]
+    problems = _train_missing(concerned, conditions, options, reporter)
     result, histories, records = _judge(study, splits, experiments, planned, options, command)
     for failed, problem in problems.items():
         reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
@@ -110,7 +111,7 @@ def _train_missing(
     experiments: Sequence[Experiment], conditions: Conditions, options: StudyOptions, reporter: Reporter
 ) -> dict[str, str]:
     unique = {experiment.run: place for place, experiment in reversed(list(enumerate(experiments)))}
-    missing = sorted(place for place in unique.values() if not experiments[place].finished)
+    missing = sorted(place for place in unique.values() if experiments[place].missing)
     if not missing:
         return {}
     jobs = [
@@ -151,7 +152,11 @@ def _judge(
     finished = [replace(item, finished=is_usable(item.run)) for item in experiments]
     finished = [item for item in finished if item.finished]
     if not finished:
-        raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
+        raise GenrekitError(
+            f"no run of {study.name} could be finished: mend what its warnings name"
+            if any(item.wanted for item in experiments)
+            else f"no run of {study.name} is there: train some of its arms"
+        )
     declared = declared_epochs(study)
     arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options) for arm in study_arms(study)}
     evidence = Evidence(arms, len(splits.cache.genres))
@@ -171,6 +176,7 @@ def _judge(
         ties=tuple(name for name in ties if name in shown),
         study=study.name,
         findings=judge_claims(study.claims, evidence, study.at, order),
+        absent=tuple(name for name in arms if not arms[name].answers),
         head=_head(study, splits, finished[0], arms, planned, command),
     )
     histories: dict[str, list[tuple[Epoch, ...]]] = {}

@@ -84,6 +84,17 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(study: Path, genrekit: C
     assert (found["missing"], found["finished"], [arm["missing"] for arm in found["arms"]]) == (4, 0, [2, 2])
 
 
+def test_arms_are_trained_one_by_one_and_a_report_needs_no_training(study: Path, genrekit: CommandLine) -> None:
+    assert genrekit("compare", "tiny.toml", "--report-only").code == 1
+    plan = genrekit("compare", "tiny.toml", "--seeds", "3", "--arms", "fa*", "--dry-run", "--json").json
+    assert {arm["name"]: arm["missing"] for arm in plan["arms"]} == {"slow": 0, "fast": 3}
+    outcome = genrekit("compare", "tiny.toml", "--seeds", "3", "--arms", "fa*")
+    assert outcome.code == 0
+    assert "no run is there of slow" in outcome.out
+    assert {path.name for path in Path("runs").glob("tiny-*")} == {f"tiny-fast-seed{seed}" for seed in range(3)}
+    assert genrekit("compare", "tiny.toml", "--seeds", "3", "--report-only").out == outcome.out
+
+
 def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -> None:
     found = genrekit("compare", "--list", "--cache", "absent.h5", "--json").json
     assert [study["study"] for study in found["studies"]] == shipped_studies()
@@ -104,6 +115,8 @@ def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -
         pytest.param(
             ["tiny.toml", "--split", "artists"], 2, "unknown split 'artists': did you mean artist", id="split"
         ),
+        pytest.param(["tiny.toml", "--arms", "fats"], 2, "unknown arm 'fats': did you mean fast?", id="arm"),
+        pytest.param(["tiny.toml", "--arms", "fast", "--report-only"], 2, "--report-only trains no arms", id="both"),
         pytest.param(["tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
     ],
 )

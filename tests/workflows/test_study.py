@@ -262,3 +262,30 @@ def _first_worker(parent: int) -> int:
             commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
             return next(child for child, command in commands.items() if b"spawn_main" in command)
     raise AssertionError("no worker began")
+
+
+def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(study: Path, cache: Path) -> None:
+    first = run(study, cache, arms=("f*",))
+    assert sorted(path.name for path in Path("runs").iterdir()) == [f"tiny-fast-seed{seed}" for seed in range(3)]
+    assert (first.ranking, first.absent, first.findings[0].verdict) == (("fast",), ("slow",), "not tested")
+    assert first.report is not None
+    assert "No run is there of slow" in first.report.read_text(encoding="utf-8")
+    assert "No run is there of slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
+    second = run(study, cache, arms=("slow",))
+    assert (set(second.ranking), second.absent) == ({"slow", "fast"}, ())
+    assert second.findings[0].verdict != "not tested"
+
+
+def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
+    with pytest.raises(GenrekitError, match="no run of tiny is there: train some of its arms"):
+        run(study, cache, arms=())
+    run(study, cache, seeds=1, arms=("slow",))
+    result = run(study, cache, arms=())
+    assert [(item.name, item.seeds, item.cut) for item in result.runs] == [("slow", (0,), "1 of 5 seeds")]
+    assert not list(Path("runs").glob("*fast*"))
+
+
+def test_an_arm_to_train_that_the_study_does_not_have_is_refused_with_those_it_has(study: Path, cache: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown arm 'fats': did you mean fast\? \(choices: slow, fast\)"):
+        run(study, cache, arms=("slow", "fats"))
+    assert not Path("runs").exists()
