@@ -436,8 +436,6 @@ class TrainConfig(Config):
             raise ValueError("folds must be at least 2, or 0 for none, got 1")
         if self.fold and self.fold >= self.folds:
             raise ValueError(f"fold must be less than folds ({self.folds}), got {self.fold}")
-        if self.folds and self.split == "fragment":
-            raise ValueError("folds keep tracks together: choose another split than fragment, or no folds")
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ def answers(
     generator = np.random.default_rng([seed, round(1_000 * accuracy), tracks])
     right = generator.random((1, tracks)) < accuracy
     right = right ^ (generator.random((epochs, tracks)) < 0.02)
-    ids = tuple(f"{prefix} {number}" for number in range(tracks))
+    ids = tuple(f"{prefix} {number:03d}" for number in range(tracks))
     figures = TrainingFigures(loss=0.3, fragment_accuracy=training, track_accuracy=training)
     return Answers(
         track_ids=ids,

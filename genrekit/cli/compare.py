@@ -48,7 +48,13 @@ def compare(
     seeds: Annotated[
         int | None, typer.Option(help="Seeds of each configuration; by default as the study says.", show_default=False)
     ] = None,
-    folds: Annotated[int, typer.Option(help="Cross-validation: folds, each of which validates once; 0 for none.")] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validation: folds, each of which validates once; 0 for none, by default as the study says.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Epochs of each run; with fewer than it says, a claim is not tested.", show_default=False),

@@ -145,7 +145,7 @@ def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: s
     if split.policy == "fragment":
         ids = [track.id for track in cache.tracks]
         validates = [
-            fragment_validates(split.seed, ids[track], start)
+            fragment_validates(split, ids[track], start)
             for track, start in zip(source.track.tolist(), cache.start_s[source.rows].tolist(), strict=True)
         ]
         source.rows = source.rows[np.array(validates) == (part == "validation")]

@@ -1,6 +1,7 @@
 """Which split a training reads, and by what its data are known again.
 
-In cross-validation, what a split does not test is divided into folds, and each fold validates once.
+In cross-validation, what a split does not test is divided into folds, and each fold validates once. Folds of tracks are
+even in genres; those of fragments are drawn by lot.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) ->
     Errors: SplitError where the split cannot be made, or has too few groups for so many folds.
     """
     split = open_split(cache, config.split, config.split_seed, strict=strict)
+    if split.policy == "fragment":
+        return replace(split, folds=config.folds, fold=config.fold)
     return fold_split(split, split_tracks(cache), config.folds, config.fold) if config.folds else split
 
 

@@ -47,13 +47,18 @@ class SplitTrack:
 
 @dataclass(frozen=True)
 class Split:
-    """Parts by track id, the tracks that no part has and why, and what the user should be told."""
+    """Parts by track id, the tracks that no part has and why, and what the user should be told.
+
+    Where fragments are divided, `fold` is the one of `folds` that validates.
+    """
 
     policy: str
     seed: int
     parts: dict[str, str]
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    folds: int = 0
+    fold: int = 0
 
     @property
     def name(self) -> str:
@@ -297,9 +302,10 @@ def _lot(seed: int, track_id: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{track_id}".encode(), digest_size=16).digest()
 
 
-def fragment_validates(seed: int, track_id: str, start_s: float) -> bool:
-    """Whether a fragment validates where fragments are divided: one in ten, by lot."""
-    return _lot(seed, f"{track_id}\0{start_s:.3f}")[0] < 256 * SHARES["validation"]
+def fragment_validates(split: Split, track_id: str, start_s: float) -> bool:
+    """Whether a fragment validates where fragments are divided: one in ten, or those of the fold, by lot."""
+    lot = _lot(split.seed, f"{track_id}\0{start_s:.3f}")
+    return int.from_bytes(lot) % split.folds == split.fold if split.folds else lot[0] < 256 * SHARES["validation"]
 
 
 class _Drawing:

@@ -109,6 +109,9 @@ class Study(Config):
     notes: tuple[str, ...] = ()
     at: At = Field("last", description="Where claims are judged: the last epoch, the best, or at equal gradient steps.")
     seeds: int = Field(5, ge=1, le=1_000, description="Seeds of each arm: 0, 1, 2, ...")
+    folds: int = Field(
+        0, ge=0, le=1_000, description="Folds of each arm and seed, each of which validates; 0 for none."
+    )
     base: Values = Field(default_factory=dict)
     axes: dict[str, dict[str, Values]] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)

@@ -104,7 +104,7 @@ def _drawn(search: Search, options: StudyOptions) -> Iterator[TrainConfig]:
     for number in range(_DRAWN):
         arm = search.arm(number, {name: its.draw(name, generator) for name, its in search.dimensions.items()})
         with suppress(UsageError):
-            yield arm.config(0, **options.values(arm, 0))
+            yield arm.config(0, **options.values(arm))
 
 
 def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, reporter: Reporter) -> None:
@@ -141,7 +141,7 @@ def _plan(
     arms = [_arm(arm, experiments, splits, options, pace) for arm in study_arms(study)]
     times = [None if arm.seconds is None else arm.seconds * arm.missing for arm in arms]
     known = [seconds for seconds in times if seconds is not None]
-    seeds = options.seeds or study.seeds
+    seeds = options.seed_count(study)
     sizes = {
         item.run: _disk(_footprint(item.config, cache.config, len(cache.genres)))
         for item in experiments
@@ -173,7 +173,7 @@ def _arm(
     arm: Arm, experiments: Sequence[Experiment], splits: TrainedSplits | None, options: StudyOptions, pace: Pace | None
 ) -> PlannedArm:
     own = [item for item in experiments if item.arm.name == arm.name]
-    config = own[0].config if own else arm.config(0, **options.values(arm, 0))
+    config = own[0].config if own else arm.config(0, **options.values(arm))
     cache = None if splits is None else splits.cache
     prepared, genres = (PrepareConfig(), _UNKNOWN_GENRES) if cache is None else (cache.config, len(cache.genres))
     size = _footprint(config, prepared, genres)

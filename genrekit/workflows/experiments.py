@@ -28,7 +28,7 @@ class StudyOptions:
     """
 
     seeds: int | None = None
-    folds: int = 0
+    folds: int | None = None
     epochs: int | None = None
     fragments: str | None = None
     split: str | None = None
@@ -43,11 +43,19 @@ class StudyOptions:
             if value is not None and value < least:
                 raise UsageError(f"{name} must be at least {least}, got {value}")
 
-    def values(self, arm: Arm, fold: int) -> dict[str, Any]:
+    def seed_count(self, study: Study) -> int:
+        """Seeds of each arm."""
+        return study.seeds if self.seeds is None else self.seeds
+
+    def fold_count(self, study: Study) -> int:
+        """Folds of each arm and seed; 0 for none."""
+        return study.folds if self.folds is None else self.folds
+
+    def values(self, arm: Arm, *, folds: int = 0, fold: int = 0) -> dict[str, Any]:
         """What they change in an arm's configuration."""
         changed: dict[str, Any] = {"device": self.device}
-        if self.folds:
-            changed |= {"folds": self.folds, "fold": fold}
+        if folds:
+            changed |= {"folds": folds, "fold": fold}
         for name in ("fragments", "split", "split_seed"):
             if (value := getattr(self, name)) is not None and not (name == "split" and name in arm.values):
                 changed[name] = value
@@ -96,7 +104,7 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     for pattern in options.arms or ():
         if not any(fnmatchcase(arm.name, pattern) for arm in arms):
             raise unknown_name("arm", pattern, [arm.name for arm in arms])
-    seeds = range(study.seeds if options.seeds is None else options.seeds)
+    seeds, folds = range(options.seed_count(study)), options.fold_count(study)
     known = index_runs(runs)
     taken: set[Path] = set()
     found: dict[str, Path] = {}
@@ -104,8 +112,8 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     for arm in arms:
         wanted = options.trains(arm.name)
         for seed in seeds:
-            for fold in range(max(options.folds, 1)):
-                config = arm.config(seed, **options.values(arm, fold))
+            for fold in range(max(folds, 1)):
+                config = arm.config(seed, **options.values(arm, folds=folds, fold=fold))
                 key = identity(config, splits.fingerprints(config))
                 run = found.get(key) or known.get(key) or _own_path(runs, arm, config, taken)
                 found[key] = run

@@ -64,14 +64,24 @@ class Evidence:
         key = (name, statistic, at)
         if key not in self._samples:
             values = [_VALUES[statistic](folds, self._places(folds, at), at) for folds in self.arms[name].answers]
-            clusters = sum((answers.clusters for answers in self.arms[name].answers[0]), ())
             known = [value for value in values if value is not None]
-            if len(known) < len(values):
-                self._samples[key] = None
-            else:
-                table = np.stack(known)
-                self._samples[key] = Sample(table, clusters if table.shape[1] == len(clusters) else _OF_THE_RUN)
+            self._samples[key] = self._sample(name, known) if len(known) == len(values) else None
         return self._samples[key]
+
+    def _sample(self, name: str, values: Sequence[np.ndarray]) -> Sample:
+        """Values of each seed, of the run or of its answers; a track that several folds answered has their mean."""
+        folds = self.arms[name].answers[0]
+        clusters = {
+            track_id: cluster
+            for answers in folds
+            for track_id, cluster in zip(answers.track_ids, answers.clusters, strict=True)
+        }
+        tracks = [track_id for answers in folds for track_id in answers.track_ids]
+        if any(len(seed) != len(tracks) for seed in values):
+            return Sample(np.stack(values), _OF_THE_RUN)
+        names, places, counts = np.unique(tracks, return_inverse=True, return_counts=True)
+        table = np.stack([np.bincount(places, seed) / counts for seed in values])
+        return Sample(table, tuple(clusters[track_id] for track_id in names.tolist()))
 
     def interval(self, name: str, statistic: Statistic, at: At) -> Interval | None:
         """Mean over seeds with its interval."""
@@ -106,8 +116,8 @@ class Evidence:
             return independent_difference(*known[0], by=claimed.by)
         return difference(*known[0], by=claimed.by)
 
-    def _tracks(self, name: str) -> list[tuple[str, ...]]:
-        return [answers.track_ids for folds in self.arms[name].answers[:1] for answers in folds]
+    def _tracks(self, name: str) -> set[str]:
+        return {track_id for answers in self.arms[name].answers[0] for track_id in answers.track_ids}
 
     def ties(self, order: Sequence[str], at: At) -> tuple[str, ...]:
         """Those that cannot be told from the first of an order, among the arms that answered the same tracks."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genrekit.config import TrainConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
@@ -158,15 +159,17 @@ def _judge(
             else f"no run of {study.name} is there: train some of its arms"
         )
     declared = declared_epochs(study)
-    arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options) for arm in study_arms(study)}
+    arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options, study) for arm in study_arms(study)}
     evidence = Evidence(arms, len(splits.cache.genres))
     order = [name for name in arms if arms[name].answers]
     order.sort(key=lambda name: _rank(evidence, name, study))
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
-    wanted = study.seeds if options.seeds is None else options.seeds
     results = {item.name: read_json(item.run / "result.json") for item in finished}
     own = {name: [results[item.name] for item in finished if item.arm.name == name] for name in arms}
-    runs = [_ranked(evidence, name, own[name], later, cut=_cut(arms[name], wanted, study)) for name in arms]
+    runs = [
+        _ranked(evidence, name, own[name], later, cut=_cut(arms[name], options.seed_count(study), study))
+        for name in arms
+    ]
     ties = evidence.ties(order, study.at)
     shown = set(order[: study.best] if study.best else order)
     kept = [replace(run, kept=order.index(run.name) < KEPT) for run in runs if run.name in shown]
@@ -177,7 +180,7 @@ def _judge(
         study=study.name,
         findings=judge_claims(study.claims, evidence, study.at, order),
         absent=tuple(name for name in arms if not arms[name].answers),
-        head=_head(study, splits, finished[0], arms, planned, command),
+        head=_head(study, splits, finished, arms, planned, command),
     )
     histories: dict[str, list[tuple[Epoch, ...]]] = {}
     for item in finished:
@@ -186,15 +189,15 @@ def _judge(
     return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
 
 
-def _arm_runs(arm: Arm, finished: Sequence[Experiment], declared: int, options: StudyOptions) -> ArmRuns:
+def _arm_runs(arm: Arm, finished: Sequence[Experiment], declared: int, options: StudyOptions, study: Study) -> ArmRuns:
     """The seeds of an arm whose folds are all there."""
-    folds = max(options.folds, 1)
+    folds = max(options.fold_count(study), 1)
     own = [item for item in finished if item.arm.name == arm.name]
     whole = [seed for seed, count in Counter(item.seed for item in own).items() if count == folds]
     answers = tuple(
         tuple(load_answers(item.run / ANSWERS) for item in own if item.seed == seed) for seed in sorted(whole)
     )
-    epochs = arm.config(0, **options.values(arm, 0)).epochs
+    epochs = arm.config(0, **options.values(arm)).epochs
     return ArmRuns(arm, tuple(sorted(whole)), answers, epochs, declared)
 
 
@@ -246,15 +249,14 @@ def _ranked(
 def _head(
     study: Study,
     splits: TrainedSplits,
-    first: Experiment,
+    finished: Sequence[Experiment],
     arms: Mapping[str, ArmRuns],
     planned: Mapping[str, Any],
     command: str,
 ) -> StudyHead:
-    split = splits.of(first.config)
     epochs = [arm.declared_epochs for arm in arms.values()]
     notes = (*study.notes, *(("The study was changed after its first run.",) if planned["amended"] else ()))
-    answers = next(arm.answers[0][0] for arm in arms.values() if arm.answers)
+    first = next(arm for arm in arms.values() if arm.answers)
     return StudyHead(
         name=study.name,
         title=study.title,
@@ -262,14 +264,21 @@ def _head(
         source=study.source,
         notes=notes,
         command=command,
-        split=split.name + first.config.validated_on,
-        training_tracks=len(split.ids("train")),
-        validation_tracks=len(split.ids("validation")),
-        resampled=answers.resampled,
+        split="; ".join(dict.fromkeys(_validated_on(splits, item.config) for item in finished)),
+        training_tracks=len(splits.of(finished[0].config).ids("train")),
+        validation_tracks=len({track for answers in first.answers[0] for track in answers.track_ids}),
+        resampled=first.answers[0][0].resampled,
         genres=splits.cache.genres,
         declared_seeds=study.seeds,
         declared_epochs=max(epochs),
     )
+
+
+def _validated_on(splits: TrainedSplits, config: TrainConfig) -> str:
+    """The split of a run, with all folds of it together."""
+    folds = f", {config.folds} folds" if config.folds else ""
+    whole = config.model_copy(update={"folds": 0, "fold": 0})
+    return splits.of(config).name + folds + whole.validated_on
 
 
 def _record(item: Experiment, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class _Tryout(Watcher):
     def _training(self, trial: Trial, index: int) -> _Training | None:
         arm = self._search.arm(trial.number, trial.chosen)
         try:
-            config = arm.config(TRIAL_SEED + index, **self._options.values(arm, 0))
+            config = arm.config(TRIAL_SEED + index, **self._options.values(arm))
         except UsageError as error:
             self._failed(trial, f"no training accepts it: {error}")
             return None

@@ -57,7 +57,6 @@ def test_folds_do_not_depend_on_the_order_of_tracks(tracks: list[SplitTrack]) ->
         ({"folds": 1}, "folds must be at least 2"),
         ({"folds": 3, "fold": 3}, "fold must be less than folds"),
         ({"fold": 1}, "fold must be less than folds"),
-        ({"folds": 3, "split": "fragment"}, "folds keep tracks together"),
         ({"fragments": "first", "input": "waveform", "random_start": True}, "random_start needs all fragments"),
     ],
 )
@@ -98,6 +97,18 @@ def test_a_fragment_split_divides_the_fragments_of_every_track(cache_path: Path)
     assert set(validation.track.tolist()) & set(training.track.tolist())
     assert split.ids("test") == []
     assert any("pretends" in note for note in split.notes)
+
+
+def test_folds_of_a_fragment_split_validate_each_fragment_once(cache_path: Path) -> None:
+    cache = open_cache(cache_path)
+    rows: list[int] = []
+    for fold in range(3):
+        split = trained_split(cache, TrainConfig.of({"split": "fragment", "folds": 3, "fold": fold}))
+        training, validation = (set(part_source(cache, "mel", split, part).rows) for part in ("train", "validation"))
+        assert not training & validation
+        assert training
+        rows += validation
+    assert sorted(rows) == sorted(cache.original_rows([track.id for track in cache.tracks]))
 
 
 def test_a_trained_split_is_the_caches_own_without_folds(cache_path: Path) -> None:

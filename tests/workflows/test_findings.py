@@ -124,6 +124,30 @@ def test_folds_of_a_seed_stand_side_by_side() -> None:
     assert len(set(sample.clusters)) == 120
 
 
+def test_a_track_that_several_folds_answered_counts_once_with_their_mean() -> None:
+    arm = Arm("a", "", {"arch": "cel"}, "study")
+    folds = tuple((answers(0.6, seed=s), answers(0.6, seed=s + 9)) for s in range(3))
+    sample = evidence(a=ArmRuns(arm, (0, 1, 2), folds, 4, 4)).sample("a", "accuracy", "last")
+    assert sample is not None
+    assert sample.values.shape == (3, 60)
+    np.testing.assert_array_equal(sample.values[1], (folds[1][0].right[-1] + 1.0 * folds[1][1].right[-1]) / 2)
+
+
+def test_arms_whose_folds_answer_the_same_tracks_are_compared_track_by_track() -> None:
+    """Of tracks of which half are easy for both, the difference is surer than of as many other tracks."""
+    arm = Arm("a", "", {"arch": "cel"}, "study")
+    easy, hard = ([answers(share, seed=9, prefix=name)] * 3 for share, name in ((0.97, "x"), (0.3, "y")))
+    a = ArmRuns(arm, (0, 1, 2), tuple(zip(easy, hard, strict=True)), 4, 4)
+    better = [answers(0.5, seed=8, prefix="y")] * 3
+    swapped = ArmRuns(arm, (0, 1, 2), tuple(zip(better, easy, strict=True)), 4, 4)
+    others = [answers(0.97, seed=9, prefix="z")] * 3
+    apart = ArmRuns(arm, (0, 1, 2), tuple(zip(better, others, strict=True)), 4, 4)
+    paired, independent = (judged(evidence(a=a, b=its), MORE) for its in (swapped, apart))
+    assert paired.effect == independent.effect
+    assert None not in (paired.low, paired.high, independent.low, independent.high)
+    assert paired.high - paired.low < independent.high - independent.low  # type: ignore[operator]
+
+
 def test_arms_that_validate_other_tracks_are_compared_as_independent() -> None:
     a = runs("a", good(prefix="x"))
     b = runs("b", poor(prefix="y"))

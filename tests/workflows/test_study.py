@@ -213,6 +213,19 @@ def test_folds_validate_every_track(study: Path, cache: Path) -> None:
         f"tiny-slow-seed0-fold{fold}" for fold in range(3)
     ]
     assert {run.name: run.seeds for run in result.runs} == {"slow": (0,), "fast": (0,)}
+    assert result.head is not None
+    assert (result.head.split, result.head.validation_tracks) == ("track, seed 0, 3 folds", 22)
+
+
+def test_a_study_may_declare_folds_and_splits_of_its_arms(study: Path, cache: Path) -> None:
+    text = STUDY.replace("[base]", "folds = 2\n[base]").replace("1e-4 }", '1e-4, split = "fragment" }')
+    study.write_text(text, encoding="utf-8")
+    result = run(study, cache, seeds=1)
+    assert len(list(Path("runs").glob("tiny-*-seed0-fold*"))) == 4
+    assert result.head is not None
+    assert result.head.split == "fragment, seed 0, 2 folds; track, seed 0, 2 folds"
+    run(study.rename("plain.toml"), cache, seeds=1, folds=0)
+    assert len(list(Path("runs").glob("plain-*"))) == 2
 
 
 def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None:
