@@ -50,6 +50,13 @@ def tour(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures anew, with a headless Chromium: nox -s pictures, or nox -s pictures -- DATA SONGS."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/pictures.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
     session.install("-e", ".[dev]")

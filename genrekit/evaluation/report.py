@@ -59,7 +59,7 @@ def _introduction(result: EvaluateResult) -> str:
 
 _RANKING = (
     Column("model"),
-    Column("0 to 100 %", sortable=False),
+    Column("0 to 100\N{NO-BREAK SPACE}%", sortable=False),
     Column("validation", number=True),
     Column("tracks", number=True),
     Column("balanced", number=True),

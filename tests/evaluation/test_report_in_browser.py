@@ -205,6 +205,17 @@ def test_nothing_is_wider_than_the_screen(browser: Page, report: Path, width: in
     assert browser.complaints == []
 
 
+@pytest.mark.parametrize("width", [390, 1_100])
+def test_the_mark_of_sorting_stays_with_its_word(browser: Page, report: Path, width: int) -> None:
+    browser.open(report, width=width, height=844)
+    heights = browser.run(
+        "[...document.querySelectorAll('th button')].filter((one) => one.checkVisibility())"
+        ".filter((one) => !/\\s/.test(one.textContent)).map((one) => one.offsetHeight)"
+    )
+    assert len(heights) > 10
+    assert len({*heights}) == 1
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_words_stand_out_from_the_paper(browser: Page, report: Path, dark: bool) -> None:
     """At least 4.5 to 1, as the Web Content Accessibility Guidelines ask of text (1.4.3)."""

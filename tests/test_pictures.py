@@ -1,0 +1,122 @@
+"""The README's pictures are there, are light, and show what is said of them; and how a terminal is drawn."""
+
+import re
+import struct
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from pictures import COLUMNS, COMMANDS, PICTURES, PNG_BYTES, drawn, on_terminal
+from readme_output import README
+
+from genrekit.audio.synth import GENRES
+
+TEXT = README.read_text(encoding="utf-8")
+
+MARKDOWN = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<path>[^)]+)\)")
+HTML = re.compile(r'<img src="(?P<path>[^"]+)"[^>]* alt="(?P<alt>[^"]*)">')
+
+MODELS = ("lda-mel-", "cel-mel-adam-onecycle-", "mlp-mel-adam-none-")
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def lines(svg: str) -> list[str]:
+    """A drawing's lines, from top to bottom."""
+    found: dict[float, str] = {}
+    for element in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+        text = (element.text or "").replace("\xa0", " ")
+        x, y, width = (float(element.attrib[name]) for name in ("x", "y", "textLength"))
+        found[y] = found.get(y, "").ljust(round(x / (width / len(text)))) + text
+    return [found[y].rstrip() for y in sorted(found)]
+
+
+def committed(name: str) -> str:
+    return (PICTURES / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def look(svg: str, text: str) -> tuple[str, list[str]]:
+    """The rules of the class in which a text is drawn, and the colours of the rectangles that begin where it does."""
+    root = ElementTree.fromstring(svg)
+    (element,) = (one for one in root.iter(f"{SVG}text") if (one.text or "").replace("\xa0", " ") == text)
+    style = next(root.iter(f"{SVG}style")).text or ""
+    (rules,) = re.findall(rf"\.{element.attrib['class']} {{ (.*) }}", style)
+    backgrounds = [one for one in root.iter(f"{SVG}rect") if one.get("shape-rendering")]
+    return rules, [one.attrib["fill"] for one in backgrounds if one.get("x") == element.get("x")]
+
+
+def test_readme_shows_every_picture_and_says_what_is_on_it() -> None:
+    shown = {match["path"]: match["alt"] for pattern in (MARKDOWN, HTML) for match in pattern.finditer(TEXT)}
+    assert {README.parent / path for path in shown} == set(PICTURES.iterdir())
+    assert all(len(alt.split()) > 5 for alt in shown.values())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_terminal_shows_its_command_and_what_it_is_about(name: str) -> None:
+    first, *rest = lines(committed(name))
+    assert first == f"$ {COMMANDS[name]}"
+    assert max(map(len, rest)) <= COLUMNS
+    words = "\n".join(rest)
+    expected = (*MODELS, *GENRES) if name == "evaluate" else ("medley.wav", "timeline", "metal", "jazz", "disco")
+    assert not [word for word in expected if word not in words]
+    assert not re.search(r"(?:^|[\s(=])/\w", words), "a path of the machine that it was drawn on"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_terminal_asks_for_nothing_on_the_network(name: str) -> None:
+    assert re.findall(r"\w+://[^\"\s]+", committed(name)) == ["http://www.w3.org/2000/svg"]
+    assert "<script" not in committed(name)
+
+
+def test_figures_that_the_readme_names_are_in_the_picture() -> None:
+    (said,) = re.findall(r"^On the demo's music.*?\n\n", TEXT, re.DOTALL | re.MULTILINE)
+    points, low, high, tracks, behind = re.findall(
+        r"by (\d+) points.* from (-\d+) to (\+\d+): (\d+) tracks.* is (\d+) behind", said.replace("\n", " ")
+    )[0]
+    shown = "\n".join(lines(committed("evaluate")))
+    assert f"on the same {tracks} tracks: +{points}.0 points ({low} to {high})" in shown
+    accuracies = [
+        float(re.findall(rf"{re.escape(model)}\S+ +\S+ +(\S+) \(", shown)[0]) for model in (MODELS[0], MODELS[2])
+    ]
+    assert accuracies[0] - accuracies[1] == float(behind)
+
+
+@pytest.mark.parametrize(("name", "width"), [("report", 1_100), ("report-phone", 390)])
+def test_a_report_is_a_light_png(name: str, width: int) -> None:
+    picture = (PICTURES / f"{name}.png").read_bytes()
+    assert picture[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+    wide, high = struct.unpack(">II", picture[16:24])
+    assert wide == width
+    assert high > width
+    assert picture.endswith(b"IEND\xae\x42\x60\x82")
+    assert len(picture) <= PNG_BYTES
+
+
+def test_colours_weights_and_lines_are_drawn() -> None:
+    printed = "plain\n\n\x1b[1;32m7\x1b[0m  \x1b[2m.\x1b[0m\n\x1b[38;2;0;0;0m\x1b[48;2;255;175;0mRR\x1b[0m <&> [b]\n"
+    svg = drawn("ls [a]", printed)
+    assert lines(svg) == ["$ ls [a]", "plain", "", "7  .", "RR <&> [b]"]
+    (usual, _), (bold, _), (dim, _), (strip, behind) = (look(svg, text) for text in ("plain", "7", ".", "RR"))
+    assert "font-weight: bold" in bold
+    assert len({bold.split(";")[0], dim, usual, strip}) == 4
+    assert (strip, behind) == ("fill: #000000", ["#ffaf00"])
+    assert "\x1b" not in svg
+
+
+def test_the_same_output_gives_the_same_drawing() -> None:
+    assert drawn("ls", "\x1b[1ma\x1b[0m\n") == drawn("ls", "\x1b[1ma\x1b[0m\n")
+
+
+def test_a_command_sees_a_terminal_of_the_pictures_width_and_progress_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    program = "import os; print(os.get_terminal_size(1).columns, *map(os.isatty, range(3)), 'NO_COLOR' in os.environ)"
+    printed = on_terminal(f'python -c "{program}; os.write(2, bytes(9))"', tmp_path)
+    assert printed == f"{COLUMNS} False True False False\n"
+
+
+def test_a_command_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="ended with 3:\nno such song"):
+        on_terminal("sh -c 'echo no such song >&2; exit 3'", tmp_path)
