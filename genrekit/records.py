@@ -360,7 +360,8 @@ class RankedRun:
 
     `track_accuracy` and `loss` are those of the best epochs, which are chosen on the same tracks; the figures below
     them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
-    unaltered tracks in evaluation mode; `cut` says what is less than the study declares.
+    unaltered tracks in evaluation mode; `cut` says what is less than the study declares, `comparable` whether it
+    answered the tracks of the first of the ranking.
     """
 
     name: str
@@ -383,6 +384,7 @@ class RankedRun:
     trained: bool = True
     seconds: float = 0.0
     cut: str = ""
+    comparable: bool = True
 
 
 Verdict = Literal["upheld", "refuted", "equivalent", "undecided", "not trained", "not tested"]

@@ -78,6 +78,10 @@ class Sample:
         """Mean over tracks of each seed, [S]."""
         return self.values.mean(axis=1, dtype=float)
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> Sample:
+        """The same of some of its tracks; shape [T]."""
+        return Sample(self.values[:, kept], tuple(np.array(self.clusters)[kept].tolist()))
+
     @cached_property
     def _errors(self) -> _Errors:
         return _errors(np.asarray(self.values, dtype=float), self.clusters)

@@ -206,7 +206,7 @@ def _facts(result: CompareResult) -> list[tuple[str, str]]:
             f"{head.training_tracks:,} tracks to train, {head.validation_tracks:,} to validate; split {head.split}",
         ),
         ("Genres", f"{len(head.genres)}: {', '.join(head.genres)}"),
-        ("Declared", f"{head.declared_seeds} seeds, {head.declared_epochs} epochs"),
+        ("Declared", f"{words.counted(head.declared_seeds, 'seed')}, {words.counted(head.declared_epochs, 'epoch')}"),
         ("Intervals", f"95 %, over seeds and {head.resampled}"),
         *(("Note", note) for note in head.notes),
         *((("Note", of_search.NOTE),) if result.search is not None else ()),

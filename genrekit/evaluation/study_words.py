@@ -240,9 +240,17 @@ def ranking(result: CompareResult) -> Cells:
     for place, name in enumerate(result.ranking, 1):
         run = runs.get(name)
         accuracy = None if run is None else run.last_accuracy or best_accuracy(run)
-        first = "first" if place == 1 else "a tie: cannot be told from it" if name in result.ties else "worse"
-        rows.append((str(place), name, percent(accuracy), first))
+        rows.append((str(place), name, percent(accuracy), _beside_first(result, name)))
     return Cells(("place", "arm", "accuracy", "beside the first"), tuple(rows), frozenset({0, 2}))
+
+
+def _beside_first(result: CompareResult, name: str) -> str:
+    if name == result.ranking[0]:
+        return "first"
+    if name in result.ties:
+        return "a tie: cannot be told from it"
+    other = any(run.name == name and not run.comparable for run in result.runs)
+    return "on other tracks: not compared" if other else "worse"
 
 
 def summary(result: CompareResult) -> str:
@@ -251,7 +259,7 @@ def summary(result: CompareResult) -> str:
     said = [f"{count} {word}" for word, count in counts.items() if count]
     if not said:
         return "The study makes no claims."
-    return f"Of {_counted(len(result.findings), 'claim')}: {', '.join(said)}."
+    return f"Of {counted(len(result.findings), 'claim')}: {', '.join(said)}."
 
 
 def tied(result: CompareResult) -> str:
@@ -272,7 +280,12 @@ def in_short(result: CompareResult) -> str:
     return " ".join(said)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "seed"), counted(5, "seed")
+    ('1 seed', '5 seeds')
+    """
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

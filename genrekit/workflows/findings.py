@@ -33,6 +33,10 @@ _OF_THE_RUN = ("the run",)
 """The one cluster of a figure that belongs to a run, and to no track."""
 
 
+_ENOUGH_IN_COMMON = 0.5
+"""Arms that share this part of their tracks are compared on these, others as if all were different."""
+
+
 @dataclass(frozen=True)
 class ArmRuns:
     """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side."""
@@ -112,17 +116,26 @@ class Evidence:
             return Difference(float("nan"))
         if len(known) > 1:
             return matched_difference(known, claimed.by)
-        if self._tracks(pairs[0][0]) != self._tracks(pairs[0][1]):
-            return independent_difference(*known[0], by=claimed.by)
-        return difference(*known[0], by=claimed.by)
+        first, second = known[0]
+        tracks, others = (self._tracks(name) for name in pairs[0])
+        if tracks == others or {len(first.clusters), len(second.clusters)} == {1}:
+            return difference(first, second, claimed.by)
+        both = set(tracks) & set(others)
+        if len(both) < _ENOUGH_IN_COMMON * max(len(tracks), len(others)):
+            return independent_difference(first, second, by=claimed.by)
+        return difference(_of(first, tracks, both), _of(second, others, both), claimed.by)
 
-    def _tracks(self, name: str) -> set[str]:
-        return {track_id for answers in self.arms[name].answers[0] for track_id in answers.track_ids}
+    def _tracks(self, name: str) -> list[str]:
+        """The tracks that an arm answered, in the order of its samples."""
+        return sorted({track_id for answers in self.arms[name].answers[0] for track_id in answers.track_ids})
+
+    def comparable(self, name: str, first: str) -> bool:
+        """Whether two arms answered the same tracks."""
+        return self._tracks(name) == self._tracks(first)
 
     def ties(self, order: Sequence[str], at: At) -> tuple[str, ...]:
         """Those that cannot be told from the first of an order, among the arms that answered the same tracks."""
-        tracks = self._tracks(order[0])
-        samples = {name: self.sample(name, "accuracy", at) for name in order if self._tracks(name) == tracks}
+        samples = {name: self.sample(name, "accuracy", at) for name in order if self.comparable(name, order[0])}
         return indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
 
     def _places(self, folds: Sequence[Answers], at: At) -> list[int]:
@@ -131,6 +144,10 @@ class Evidence:
         if at == "last":
             return [len(answers.right) - 1 for answers in folds]
         return [max(self._steps // answers.steps_per_epoch, 1) - 1 for answers in folds]
+
+
+def _of(sample: Sample, tracks: Sequence[str], kept: set[str]) -> Sample:
+    return sample.only(np.array([track_id in kept for track_id in tracks]))
 
 
 def _steps(folds: Sequence[Answers]) -> int:

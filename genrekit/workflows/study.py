@@ -172,7 +172,11 @@ def _judge(
     ]
     ties = evidence.ties(order, study.at)
     shown = set(order[: study.best] if study.best else order)
-    kept = [replace(run, kept=order.index(run.name) < KEPT) for run in runs if run.name in shown]
+    kept = [
+        replace(run, kept=order.index(run.name) < KEPT, comparable=evidence.comparable(run.name, order[0]))
+        for run in runs
+        if run.name in shown
+    ]
     result = CompareResult(
         runs=tuple(kept),
         ranking=tuple(name for name in order if name in shown),

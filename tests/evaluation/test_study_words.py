@@ -137,6 +137,14 @@ def test_the_ranking_tells_ties_from_those_that_are_worse() -> None:
     assert words.ranking(replace(study(), ranking=("gone",))).rows == (("1", "gone", words.NONE, "first"),)
 
 
+def test_an_arm_on_other_tracks_is_not_called_worse() -> None:
+    result = study()
+    name = result.ranking[3]
+    runs = tuple(replace(run, comparable=run.name != name) for run in result.runs)
+    rows = words.ranking(replace(result, runs=runs)).rows
+    assert [row[3] for row in rows[3:5]] == ["on other tracks: not compared", "worse"]
+
+
 @pytest.mark.parametrize(
     ("ranking", "ties", "text"),
     [

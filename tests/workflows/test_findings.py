@@ -140,8 +140,8 @@ def test_arms_whose_folds_answer_the_same_tracks_are_compared_track_by_track() -
     a = ArmRuns(arm, (0, 1, 2), tuple(zip(easy, hard, strict=True)), 4, 4)
     better = [answers(0.5, seed=8, prefix="y")] * 3
     swapped = ArmRuns(arm, (0, 1, 2), tuple(zip(better, easy, strict=True)), 4, 4)
-    others = [answers(0.97, seed=9, prefix="z")] * 3
-    apart = ArmRuns(arm, (0, 1, 2), tuple(zip(better, others, strict=True)), 4, 4)
+    elsewhere = ([answers(share, seed=seed, prefix=name)] * 3 for share, seed, name in ((0.5, 8, "v"), (0.97, 9, "w")))
+    apart = ArmRuns(arm, (0, 1, 2), tuple(zip(*elsewhere, strict=True)), 4, 4)
     paired, independent = (judged(evidence(a=a, b=its), MORE) for its in (swapped, apart))
     assert paired.effect == independent.effect
     assert None not in (paired.low, paired.high, independent.low, independent.high)
@@ -152,6 +152,23 @@ def test_arms_that_validate_other_tracks_are_compared_as_independent() -> None:
     a = runs("a", good(prefix="x"))
     b = runs("b", poor(prefix="y"))
     assert judged(evidence(a=a, b=b), MORE).verdict == "upheld"
+
+
+def test_arms_that_share_most_of_their_tracks_are_compared_on_these() -> None:
+    arm = Arm("a", "", {"arch": "cel"}, "study")
+    shared = [[answers(share, seed=s, prefix="x") for s in range(3)] for share in (0.9, 0.5)]
+    own = [[answers(0.5, seed=s, tracks=20, prefix=prefix) for s in range(3)] for prefix in ("y", "z")]
+    part = {
+        name: ArmRuns(arm, (0, 1, 2), tuple(zip(both, others, strict=True)), 4, 4)
+        for name, both, others in zip("ab", shared, own, strict=True)
+    }
+    whole = {
+        name: ArmRuns(arm, (0, 1, 2), tuple((one,) for one in both), 4, 4)
+        for name, both in zip("ab", shared, strict=True)
+    }
+    found, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
+    assert (found.effect, found.low, found.p) == (expected.effect, expected.low, expected.p)
+    assert not evidence(**part).comparable("a", "b")
 
 
 def test_ties_are_sought_among_arms_with_the_same_tracks_alone() -> None:
