@@ -57,6 +57,13 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def results(session: nox.Session) -> None:
+    """Write the table of claims and verdicts anew, from the reports of studies in docs/results/."""
+    session.install("-e", ".")
+    session.run("python", "tests/results_table.py")
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
     session.install("-e", ".[dev]")

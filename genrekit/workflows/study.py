@@ -40,6 +40,9 @@ from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
 from genrekit.workflows.train import NO_TRACKING, Tracking
 
+_OF_THIS_MACHINE = ("format_version", "run", "bundle", "kept")
+"""What a run's result says that the record of an experiment does not repeat."""
+
 _QUIET = Reporter()
 _AS_DECLARED = StudyOptions()
 
@@ -292,5 +295,5 @@ def _record(item: Experiment, result: Mapping[str, Any]) -> dict[str, Any]:
         "seed": item.seed,
         "run": str(item.run),
         "hyperparameters": item.config.model_dump(mode="json"),
-        "result": {key: value for key, value in result.items() if key not in ("format_version", "run", "bundle")},
+        "result": {key: value for key, value in result.items() if key not in _OF_THIS_MACHINE},
     }

@@ -93,6 +93,7 @@ def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: P
     experiment = json.loads(Path("reports/tiny/experiments/fast-seed2.json").read_text())
     assert (experiment["seed"], experiment["hyperparameters"]["lr"]) == (2, 1e-2)
     assert experiment["result"]["validation"]["track_accuracy"] >= 0
+    assert not {"run", "bundle", "kept"} & set(experiment["result"])
 
 
 def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: Path) -> None:
