@@ -104,6 +104,7 @@ class TerminalReporter(Reporter):
         self._epochs = 0
         self._table: Live | None = None
         self._told: set[str] = set()
+        self._counted = False
         self._at_once = False
 
     @property
@@ -228,7 +229,7 @@ class TerminalReporter(Reporter):
         return f"; checkpoint {checkpoint}, about {memory} of memory beyond torch's own"
 
     def experiments(self, experiments: Sequence[Experiment]) -> None:
-        """Show where the runs of a study stand: a table on a terminal, one line a finished run in a pipe."""
+        """Show where the runs of a study stand: a table on a terminal; in a pipe how many, and each that ends."""
         check()
         if self._live:
             if self._table is None:
@@ -236,6 +237,10 @@ class TerminalReporter(Reporter):
                 self._table.start()
             self._table.update(experiment_table(experiments, self._console.height))
             return
+        if not self._counted:
+            self._counted = True
+            there = sum(experiment.state == "there" for experiment in experiments)
+            self._say(f"{len(experiments) - there} runs to do, {there} are there; each is told when it ends")
         for experiment in experiments:
             if experiment.state in ("finished", "pruned", "failed") and experiment.name not in self._told:
                 self._told.add(experiment.name)
