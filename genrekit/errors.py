@@ -40,6 +40,16 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}(choices: {', '.join(known)})")
 
 
+def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitError:
+    """Return the error for something that modules of an extra are needed for, which are not installed.
+
+    >>> str(missing_extra("writing tags", "tags", ["mutagen"]))
+    "writing tags needs mutagen, which is not installed: pip install --editable '.[tags]' in genrekit's checkout"
+    """
+    absent = f"{', '.join(modules)}, which {'is' if len(modules) == 1 else 'are'} not installed"
+    return GenrekitError(f"{doing} needs {absent}: pip install --editable '.[{extra}]' in genrekit's checkout")
+
+
 def few(names: Sequence[str], limit: int = 3) -> str:
     """The first of some names, and how many more there are, as a message shows them.
 

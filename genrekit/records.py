@@ -456,11 +456,23 @@ class PlannedArm:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """Standard deviations of accuracy: of an arm's mean from seed to seed, and of artists' lasting differences.
+
+    `arms` says on how many it was measured; on none, it is what is usual, and on one, the artists' part is.
+    """
+
+    run_sd: float
+    track_sd: float
+    arms: int
+
+
+@dataclass(frozen=True)
 class StudyPlan:
     """A study before it runs: `seconds` is about what the missing runs take, one after another, on this machine.
 
-    `detectable` is the smallest true difference of accuracy that the plan finds four times in five; None where it
-    finds none, or there is no cache.
+    `detectable` is the smallest true difference of accuracy that the plan finds four times in five with that `noise`;
+    None where it finds none, or there is no cache.
     """
 
     study: str
@@ -473,6 +485,7 @@ class StudyPlan:
     seconds: float | None
     disk: int | None
     detectable: float | None
+    noise: Noise
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from genrekit.evaluation import markdown
+from genrekit import markdown
 from genrekit.evaluation import study_words as words
 
 ROOT = Path(__file__).parents[1]

@@ -15,6 +15,7 @@ FLOORS = [
     "config",
     "records",
     "files",
+    "markdown",
     "tensors",
     "studies",
     "audio",

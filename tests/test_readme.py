@@ -47,6 +47,13 @@ def test_files_that_the_readme_links_to_exist() -> None:
         assert (README.parent / target).exists(), target
 
 
+def test_the_structure_of_an_output_is_not_that_of_its_figures() -> None:
+    assert skeleton("a-1 against b: +5.0 points (-15 to +25), p 1") == skeleton(
+        "a-1 against b: -3.2 points (+1 to -8), p 0.2"
+    )
+    assert skeleton("a against b: 5 points") != skeleton("a beside b: 5 points")
+
+
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the README's commands print, as they stand, on a small collection with GTZAN's names."""

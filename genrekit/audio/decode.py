@@ -94,17 +94,35 @@ def decode(path: Path, sample_rate: int) -> Decoded:
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
     _require_finite(mono, "NaN or infinite samples")
-    digest = hashlib.sha256(_at_16_bits(samples).astype("<i2", copy=False).data).hexdigest()[:32]
+    digest = AudioDigest()
+    digest.update(samples)
     if native_rate == sample_rate:
-        return Decoded(mono, digest, native_rate)
+        return Decoded(mono, digest.text, native_rate)
     waveform = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
     _require_finite(waveform, "samples too large to be resampled")
-    return Decoded(waveform, digest, native_rate)
+    return Decoded(waveform, digest.text, native_rate)
 
 
-def stream(path: Path, sample_rate: int) -> Iterator[FloatArray]:
+class AudioDigest:
+    """The digest of a file's mono samples, see `Decoded`, as they come in blocks."""
+
+    def __init__(self) -> None:
+        self._sum = hashlib.sha256()
+
+    def update(self, samples: Samples) -> None:
+        """Take the next samples."""
+        self._sum.update(_at_16_bits(samples).astype("<i2", copy=False).data)
+
+    @property
+    def text(self) -> str:
+        """The digest of what has come so far."""
+        return self._sum.hexdigest()[:32]
+
+
+def stream(path: Path, sample_rate: int, digest: AudioDigest | None = None) -> Iterator[FloatArray]:
     """Decode and resample block by block; joined, the blocks are the waveform of `decode`, to the bit.
 
+    `digest` is given all samples on their way.
     Errors: those of `decode`, where they are met; a file that is too short is known at its end.
     """
     with _opened(path) as file:
@@ -115,6 +133,8 @@ def stream(path: Path, sample_rate: int) -> Iterator[FloatArray]:
             mono = samples if samples.dtype == np.float32 else samples * np.float32(1 / _FULL_SCALE)
             _require_finite(mono, "NaN or infinite samples")
             frames += len(mono)
+            if digest is not None:
+                digest.update(samples)
             yield mono if resampler is None else _resampled(resampler, mono)
         if frames < SHORTEST_S * native_rate:
             raise UnreadableAudioError(f"{frames / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")

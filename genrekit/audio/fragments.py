@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -35,22 +35,29 @@ def cut(waveform: FloatArray, start: int, n_samples: int) -> FloatArray:
     return piece if len(piece) == n_samples else np.pad(piece, (0, n_samples - len(piece)))
 
 
-def cut_blocks(blocks: Iterable[FloatArray], n_samples: int, hop: int) -> Iterator[tuple[int, FloatArray]]:
-    """Cut a waveform that comes in blocks into its whole fragments, one every `hop` samples (at most `n_samples`).
+def starts_every(hop: int, n_track: int, n_samples: int) -> range:
+    """Starts of a track's whole fragments, one every `hop` samples; a track that is not longer than one gives one.
 
-    Each comes with its start. A waveform that is not longer than a fragment gives one, with zeros at the end.
+    >>> [*starts_every(2, 10, 3)], [*starts_every(2, 2, 3)]
+    ([0, 2, 4, 6], [0])
+    """
+    return range(0, max(n_track - n_samples, 0) + 1, hop)
+
+
+def cut_blocks(blocks: Iterable[FloatArray], n_samples: int, starts: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
+    """Cut fragments from a waveform that comes in blocks, with zeros at the end of one that is longer than the rest.
+
+    Each comes with its start; none starts before the one before it. Blocks are read as far as they are needed.
 
     >>> blocks = [np.arange(3, dtype=np.float32), np.arange(3, 6, dtype=np.float32)]
-    >>> [(start, piece.tolist()) for start, piece in cut_blocks(blocks, 3, 2)]
+    >>> [(start, piece.tolist()) for start, piece in cut_blocks(blocks, 3, [0, 2])]
     [(0, [0.0, 1.0, 2.0]), (2, [2.0, 3.0, 4.0])]
     """
-    start = first = 0
+    coming, first = iter(blocks), 0
     waiting = np.zeros(0, np.float32)
-    for block in blocks:
-        rest = waiting[start - first :]
-        waiting, first = (np.concatenate([rest, block]) if len(rest) else block), start
-        while start + n_samples <= first + len(waiting):
-            yield start, waiting[start - first : start - first + n_samples]
-            start += hop
-    if start == 0:
-        yield 0, cut(waiting, 0, n_samples)
+    for start in starts:
+        while first + len(waiting) < start + n_samples and (block := next(coming, None)) is not None:
+            passed = min(start - first, len(waiting))
+            rest, first = waiting[passed:], first + passed
+            waiting = np.concatenate([rest, block]) if len(rest) else block
+        yield start, cut(waiting, start - first, n_samples)

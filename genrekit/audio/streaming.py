@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from genrekit.audio.decode import Level, stream
+from genrekit.audio.decode import AudioDigest, Level, stream
 from genrekit.audio.features import mel_spectrogram, power_stft, to_unit_db
-from genrekit.audio.fragments import cut_blocks
+from genrekit.audio.fragments import cut_blocks, fragment_starts, starts_every
 from genrekit.audio.transform import FULL_SCALE, quantized
 from genrekit.config import FrontEnd, Input, PrepareConfig
 from genrekit.records import FloatArray
@@ -29,7 +29,6 @@ HELD_SPECTROGRAMS = 256
 BATCH = 32
 """Fragments that a model is asked at once; enough for all of its speed."""
 
-Blocks = Callable[[], Iterator[FloatArray]]
 Pieces = Callable[[], Iterator[tuple[int, FloatArray]]]
 
 
@@ -41,44 +40,70 @@ class Heard:
     batches: Iterator[tuple[list[int], FloatArray]]
 
 
-def hear(path: Path, config: PrepareConfig, kind: Input, hop: int, on_block: Callable[[], None] | None = None) -> Heard:
-    """Decode a file and transform its whole fragments, one every `hop` samples, as a cache would store them.
+class Recording:
+    """A file at one sample rate, to be heard again and again: from memory, or where it is long from the file.
 
+    `digest` is that of `Decoded`, for whoever asks for it; `silent` says whether there is nothing but zeros, then.
     `on_block` is called with each block that is decoded, and may raise to stop.
     Errors: UnreadableAudioError with the reason.
     """
-    front_end = config.front_end
-    blocks = _blocks(path, front_end.sample_rate, on_block or _go_on)
-    level = Level.of(blocks(), front_end.normalization)
 
-    def pieces() -> Iterator[tuple[int, FloatArray]]:
-        for start, piece in cut_blocks(blocks(), front_end.n_samples, hop):
-            yield start, level.apply(piece)
+    def __init__(
+        self, path: Path, sample_rate: int, *, digest: bool = False, on_block: Callable[[], None] | None = None
+    ) -> None:
+        self._path, self._sample_rate, self._on_block = path, sample_rate, on_block or _go_on
+        found = AudioDigest() if digest else None
+        held: list[FloatArray] = []
+        n_samples, self.silent = 0, True
+        for block in self._decoded(found):
+            n_samples += len(block)
+            self.silent = self.silent and not block.any()
+            held.append(block)
+            if n_samples > HELD_S * sample_rate:
+                held.clear()
+                if found is None:
+                    break
+        self.digest = "" if found is None else found.text
+        self._held = held if len(held) == 1 else [np.concatenate(held)] if held else None
 
-    return Heard(level.n_samples / front_end.sample_rate, _batches(INPUTS[kind](pieces, config)))
+    def hear(self, config: PrepareConfig, kind: Input, hop: int | None = None) -> Heard:
+        """Transform fragments as a cache would store them: those that it would hold, or one every `hop` samples.
+
+        The configuration's sample rate is the recording's.
+        """
+        front_end = config.front_end
+        level = Level.of(self._blocks(), front_end.normalization)
+        starts = (
+            fragment_starts(level.n_samples, front_end.n_samples, config.fragments)
+            if hop is None
+            else starts_every(hop, level.n_samples, front_end.n_samples)
+        )
+
+        def pieces() -> Iterator[tuple[int, FloatArray]]:
+            for start, piece in cut_blocks(self._blocks(), front_end.n_samples, starts):
+                yield start, level.apply(piece)
+
+        return Heard(level.n_samples / front_end.sample_rate, _batches(INPUTS[kind](pieces, config)))
+
+    def _blocks(self) -> Iterator[FloatArray]:
+        return self._decoded(None) if self._held is None else iter(self._held)
+
+    def _decoded(self, digest: AudioDigest | None) -> Iterator[FloatArray]:
+        for block in stream(self._path, self._sample_rate, digest):
+            self._on_block()
+            yield block
+
+
+def hear(path: Path, config: PrepareConfig, kind: Input, hop: int, on_block: Callable[[], None] | None = None) -> Heard:
+    """Decode a file and transform its whole fragments, one every `hop` samples, as a cache would store them.
+
+    `on_block` and errors are those of a `Recording`.
+    """
+    return Recording(path, config.front_end.sample_rate, on_block=on_block).hear(config, kind, hop)
 
 
 def _go_on() -> None:
     pass
-
-
-def _blocks(path: Path, sample_rate: int, on_block: Callable[[], None]) -> Blocks:
-    """A way to read a track's waveform again and again: from memory, or where it is long from the file."""
-
-    def decoded() -> Iterator[FloatArray]:
-        for block in stream(path, sample_rate):
-            on_block()
-            yield block
-
-    held: list[FloatArray] = []
-    n_samples = 0
-    for block in decoded():
-        held.append(block)
-        n_samples += len(block)
-        if n_samples > HELD_S * sample_rate:
-            return decoded
-    whole = held[0] if len(held) == 1 else np.concatenate(held)
-    return lambda: iter([whole])
 
 
 def _waveforms(pieces: Pieces, _: PrepareConfig) -> Iterator[tuple[int, FloatArray]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit.audio.decode import probe
-from genrekit.errors import GenrekitError, UnreadableAudioError
+from genrekit.errors import GenrekitError, UnreadableAudioError, missing_extra
 from genrekit.files import new_file, reason
 
 
@@ -18,7 +18,7 @@ def require_tags() -> None:
     Errors: GenrekitError that says what to install.
     """
     if find_spec("mutagen") is None:
-        raise GenrekitError("writing tags needs mutagen, which is not installed: pip install 'genrekit[tags]'")
+        raise missing_extra("writing tags", "tags", ["mutagen"])
 
 
 def tag_genre(source: Path, target: Path, genre: str) -> None:

@@ -14,7 +14,15 @@ from rich.markup import escape
 
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
 from genrekit.cli.environment import tracker_settings
-from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.options import (
+    BestModelsOption,
+    DeviceOption,
+    JsonFlag,
+    QuietFlag,
+    StrictFlag,
+    WandbOption,
+    WandbProjectOption,
+)
 from genrekit.cli.search_display import show_search_plan
 from genrekit.cli.studies import show_list, show_plan, show_study
 from genrekit.errors import UsageError, unknown_name
@@ -75,7 +83,7 @@ def compare(
     ] = None,
     split_seed: Annotated[int | None, typer.Option(help="Seed of the split.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(help="Runs side by side; each has its part of the cores.")] = 1,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to train.")] = "auto",
+    device: DeviceOption = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and the smallest difference it could find.")
     ] = False,
@@ -96,10 +104,10 @@ def compare(
     ] = False,
     runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
     reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
-    best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
-    wandb: Annotated[str, typer.Option(metavar="auto|online|offline|off", help="Tracking of a study's runs.")] = "off",
-    wandb_project: Annotated[str | None, typer.Option(help="Project of the runs.", show_default=False)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")] = False,
+    best_models: BestModelsOption = Path("best_models"),
+    wandb: WandbOption = "off",
+    wandb_project: WandbProjectOption = None,
+    strict: StrictFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:

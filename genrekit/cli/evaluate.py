@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, interval, percent, plain_table, stdout, terminal
-from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag
 from genrekit.errors import UsageError
-from genrekit.evaluation.markup import signed
+from genrekit.evaluation.page_tables import signed
 from genrekit.records import EvaluateResult, ModelFigures
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -45,6 +45,7 @@ def evaluate(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="A folder for tables (CSV, Markdown) and pictures (PNG).")] = None,
     report: Annotated[Path | None, typer.Option(help="An HTML page to look at, and to listen to mistakes.")] = None,
+    device: DeviceOption = "auto",
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
@@ -67,7 +68,7 @@ def evaluate(
         return [*recipe(metadata), last]
 
     with terminal(quiet=quiet or as_json) as reporter:
-        result = run(models, where, data=data, out=out, report=report, recipe=made_by, reporter=reporter)
+        result = run(models, where, data=data, device=device, out=out, report=report, recipe=made_by, reporter=reporter)
     if as_json:
         emit_json(result)
     else:

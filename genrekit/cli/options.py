@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
@@ -16,6 +17,23 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
+StrictFlag = Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")]
+BestModelsOption = Annotated[Path, typer.Option(help="Where the five best bundles are kept.")]
+DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where models compute.")]
+WandbOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|online|offline|off",
+        help="Tracking in Weights & Biases; auto, the default of train, is online where a key is known, else offline.",
+        rich_help_panel="Tracking",
+    ),
+]
+WandbProjectOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Project of the runs. [dim]\\[default: genrekit][/dim]", show_default=False, rich_help_panel="Tracking"
+    ),
+]
 
 
 def takes(*schemas: type[Config]) -> Callable[[Command], Command]:

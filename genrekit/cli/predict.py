@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from genrekit.cli.display import duration, emit_json, percent, plain_table, stdout, terminal
-from genrekit.cli.options import JsonFlag, QuietFlag, takes
+from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag, takes
 from genrekit.cli.timeline import Key, strip
 from genrekit.config import PredictConfig
 from genrekit.errors import UsageError
@@ -45,6 +45,7 @@ def predict(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Files listened to at once; by default the cores there are.")
     ] = None,
+    device: DeviceOption = "auto",
     write_tags: Annotated[
         bool, typer.Option("--write-tags", help="Write genres into metadata: of copies, or of the files themselves.")
     ] = False,
@@ -68,7 +69,14 @@ def predict(
         raise UsageError("--write-tags needs --tags-out DIR for copies or --in-place, and they need it")
     with terminal(quiet=quiet or as_json or as_csv) as reporter:
         result = run(
-            _listed(files), model, values, workers=workers, tag_in_place=in_place, tags_out=tags_out, reporter=reporter
+            _listed(files),
+            model,
+            values,
+            device=device,
+            workers=workers,
+            tag_in_place=in_place,
+            tags_out=tags_out,
+            reporter=reporter,
         )
     if as_json:
         emit_json(result)

@@ -43,10 +43,13 @@ def show_search_plan(plan: SearchPlan) -> None:
     show_detectable(console, plan.seeds, plan.detectable)
 
 
-def show_detectable(console: Console, seeds: int, detectable: float | None) -> None:
-    """Print the smallest true difference that some seeds find."""
+def show_detectable(console: Console, seeds: int, detectable: float | None, arms: int = 0) -> None:
+    """Print the smallest true difference that some seeds find, and on how many arms the noise was measured for it."""
     if detectable is None:
         console.print(f"with {seeds} seeds and so few tracks no difference can be told from luck")
     else:
         points = f"{100 * detectable:.1f} points of accuracy"
         console.print(f"with {seeds} seeds a true difference of {points} is found four times in five")
+        measured = f"measured on {arms} arm{'' if arms == 1 else 's'} with three finished seeds"
+        whence = measured if arms else "the usual one"
+        console.print(f"the noise of seeds and tracks in this is {whence}", style="dim")

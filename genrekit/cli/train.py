@@ -10,7 +10,15 @@ import typer
 
 from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, stdout, terminal
 from genrekit.cli.environment import tracker_settings
-from genrekit.cli.options import JsonFlag, QuietFlag, takes
+from genrekit.cli.options import (
+    BestModelsOption,
+    JsonFlag,
+    QuietFlag,
+    StrictFlag,
+    WandbOption,
+    WandbProjectOption,
+    takes,
+)
 from genrekit.config import TrainConfig, to_toml
 from genrekit.records import TrainResult
 
@@ -33,24 +41,10 @@ def train(
         bool, typer.Option("--print-config", help="Print the whole configuration as TOML, and train nothing.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
-    best_models: Annotated[Path, typer.Option(help="Where the five best bundles are kept.")] = Path("best_models"),
-    wandb: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|online|offline|off",
-            help="Tracking in Weights & Biases; auto is online where a key is known, else offline. "
-            "[dim]\\[default: auto][/dim]",
-            show_default=False,
-            rich_help_panel="Tracking",
-        ),
-    ] = None,
-    wandb_project: Annotated[
-        str | None,
-        typer.Option(
-            help="Project of the runs. [dim]\\[default: genrekit][/dim]", show_default=False, rich_help_panel="Tracking"
-        ),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")] = False,
+    best_models: BestModelsOption = Path("best_models"),
+    wandb: WandbOption = None,
+    wandb_project: WandbProjectOption = None,
+    strict: StrictFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:

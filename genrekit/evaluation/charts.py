@@ -8,6 +8,7 @@ from html import escape
 
 import numpy as np
 
+from genrekit.evaluation.page import Html
 from genrekit.records import Calibration, Interval
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 46, 12, 340, 190
@@ -26,7 +27,7 @@ class Curve:
 
 def line_chart(
     label: str, epochs: Sequence[int], curves: Sequence[Curve], *, best_epoch: int, top: float | None = None
-) -> str:
+) -> Html:
     """Curves over epochs from 0 up to `top`, or to the largest value, with the best epoch marked and a legend below.
 
     `label` says what the chart shows to those who do not see it.
@@ -54,10 +55,11 @@ def line_chart(
             parts.append(f'<circle class="dot {curve.style}" cx="{x(first):.1f}" cy="{y(curve.values[0]):.1f}" r="3"/>')
     legend = "".join(f"<li>{_key(curve.style)} {escape(curve.name)}</li>" for curve in curves)
     best = f"<li>{_key('best')} best epoch ({best_epoch})</li>"
-    return f'{_svg(label, _LEFT + _WIDTH + 14, _TOP + _HEIGHT + _BOTTOM, parts)}<ul class="legend">{legend}{best}</ul>'
+    svg = _svg(label, _LEFT + _WIDTH + 14, _TOP + _HEIGHT + _BOTTOM, parts)
+    return Html(f'{svg}<ul class="legend">{legend}{best}</ul>')
 
 
-def reliability_chart(label: str, found: Calibration) -> str:
+def reliability_chart(label: str, found: Calibration) -> Html:
     """Share of right answers against confidence: a bar a bin, and a dot where it would be without fault."""
     side = 220
 
@@ -85,11 +87,11 @@ def reliability_chart(label: str, found: Calibration) -> str:
     return _svg(label, _LEFT + side + 14, _TOP + side + _BOTTOM, parts)
 
 
-def whisker(figure: Interval) -> str:
+def whisker(figure: Interval) -> Html:
     """A share and its interval on a line from 0 to 1; the numbers stand beside it."""
     width, middle = 110, 8
     low, value, high = (4 + (width - 8) * share for share in (figure.low, figure.value, figure.high))
-    return (
+    return Html(
         f'<svg class="whisker" width="{width}" height="16" viewBox="0 0 {width} 16" aria-hidden="true">'
         f"{_rule(4, middle, width - 4, middle)}"
         f'<path class="line first" d="M{low:.1f} {middle}H{high:.1f}"/>'
@@ -114,8 +116,8 @@ def _whole_marks(first: int, last: int) -> list[int]:
     return list(dict.fromkeys([*between, last]))
 
 
-def _svg(label: str, width: float, height: float, parts: Sequence[str]) -> str:
-    return (
+def _svg(label: str, width: float, height: float, parts: Sequence[str]) -> Html:
+    return Html(
         f'<svg class="chart" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
         f"{''.join(parts)}</svg>"
     )

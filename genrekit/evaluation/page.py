@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 
 
@@ -25,7 +25,7 @@ def escaped(text: str) -> Html:
     return text if isinstance(text, Html) else Html(html.escape(text))
 
 
-_EMPTY = {"br", "hr", "img", "meta"}
+_EMPTY = {"br", "img"}
 """Elements without an end tag."""
 
 
@@ -58,45 +58,6 @@ def contents(entries: Sequence[tuple[str, str]]) -> Html:
     return element("nav", element("ul", *links), aria_label="Contents")
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numeric: Collection[int] = (), kind: str = ""
-) -> Html:
-    """A table that scrolls in a box of its own where it is wider than the page.
-
-    The first cell of a row is its heading; the columns in `numeric` (from 0) are set to the right. `kind` is a class.
-    """
-    looks = [_look(column, [row[column] for row in rows], numeric) for column in range(len(head))]
-    top = element("tr", *(element("th", name, scope="col", **look) for name, look in zip(head, looks, strict=True)))
-    body = [
-        element(
-            "tr",
-            element("th", row[0], scope="row", **looks[0]),
-            *(element("td", cell, **look) for cell, look in zip(row[1:], looks[1:], strict=True)),
-        )
-        for row in rows
-    ]
-    inner = element(
-        "table",
-        element("caption", caption),
-        element("thead", top),
-        element("tbody", Html("\n" + "\n".join(body) + "\n")),
-        **({"class_": kind} if kind else {}),
-    )
-    return Html(f"{element('div', inner, class_='scroll', tabindex='0', role='region', aria_label=caption)}\n")
-
-
-_TEXT, _LONG = 24, 90
-"""Characters from which on a cell's text needs a wide column, and a wider one."""
-
-
-def _look(column: int, cells: Sequence[str], numeric: Collection[int]) -> dict[str, str]:
-    """The class of a column: numbers are set to the right, and long texts get room."""
-    if column in numeric:
-        return {"class_": "number"}
-    longest = max((len(re.sub("<[^>]*>", "", cell)) for cell in cells), default=0)
-    return {"class_": "long" if longest > _LONG else "text"} if longest > _TEXT else {}
-
-
 def figure(png: bytes, alt: str, caption: str) -> Html:
     """A picture with its caption; the bytes of the PNG file are part of the page."""
     data = base64.b64encode(png).decode("ascii")
@@ -108,6 +69,11 @@ def figure(png: bytes, alt: str, caption: str) -> Html:
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     """Names and their values, one below the other."""
     return element("dl", *(element("div", element("dt", name), element("dd", value)) for name, value in pairs))
+
+
+def folded(summary: str, *content: str) -> Html:
+    """Content that is folded away under a line."""
+    return Html(f"{element('details', element('summary', summary), *content)}\n")
 
 
 def code(text: str) -> Html:
@@ -125,8 +91,8 @@ def framed(title: str, body: str) -> Html:
     )
 
 
-def document(title: str, body: str, script: str = "", *, style: str = "page.css") -> str:
-    """Write a whole page around a body, which is markup; `title` is text, `style` a file of this package.
+def document(title: str, body: str, script: str = "", *, style: str = "") -> str:
+    """Write a whole page around a body, which is markup; `title` is text, `style` a file of what it adds to the look.
 
     The page's own policy forbids every request, and every script but `script`, so that a name which got into the body
     as markup could do nothing.
@@ -147,7 +113,7 @@ def document(title: str, body: str, script: str = "", *, style: str = "page.css"
 {element("title", title)}
 <link rel="icon" href="data:,">
 <style>
-{(files("genrekit.evaluation") / style).read_text(encoding="utf-8")}</style>
+{asset("page.css")}{asset(style) if style else ""}</style>
 </head>
 <body>
 {body}
@@ -155,6 +121,11 @@ def document(title: str, body: str, script: str = "", *, style: str = "page.css"
 </body>
 </html>
 """
+
+
+def asset(name: str) -> str:
+    """A file of this package that pages are made of."""
+    return (files("genrekit.evaluation") / name).read_text(encoding="utf-8")
 
 
 def _contained(script: str) -> str:

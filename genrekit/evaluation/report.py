@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
 
 from genrekit import __version__
 from genrekit.evaluation.charts import whisker
-from genrekit.evaluation.markup import Cell, Column, number, share, signed, table, text
-from genrekit.evaluation.page import document
+from genrekit.evaluation.page import Html, asset, document, element, folded, framed, joined, section
+from genrekit.evaluation.page_tables import Cell, Column, Row, number, share, signed, table
 from genrekit.evaluation.report_model import model_section
 from genrekit.evaluation.report_story import ModelStory
 from genrekit.records import EvaluateResult, ModelFigures, PairedFigures
@@ -19,21 +17,13 @@ def report_page(result: EvaluateResult, stories: Sequence[ModelStory]) -> str:
     """Write the page: HTML that fetches nothing. Stories are those of the result's models, in its order."""
     count = len(result.models)
     title = f"Evaluation of {stories[0].figures.name if count == 1 else f'{count} models'}"
-    sections = "".join(model_section(place, story, open_=place == 1) for place, story in enumerate(stories, 1))
-    style = _asset("report.css")
-    body = (
-        f"<style>{style}</style>\n<main>\n<h1>{escape(title)}</h1>\n{_introduction(result)}"
-        f"{_ranking(result)}{_comparisons(result)}{_skipped(result)}{sections}</main>\n"
-        '<div id="said" class="hidden" role="status"></div>\n'
-    )
-    return document(title, body, _asset("report.js"))
+    sections = [model_section(place, story, open_=place == 1) for place, story in enumerate(stories, 1)]
+    body = joined([_introduction(result), _ranking(result), _comparisons(result), _skipped(result), *sections])
+    said = element("div", id="said", class_="hidden", role="status")
+    return document(title, joined([framed(title, body), said]), asset("report.js"), style="report.css")
 
 
-def _asset(name: str) -> str:
-    return (files("genrekit.evaluation") / name).read_text(encoding="utf-8")
-
-
-def _introduction(result: EvaluateResult) -> str:
+def _introduction(result: EvaluateResult) -> Html:
     first = result.models[0]
     if result.data is None:
         splits = ", ".join(dict.fromkeys(model.split for model in result.models))
@@ -50,11 +40,15 @@ def _introduction(result: EvaluateResult) -> str:
         f"All intervals are 95 % intervals by resampling {first.resampled}. Models stand in the order of their "
         "validation rank: an order by test figures would make the first one look better than it is.",
     ]
-    paragraphs = "".join(f"<p>{escape(part)}</p>\n" for part in parts)
-    warnings = "".join(f"<li>{escape(warning)}</li>\n" for warning in result.warnings)
-    listed = f'<ul class="warnings">{warnings}</ul>\n' if warnings else ""
-    made = f'<p class="quiet">genrekit {escape(__version__)}</p>\n'
-    return f"{paragraphs}{listed}{made}"
+    warnings = [element("li", warning) for warning in result.warnings]
+    return joined(
+        [
+            *(element("p", part) for part in parts),
+            *([element("ul", *warnings, class_="warnings")] if warnings else []),
+            element("p", f"genrekit {__version__}", class_="quiet"),
+        ],
+        "\n",
+    )
 
 
 _RANKING = (
@@ -69,18 +63,19 @@ _RANKING = (
 )
 
 
-def _ranking(result: EvaluateResult) -> str:
+def _ranking(result: EvaluateResult) -> Html:
     rows = [_ranked(place, model, tie=model.bundle in result.ties) for place, model in enumerate(result.models, 1)]
     note = "; = cannot be told from the first on these tracks" if result.ties else ""
     caption = f"Accuracy in % with 95 % intervals, in the order of validation{note}"
-    return f'<h2>Ranking</h2>\n<div class="ranking">{table(caption, _RANKING, rows)}</div>\n'
+    return section("Ranking", table(caption, _RANKING, rows, kind="ranking"), anchor="ranking")
 
 
 def _ranked(place: int, model: ModelFigures, *, tie: bool) -> list[Cell]:
     tracks = model.track_figures
-    mark = ' <abbr title="cannot be told from the first">=</abbr>' if tie else ""
+    name = [f"{place}. ", element("a", model.name, href=f"#model-{place}")]
+    mark = [" ", element("abbr", "=", title="cannot be told from the first")] if tie else []
     return [
-        Cell(f'{place}. <a href="#model-{place}">{escape(model.name)}</a>{mark}', place),
+        Cell(joined([*name, *mark]), place),
         Cell(whisker(tracks.accuracy)),
         number(model.validation_track_accuracy, f"{100 * model.validation_track_accuracy:.1f}"),
         share(tracks.accuracy),
@@ -101,35 +96,36 @@ _COMPARED = (
 )
 
 
-def _comparisons(result: EvaluateResult) -> str:
+def _comparisons(result: EvaluateResult) -> Html:
     if not result.comparisons:
-        return ""
+        return Html("")
     names = {model.bundle: model.name for model in result.models}
     rows = [_compared(pair, names[pair.other]) for pair in result.comparisons]
     firsts = dict.fromkeys(names[pair.first] for pair in result.comparisons)
     caption = (
-        f"Track accuracy of {escape(', '.join(firsts))} minus that of each other model, on the same tracks; p by "
+        f"Track accuracy of {', '.join(firsts)} minus that of each other model, on the same tracks; p by "
         "exchanging the two models' answers to each artist or track, exact; corrected after Holm"
     )
-    return f"<h2>Is the first better?</h2>\n{table(caption, _COMPARED, rows)}"
+    return section("Is the first better?", table(caption, _COMPARED, rows), anchor="comparisons")
 
 
-def _compared(pair: PairedFigures, other: str) -> list[Cell]:
+def _compared(pair: PairedFigures, other: str) -> Row:
     value, low, high = (100 * part for part in (pair.difference.value, pair.difference.low, pair.difference.high))
     verdict = "cannot be told apart" if pair.tie else f"the {'first' if value > 0 else 'other'} is better"
+    between = element("span", f"{signed(low)} to {signed(high)}", class_="quiet")
     return [
-        text(other),
-        Cell(f'{value:+.1f} <span class="quiet">{signed(low)} to {signed(high)}</span>', value),
+        other,
+        Cell(joined([f"{value:+.1f} ", between]), value),
         number(pair.p, f"{pair.p:.3g}"),
         number(pair.p_corrected, f"{pair.p_corrected:.3g}"),
         number(pair.tracks),
-        text(verdict),
+        verdict,
     ]
 
 
-def _skipped(result: EvaluateResult) -> str:
+def _skipped(result: EvaluateResult) -> Html:
     if not result.skipped:
-        return ""
-    rows = [[text(file.path), text(file.reason)] for file in result.skipped]
+        return Html("")
+    rows = [[file.path, file.reason] for file in result.skipped]
     listed = table("Files that are not among the tracks", (Column("file"), Column("why")), rows)
-    return f"<details><summary>{len(rows)} files were skipped</summary>\n{listed}</details>\n"
+    return folded(f"{len(rows)} files were skipped", listed)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from genrekit.config import CLASSICAL, Config
 from genrekit.evaluation.charts import Curve, line_chart
-from genrekit.evaluation.markup import Cell, Column, number, table, text
+from genrekit.evaluation.page import Html, code, element, folded, joined
+from genrekit.evaluation.page_tables import Column, number, table
 from genrekit.models.bundle import BundleMetadata
-from genrekit.records import ModelFigures
+from genrekit.records import Epoch, ModelFigures
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class ModelStory:
     commands: tuple[str, ...] = ()
 
 
-def learning(metadata: BundleMetadata) -> str:
+def learning(metadata: BundleMetadata) -> Html:
     """The learning curves, or why there are none."""
     history, best = metadata.history, metadata.best_epoch
+    heading = element("h3", "Learning")
     if metadata.train.arch in CLASSICAL:
-        return "<h3>Learning</h3>\n<p>This model was fitted at once: it has no learning curves.</p>\n"
+        return joined([heading, element("p", "This model was fitted at once: it has no learning curves.")])
     if not history:
-        return "<h3>Learning</h3>\n<p>The bundle does not tell how the training went.</p>\n"
+        return joined([heading, element("p", "The bundle does not tell how the training went.")])
     epochs = [epoch.epoch for epoch in history]
     losses = (
         Curve("training", "first", [epoch.train_loss for epoch in history]),
@@ -55,12 +56,19 @@ def learning(metadata: BundleMetadata) -> str:
         Curve("validation, fragments", "second", [epoch.validation_fragment_accuracy for epoch in history]),
         Curve("validation, tracks", "third", [epoch.validation_track_accuracy for epoch in history]),
     )
-    charts = "".join(
-        f"<figure><figcaption>{title}</figcaption>"
-        f"{line_chart(f'{title} over epochs; numbers in the table below', epochs, curves, best_epoch=best, top=top)}"
-        "</figure>\n"
+    charts = [
+        element(
+            "figure",
+            element("figcaption", title),
+            line_chart(f"{title} over epochs; numbers in the table below", epochs, curves, best_epoch=best, top=top),
+        )
         for title, curves, top in (("Cross-entropy loss", losses, None), ("Accuracy", shares, 1.0))
-    )
+    ]
+    numbers = folded("The numbers of all epochs", _epochs(history))
+    return joined([heading, element("div", *charts, class_="charts"), numbers], "\n")
+
+
+def _epochs(history: Sequence[Epoch]) -> Html:
     names = ("epoch", "rate", "loss", "accuracy", "validation loss", "fragments", "tracks")
     rows = [
         [
@@ -75,45 +83,48 @@ def learning(metadata: BundleMetadata) -> str:
         for epoch in history
     ]
     columns = [Column(name, number=True) for name in names]
-    listed = table("All epochs; training is measured with dropout and augmentation", columns, rows)
-    return (
-        f'<h3>Learning</h3>\n<div class="charts">{charts}</div>\n'
-        f"<details><summary>The numbers of all epochs</summary>{listed}</details>\n"
-    )
+    return table("All epochs; training is measured with dropout and augmentation", columns, rows)
 
 
-def mistakes(examples: Sequence[Example]) -> str:
+def mistakes(examples: Sequence[Example]) -> Html:
     """Cards with a spectrogram and a player each; nothing where there are none."""
     if not examples:
-        return ""
-    cards = "".join(map(_example, examples))
-    return (
-        "<h3>Most confident mistakes</h3>\n<p>Wrong answers that the model is surest of, each with the fragment that "
-        f'sounds most like the wrong genre to it. Low bands are below.</p>\n<div class="examples">{cards}</div>\n'
+        return Html("")
+    meaning = (
+        "Wrong answers that the model is surest of, each with the fragment that sounds most like the wrong genre to "
+        "it. Low bands are below."
     )
+    cards = element("div", *map(_example, examples), class_="examples")
+    return joined([element("h3", "Most confident mistakes"), element("p", meaning), cards], "\n")
 
 
-def _example(example: Example) -> str:
-    what = f"{example.genre}, called {example.called}"
-    picture = sound = ""
+def _example(example: Example) -> Html:
+    where = f"{example.track}, from {example.start_s:g} s"
+    parts = []
     if example.picture is not None:
         source = _data("image/png", example.picture)
-        picture = f'<img src="{source}" alt="Mel spectrogram of the fragment">'
+        parts.append(element("img", src=source, alt="Mel spectrogram of the fragment"))
+    parts.append(
+        element(
+            "figcaption",
+            element("b", f"{example.genre}, called {example.called}"),
+            f", {100 * example.probability:.0f} % sure",
+            element("br"),
+            element("span", where, class_="quiet"),
+        )
+    )
     if example.sound is not None:
         content, media = example.sound
-        label = escape(f"{example.track}, from {example.start_s:g} s")
-        sound = f'<audio controls preload="metadata" aria-label="{label}" src="{_data(media, content)}"></audio>'
-    return (
-        f"<figure>{picture}<figcaption><b>{escape(what)}</b>, {100 * example.probability:.0f} % sure<br>"
-        f'<span class="quiet">{escape(example.track)}, from {example.start_s:g} s</span></figcaption>{sound}</figure>\n'
-    )
+        source = _data(media, content)
+        parts.append(element("audio", controls="", preload="metadata", aria_label=where, src=source))
+    return element("figure", *parts)
 
 
 def _data(media: str, content: bytes) -> str:
     return f"data:{media};base64,{base64.b64encode(content).decode()}"
 
 
-def making(story: ModelStory) -> str:
+def making(story: ModelStory) -> Html:
     """What was trained on what and how, and how to do it again."""
     metadata = story.metadata
     versions = ", ".join(f"{name} {version}" for name, version in metadata.versions.items())
@@ -124,29 +135,24 @@ def making(story: ModelStory) -> str:
         f"{len(metadata.validation)} of the {metadata.split_name} split, {made}, with genrekit "
         f"{metadata.genrekit_version} ({versions})."
     )
-    configurations = (
-        ("training", metadata.train),
-        ("waveform and mel spectrogram", metadata.prepare.front_end),
-        ("augmentation in the cache", metadata.prepare.augmentation),
-    )
-    tables = "".join(
-        f"<details><summary>Configuration: {name}</summary>{_configuration(name, values)}</details>\n"
-        for name, values in configurations
-    )
-    lines = "\n".join(story.commands)
-    again = f"<p>To make it again:</p>\n<pre><code>{escape(lines)}</code></pre>\n" if lines else ""
-    return f"<h3>How it was made</h3>\n<p>{escape(facts)}</p>\n{again}{tables}"
+    configurations = {
+        "training": metadata.train,
+        "waveform and mel spectrogram": metadata.prepare.front_end,
+        "augmentation in the cache": metadata.prepare.augmentation,
+    }
+    again = [element("p", "To make it again:"), code("\n".join(story.commands))] if story.commands else []
+    tables = [folded(f"Configuration: {name}", _configuration(name, its)) for name, its in configurations.items()]
+    return joined([element("h3", "How it was made"), element("p", facts), *again, *tables], "\n")
 
 
-def _configuration(name: str, values: Config) -> str:
+def _configuration(name: str, values: Config) -> Html:
     rows = [
-        [text(key), _value(getattr(values, key)), text(field.description or "")]
-        for key, field in type(values).model_fields.items()
+        [key, _value(getattr(values, key)), field.description or ""] for key, field in type(values).model_fields.items()
     ]
     return table(f"Values of the {name}", (Column("name"), Column("value"), Column("meaning", sortable=False)), rows)
 
 
-def _value(value: Any) -> Cell:
+def _value(value: Any) -> str:
     if value is None or value == ():
-        return text("none")
-    return text(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

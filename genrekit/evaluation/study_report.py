@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genrekit.evaluation import markdown, page
+from genrekit import markdown
+from genrekit.evaluation import page
 from genrekit.evaluation import search_words as of_search
 from genrekit.evaluation import study_words as words
+from genrekit.evaluation.page_tables import Column, table
 from genrekit.evaluation.plots import save_png
 from genrekit.evaluation.search_plots import search_figures
 from genrekit.evaluation.study_plots import accuracy_bars, curves, overview
@@ -236,7 +238,7 @@ def _alt(result: CompareResult, name: str) -> str:
 
 def _found(result: CompareResult) -> page.Html:
     e = page.element
-    table = words.findings(result)
+    cells = words.findings(result)
     rows = [
         (
             row[0],
@@ -245,7 +247,7 @@ def _found(result: CompareResult) -> page.Html:
             _lines(words.reading(other, finding.statistic) for other in words.others(finding)),
             *row[5:],
         )
-        for row, finding in zip(table.rows, result.findings, strict=True)
+        for row, finding in zip(cells.rows, result.findings, strict=True)
     ]
     meanings = [
         e("li", e("span", words.verdict(word), class_=f"verdict {look.colours}"), f": {look.meaning}")
@@ -253,7 +255,7 @@ def _found(result: CompareResult) -> page.Html:
     ]
     parts = [e("p", words.in_short(result))]
     if rows:
-        parts.append(page.table(table.head, rows, caption="Claims and what became of them", kind="findings"))
+        parts.append(table("Claims and what became of them", _columns(cells), rows))
         parts.append(e("ul", *meanings, class_="quiet"))
     return page.joined(parts)
 
@@ -263,11 +265,15 @@ def _met(result: CompareResult) -> list[Verdict]:
     return [word for word in words.VERDICTS if any(finding.verdict == word for finding in result.findings)]
 
 
-def _html_table(table: words.Cells, caption: str) -> page.Html:
+def _html_table(cells: words.Cells, caption: str) -> page.Html:
     rows = [
-        [_stacked(cell) if column in table.numeric else cell for column, cell in enumerate(row)] for row in table.rows
+        [_stacked(cell) if column in cells.numeric else cell for column, cell in enumerate(row)] for row in cells.rows
     ]
-    return page.table(table.head, rows, caption=caption, numeric=table.numeric) if rows else page.Html("")
+    return table(caption, _columns(cells), rows) if rows else page.Html("")
+
+
+def _columns(cells: words.Cells) -> list[Column]:
+    return [Column(name, number=place in cells.numeric, sortable=False) for place, name in enumerate(cells.head)]
 
 
 def _stacked(figure: str) -> page.Html:
@@ -297,8 +303,8 @@ def _lines(texts: Iterable[str]) -> page.Html:
     return page.joined([page.element("span", text, class_="line") for text in texts] or [words.NONE])
 
 
-def _markdown_table(table: words.Cells) -> str:
-    return markdown.table(table.head, table.rows, numeric=table.numeric) if table.rows else ""
+def _markdown_table(cells: words.Cells) -> str:
+    return markdown.table(cells.head, cells.rows, numeric=cells.numeric) if cells.rows else ""
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from genrekit import markdown
 from genrekit.files import write_text
 from genrekit.records import EvaluateResult, Interval, LevelFigures, ModelFigures, PairedFigures
 
@@ -25,7 +26,7 @@ def write_tables(folder: Path, result: EvaluateResult) -> list[tuple[Path, Model
     models = list(enumerate(result.models, 1))
     write_text(folder / "models.csv", csv_text(_model_heads(), [_model_row(place, model) for place, model in models]))
     shown = [_model_line(place, model) for place, model in models]
-    write_text(folder / "models.md", markdown_text(_SHOWN, shown))
+    write_text(folder / "models.md", _markdown(_SHOWN, shown))
     write_text(folder / "comparisons.csv", csv_text(_COMPARED, list(map(_compared, result.comparisons))))
     places = [(folder / f"{place:02d}-{model.name}", model) for place, model in models]
     for place, model in places:
@@ -67,7 +68,7 @@ def _write_model(folder: Path, model: ModelFigures) -> None:
         for one in model.per_genre
     ]
     write_text(folder / "genres.csv", csv_text(heads, rows))
-    write_text(folder / "genres.md", markdown_text(heads, rows))
+    write_text(folder / "genres.md", _markdown(heads, rows))
     counts: list[Row] = [(genre, *row) for genre, row in zip(model.genres, model.confusion, strict=True)]
     write_text(folder / "confusion.csv", csv_text(("is \\ called", *model.genres), counts))
     bins: list[Row] = [
@@ -112,20 +113,8 @@ def csv_text(heads: Sequence[str], rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def markdown_text(heads: Sequence[str], rows: Sequence[Row]) -> str:
-    r"""A table as Markdown, shares with three decimals.
-
-    >>> print(markdown_text(["genre", "recall"], [["r|b", 0.5]]))
-    | genre | recall |
-    | :--- | ---: |
-    | r\|b | 0.500 |
-    <BLANKLINE>
-    """
-    numeric = [all(not isinstance(row[column], str) for row in rows) for column in range(len(heads))]
-    rules = ["---:" if right else ":---" for right in numeric]
-    lines = [list(heads), rules, *([_cell(cell) for cell in row] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _cell(value: str | float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("\\", "\\\\").replace("|", "\\|")
+def _markdown(heads: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table as Markdown, shares with three decimals."""
+    numeric = {column for column in range(len(heads)) if all(not isinstance(row[column], str) for row in rows)}
+    shown = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return markdown.table(heads, shown, numeric=numeric)

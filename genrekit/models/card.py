@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FrontEnd, Input, PrepareConfig
+from genrekit.markdown import plain, table
 
 if TYPE_CHECKING:
     from genrekit.models.bundle import BundleMetadata, Figure
@@ -59,7 +60,7 @@ def _summary(metadata: BundleMetadata) -> str:
     seconds = f"{metadata.prepare.front_end.duration_s:g}"
     return (
         f"{kind} ({metadata.train.arch}, {metadata.parameters:,} parameters) that names the genre of music by "
-        f"fragments of {seconds} seconds, one of {len(metadata.genres)}: {', '.join(metadata.genres)}. "
+        f"fragments of {seconds} seconds, one of {len(metadata.genres)}: {plain(', '.join(metadata.genres))}. "
         f"Trained with genrekit {metadata.genrekit_version} on {metadata.created[:10]}."
     )
 
@@ -77,17 +78,17 @@ def _data(metadata: BundleMetadata) -> str:
 
 def _figures(metadata: BundleMetadata) -> str:
     figures = metadata.validation_figures
+    rows = [_row("per track", figures.track_accuracy), _row("per fragment", figures.fragment_accuracy)]
     return (
         "On the validation part, on which the best epoch "
         f"({metadata.best_epoch} of {metadata.epochs}) was chosen:\n\n"
-        "| accuracy | | 95 % interval |\n|---|---|---|\n"
-        f"{_row('per track', figures.track_accuracy)}{_row('per fragment', figures.fragment_accuracy)}\n"
+        f"{table(('accuracy', '', '95 % interval'), rows)}\n"
         f"Loss {figures.loss:.3f}. Figures of a test part are not part of a bundle: `genrekit evaluate` measures them."
     )
 
 
-def _row(name: str, figure: Figure) -> str:
-    return f"| {name} | {100 * figure.value:.1f} % | {100 * figure.low:.1f} to {100 * figure.high:.1f} % |\n"
+def _row(name: str, figure: Figure) -> tuple[str, str, str]:
+    return name, f"{100 * figure.value:.1f} %", f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
 
 
 def _mel(config: PrepareConfig) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genrekit import __version__
 from genrekit.audio.decode import Level
 from genrekit.audio.streaming import INPUTS
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, missing_extra
 from genrekit.models.bundle import Bundle
 from genrekit.models.classical import Classifier
 from genrekit.models.front_end import torch_front_end
@@ -53,9 +53,7 @@ def require_onnx() -> None:
     """
     absent = [name for name in _MODULES if find_spec(name) is None]
     if absent:
-        raise GenrekitError(
-            f"exporting needs {', '.join(absent)}, which is not installed: pip install 'genrekit[export]'"
-        )
+        raise missing_extra("exporting", "export", absent)
 
 
 def to_onnx(bundle: Bundle) -> bytes:

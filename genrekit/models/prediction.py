@@ -8,16 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from genrekit.audio.streaming import hear
 from genrekit.config import PredictConfig
 from genrekit.errors import BundleError, UsageError
 from genrekit.models.bundle import Bundle
-from genrekit.records import AnyPath, FilePrediction, FragmentPrediction
+from genrekit.records import AnyPath, FilePrediction, FloatArray, FragmentPrediction
 
 _DEFAULTS = PredictConfig()
 _NO_WAITING = nullcontext()
+
+
+def probabilities(bundle: Bundle, inputs: FloatArray) -> npt.NDArray[np.float64]:
+    """Probabilities of the genres for each of some fragments; the model may be on any device.
+
+    Shapes: float32 [F, *shape], as `hear` gives them, to [F, n_genres].
+    """
+    device = next(bundle.model.buffers()).device
+    with torch.inference_mode():
+        logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
+    return logits.double().softmax(dim=1).numpy()
 
 
 def predict_file(
@@ -44,25 +56,23 @@ def predict_file(
             f"got {config.hop_seconds:g}"
         )
     heard = hear(Path(path), bundle.metadata.prepare, bundle.metadata.train.input, hop, on_block)
-    device = next(bundle.model.buffers()).device
     starts: list[int] = []
     found = []
     for some, inputs in heard.batches:
-        with turn, torch.inference_mode():
-            logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
+        with turn:
+            found.append(probabilities(bundle, inputs))
         starts += some
-        found.append(logits.double().softmax(dim=1).numpy())
-    probabilities = np.concatenate(found)
-    if not np.isfinite(probabilities).all():
+    every = np.concatenate(found)
+    if not np.isfinite(every).all():
         raise BundleError(f"{bundle.path} gives no probabilities for {path}: its weights are out of all measure")
-    mean = probabilities.mean(axis=0)
+    mean = every.mean(axis=0)
     return FilePrediction(
         path=Path(path),
         genre=genres[int(mean.argmax())],
         probabilities=dict(zip(genres, mean.tolist(), strict=True)),
         fragments=tuple(
             FragmentPrediction(start / front_end.sample_rate, genres[int(row.argmax())], float(row.max()))
-            for start, row in zip(starts, probabilities, strict=True)
+            for start, row in zip(starts, every, strict=True)
         ),
         duration_s=heard.duration_s,
         confident=bool(mean.max() >= config.min_confidence),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, missing_extra
 from genrekit.records import Trial, TrialState
 from genrekit.studies.search import Dimension, Search, is_integer
 
@@ -42,7 +42,7 @@ def require_optuna() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise GenrekitError("a search needs optuna, which is not installed: pip install 'optuna>=4'") from error
+        raise missing_extra("a search", "search", ["optuna"]) from error
 
 
 @contextmanager

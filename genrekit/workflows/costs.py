@@ -20,7 +20,7 @@ from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.comparison import detectable_difference
 from genrekit.files import size_text
 from genrekit.models import build_model
-from genrekit.records import AnyPath, PlannedArm, SearchPlan, StudyList, StudyPlan
+from genrekit.records import AnyPath, Noise, PlannedArm, SearchPlan, StudyList, StudyPlan
 from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
 from genrekit.studies.search import Search, describe, read_search
 from genrekit.training.devices import choose_device
@@ -28,6 +28,7 @@ from genrekit.training.footprint import Footprint, free_memory, measure_model
 from genrekit.training.pace import Pace, measure_pace
 from genrekit.training.sampling import TRIALS_FILE, count_ended
 from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
+from genrekit.workflows.noise import USUAL, noise_of
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
 
@@ -39,6 +40,16 @@ _DRAWN = 32
 
 _CHECKPOINTS = 2
 """A run keeps its last checkpoint and the one before it."""
+
+
+_MEASURED = frozenset({"arch", "input", "standardize", "hidden", "channels", "dropout", "opt", "nesterov", "ema"})
+"""What a model and its optimizer are made of."""
+
+_UNMEASURED = {
+    name: field.get_default(call_default_factory=True)
+    for name, field in TrainConfig.model_fields.items()
+    if name not in _MEASURED
+}
 
 
 def list_studies(cache_path: AnyPath, *, runs: AnyPath = "runs") -> StudyList:
@@ -94,7 +105,7 @@ def plan_search(
         seeds=seeds,
         memory=max(sizes, default=None),
         seconds=runs * sum(known) / len(known) if known else None,
-        detectable=_detectable(splits, drawn[0], seeds) if drawn else None,
+        detectable=_detectable(splits, drawn[:1], seeds, USUAL) if drawn else None,
     )
 
 
@@ -148,6 +159,7 @@ def _plan(
         if cache is not None and item.missing and item.config.arch not in CLASSICAL
     }
     missing = {item.run for item in experiments if item.missing}
+    noise = USUAL if cache is None else noise_of(study, experiments, options.fold_count(study), len(cache.genres))
     return StudyPlan(
         study=study.name,
         title=study.title,
@@ -158,14 +170,22 @@ def _plan(
         missing=len(missing) if cache is not None else len(arms) * seeds,
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
         disk=sum(sizes.values()) if cache is not None else None,
-        detectable=None if splits is None else _detectable(splits, experiments[0].config, seeds),
+        detectable=None
+        if splits is None
+        else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),
+        noise=noise,
     )
 
 
-def _detectable(splits: TrainedSplits, config: TrainConfig, seeds: int) -> float | None:
+def _first_seed(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """The folds of the first arm's first seed."""
+    return [item for item in experiments if (item.arm, item.seed) == (experiments[0].arm, experiments[0].seed)]
+
+
+def _detectable(splits: TrainedSplits, folds: Sequence[TrainConfig], seeds: int, noise: Noise) -> float | None:
     names = artist_clusters(split_tracks(splits.cache))
-    validation = splits.of(config).ids("validation")
-    found = detectable_difference(seeds, len({names[track_id] for track_id in validation}))
+    clusters = len({names[track_id] for config in folds for track_id in splits.of(config).ids("validation")})
+    found = detectable_difference(seeds, clusters, noise.run_sd, noise.track_sd)
     return found if found < 1 else None
 
 
@@ -203,9 +223,8 @@ def _seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSpli
     return config.epochs * (steps * step + counts["validation"] * forward)
 
 
-@lru_cache(maxsize=1_000)
 def _step_seconds(config: TrainConfig, prepared: PrepareConfig, n_genres: int, pace: Pace) -> float:
-    model = _meta_model(config, prepared, n_genres)
+    model = _meta_model(_measured(config), prepared, n_genres)
     return pace.step_seconds(model, prepared.front_end.shape(config.input), config.batch_size)
 
 
@@ -214,11 +233,21 @@ def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int
     return {part: len(part_source(cache, config.input, split, part, config.fragments).rows) for part in parts}
 
 
-@lru_cache(maxsize=1_000)
 def _footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
+    return _measured_footprint(_measured(config), prepared, n_genres)
+
+
+@lru_cache(maxsize=1_000)
+def _measured_footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
     return measure_model(_meta_model(config, prepared, n_genres), config)
 
 
+def _measured(config: TrainConfig) -> TrainConfig:
+    """A configuration without what neither the model nor its optimizer is made of: of many runs few are left."""
+    return config.model_copy(update=_UNMEASURED)
+
+
+@lru_cache(maxsize=1_000)
 def _meta_model(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> torch.nn.Module:
     with torch.device("meta"):
         return build_model(config, prepared.front_end, n_genres)

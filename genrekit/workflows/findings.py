@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genrekit.evaluation.answers import Answers
+from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
     Difference,
     Sample,
@@ -22,6 +23,7 @@ from genrekit.evaluation.verdicts import MARGINS, Part, is_trained, judge
 from genrekit.records import Finding, Interval, Reading, Verdict
 from genrekit.studies.schema import Arm, At, Claim, Statistic, WinnerClaim, differences
 from genrekit.studies.schema import Part as ClaimedPart
+from genrekit.workflows.experiments import Experiment
 
 READINGS: tuple[At, ...] = ("last", "best", "equal steps")
 
@@ -51,6 +53,16 @@ class ArmRuns:
     def tested(self) -> bool:
         """Whether there are the seeds and epochs that a verdict needs."""
         return len(self.answers) > MOST_SEEDS_UNTESTED and self.epochs >= self.declared_epochs
+
+
+def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_epochs: int) -> ArmRuns:
+    """The seeds of an arm, of the runs that are planned, whose folds are all finished."""
+    own = [item for item in experiments if item.arm.name == arm.name]
+    finished = [item for item in own if item.finished]
+    counts = Counter(item.seed for item in finished)
+    seeds = tuple(sorted(seed for seed, count in counts.items() if count == max(folds, 1)))
+    answers = tuple(tuple(load_answers(item.run / ANSWERS) for item in finished if item.seed == seed) for seed in seeds)
+    return ArmRuns(arm, seeds, answers, own[0].config.epochs, declared_epochs)
 
 
 class Evidence:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from genrekit.audio.collection import read_manifest, scan_folder
-from genrekit.audio.decode import Decoded, decode
-from genrekit.audio.transform import unit_mels
+from genrekit.audio.streaming import Recording
 from genrekit.config import Input, PrepareConfig
 from genrekit.dataset.gtzan import artists_of
 from genrekit.dataset.splits import SplitTrack, placed_clusters, what_to_resample
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.evaluation.scores import Predictions
 from genrekit.models.bundle import Bundle, load_bundle
-from genrekit.models.hearing import answer, fragments_of, model_inputs
-from genrekit.records import Collection, FragmentView, SkippedFile, Track
+from genrekit.models.prediction import probabilities
+from genrekit.records import Collection, FloatArray, FragmentView, SkippedFile, Track
 from genrekit.workflows.asked import Asked, Seen
 from genrekit.workflows.reporter import Reporter
 
@@ -46,14 +44,11 @@ def answers_to_folder(
     skipped = list(collection.skipped)
     digests = [""] * len(collection.tracks)
     for index, track in enumerate(collection.tracks):
-        recording = _Recording(track)
         try:
-            for listener in listeners:
-                listener.hear(index, recording)
+            digests[index] = _hear(index, track, listeners)
         except UnreadableAudioError as error:
             skipped.append(SkippedFile(str(track.path), str(error)))
             reporter.warning(f"skipped {track.path}: {error}")
-        digests[index] = recording.digest
         reporter.tracks_done(index + 1, len(collection.tracks))
     reporter.finished()
     found = [listener.answers(digests) for listener in listeners if listener.probabilities]
@@ -65,41 +60,38 @@ def answers_to_folder(
     return found, tuple(skipped)
 
 
-class _Recording:
-    """A track's audio, decoded when a model first needs it, and what models read of it: each made once."""
+def _hear(index: int, track: Track, listeners: Sequence[_Listener]) -> str:
+    """Let models answer a track, which is decoded once a sample rate; each input is made once for all who read it.
 
-    def __init__(self, track: Track) -> None:
-        self.track, self.digest = track, ""
-        self._decoded: dict[int, Decoded] = {}
-        self._inputs: dict[tuple[Input, PrepareConfig], tuple[tuple[int, ...], Tensor]] = {}
-
-    def decoded(self, sample_rate: int) -> Decoded:
-        """The waveform at a rate.
-
-        Errors: UnreadableAudioError.
-        """
-        if sample_rate not in self._decoded:
-            found = self._decoded[sample_rate] = decode(self.track.path, sample_rate)
-            # As in a cache, silence is not a recording that two tracks share.
-            self.digest = found.digest if found.waveform.any() else ""
-        return self._decoded[sample_rate]
-
-    def inputs(self, kind: Input, prepare: PrepareConfig) -> tuple[tuple[int, ...], Tensor]:
-        """Starts of the fragments, in samples, and the fragments as a model reads them."""
-        key = (kind, prepare)
-        if key not in self._inputs:
-            decoded = self.decoded(prepare.front_end.sample_rate)
-            starts, fragments = fragments_of(decoded, prepare.front_end, prepare.fragments)
-            self._inputs[key] = starts, model_inputs(fragments, prepare, kind)
-        return self._inputs[key]
+    Returns the digest of its audio; none where nobody listens, or, as in a cache, where there is only silence.
+    Errors: UnreadableAudioError; then no model has answered.
+    """
+    recordings: dict[int, Recording] = {}
+    audiences: dict[tuple[Input, PrepareConfig], list[_Listener]] = {}
+    for listener in listeners:
+        if not listener.wants(track):
+            continue
+        metadata = listener.bundle.metadata
+        rate = metadata.prepare.front_end.sample_rate
+        if rate not in recordings:
+            recordings[rate] = Recording(track.path, rate, digest=True)
+        if listener.has_not_seen(recordings[rate]):
+            audiences.setdefault((metadata.train.input, metadata.prepare), []).append(listener)
+    answers: list[tuple[_Listener, list[int], npt.NDArray[np.float64]]] = []
+    for (kind, prepare), audience in audiences.items():
+        for starts, inputs in recordings[prepare.front_end.sample_rate].hear(prepare, kind).batches:
+            answers += [(listener, starts, probabilities(listener.bundle, inputs)) for listener in audience]
+    for listener, starts, found in answers:
+        listener.keep(index, starts, found)
+    return next((recording.digest for recording in recordings.values() if not recording.silent), "")
 
 
 class _Listener:
     """A model on its way through a collection, and what it has answered so far."""
 
     def __init__(self, bundle: Bundle, collection: Collection, device: torch.device) -> None:
-        self.bundle, self.collection, self.device = bundle, collection, device
-        self.model = bundle.model.to(device)
+        self.bundle, self.collection = bundle, collection
+        bundle.model.to(device)
         self.place = {genre: index for index, genre in enumerate(bundle.metadata.genres)}
         self.seen = Seen.by(bundle.metadata)
         self.unknown: Counter[str] = Counter()
@@ -108,25 +100,25 @@ class _Listener:
         self.start_s: list[float] = []
         self.track: list[int] = []
 
-    def hear(self, index: int, recording: _Recording) -> None:
-        """Answer a track, unless its genre is unknown or the model has seen it.
-
-        Errors: UnreadableAudioError.
-        """
-        track, prepare = recording.track, self.bundle.metadata.prepare
+    def wants(self, track: Track) -> bool:
+        """Whether the genre of a track is known, and its name is not that of one that the model has seen."""
         if track.genre not in self.place:
             self.unknown[track.genre] += 1
-            return
-        if self.seen.named(track.id):
-            self.left_out += 1
-            return
-        decoded = recording.decoded(prepare.front_end.sample_rate)
-        if decoded.digest in self.seen.digests:
-            self.left_out += 1
-            return
-        starts, inputs = recording.inputs(self.bundle.metadata.train.input, prepare)
-        self.probabilities.append(answer(self.model, inputs, self.device))
-        self.start_s += [start / prepare.front_end.sample_rate for start in starts]
+            return False
+        return self._is_new(seen=self.seen.named(track.id))
+
+    def has_not_seen(self, recording: Recording) -> bool:
+        """Whether the audio is not that of a track that the model has seen."""
+        return self._is_new(seen=recording.digest in self.seen.digests)
+
+    def _is_new(self, *, seen: bool) -> bool:
+        self.left_out += seen
+        return not seen
+
+    def keep(self, index: int, starts: Sequence[int], found: npt.NDArray[np.float64]) -> None:
+        """Keep the answers to some fragments of a track."""
+        self.probabilities.append(found)
+        self.start_s += [start / self.bundle.metadata.prepare.front_end.sample_rate for start in starts]
         self.track += [index] * len(starts)
 
     def answers(self, digests: Sequence[str]) -> Asked:
@@ -167,9 +159,17 @@ class _Listener:
         return f"no file of {self.collection.root} with a genre that {path} knows could be read"
 
     def _fragment(self, track: Track, start_s: float) -> FragmentView:
-        front_end = self.bundle.metadata.prepare.front_end
-        starts, fragments = fragments_of(
-            decode(track.path, front_end.sample_rate), front_end, self.bundle.metadata.prepare.fragments
-        )
-        place = starts.index(round(start_s * front_end.sample_rate))
-        return FragmentView("original", "", fragments[place], unit_mels(fragments, front_end)[place])
+        prepare = self.bundle.metadata.prepare
+        recording = Recording(track.path, prepare.front_end.sample_rate)
+        start = round(start_s * prepare.front_end.sample_rate)
+
+        def found(kind: Input) -> FloatArray:
+            pieces = _pieces(recording, prepare, kind)
+            return next(piece for place, piece in pieces if place == start)
+
+        return FragmentView("original", "", found("waveform"), found("mel"))
+
+
+def _pieces(recording: Recording, prepare: PrepareConfig, kind: Input) -> Iterator[tuple[int, FloatArray]]:
+    for starts, inputs in recording.hear(prepare, kind).batches:
+        yield from zip(starts, inputs, strict=True)

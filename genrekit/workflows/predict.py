@@ -59,8 +59,9 @@ def predict(
     files = [files] if isinstance(files, (str, os.PathLike)) else files
     named, skipped = _expanded(files)
     targets = _targets(named, None if tags_out is None else Path(tags_out), tag_in_place)
+    where = choose_device(device)
     bundle = load_bundle(_best(Path(model), reporter))
-    bundle.model.to(choose_device(device))
+    bundle.model.to(where)
     for skip in skipped:
         reporter.warning(f"skipped {skip.path}: {skip.reason}")
     found: list[FilePrediction] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from genrekit.config import TrainConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.evaluation.answers import ANSWERS, load_answers
 from genrekit.evaluation.study_report import write_report
 from genrekit.files import read_json
 from genrekit.models.best import KEPT
@@ -30,10 +28,10 @@ from genrekit.records import (
     StudyHead,
 )
 from genrekit.records import Experiment as ExperimentState
-from genrekit.studies.schema import Arm, Study, declared_epochs, open_study, study_arms
+from genrekit.studies.schema import Study, declared_epochs, open_study, study_arms
 from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import Experiment, StudyOptions, fix_plan, is_usable, plan_experiments
-from genrekit.workflows.findings import ArmRuns, Evidence, judge_claims
+from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
 from genrekit.workflows.pool import Conditions, Job, train_all
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
@@ -153,8 +151,8 @@ def _judge(
     command: str,
 ) -> tuple[CompareResult, dict[str, list[tuple[Epoch, ...]]], dict[str, dict[str, Any]]]:
     """Read the finished runs, and make the study's result, the arms' learning curves and one record a run."""
-    finished = [replace(item, finished=is_usable(item.run)) for item in experiments]
-    finished = [item for item in finished if item.finished]
+    experiments = [replace(item, finished=is_usable(item.run)) for item in experiments]
+    finished = [item for item in experiments if item.finished]
     if not finished:
         raise GenrekitError(
             f"no run of {study.name} could be finished: mend what its warnings name"
@@ -162,7 +160,8 @@ def _judge(
             else f"no run of {study.name} is there: train some of its arms"
         )
     declared = declared_epochs(study)
-    arms = {arm.name: _arm_runs(arm, finished, declared[arm.name], options, study) for arm in study_arms(study)}
+    folds = options.fold_count(study)
+    arms = {arm.name: arm_runs(arm, experiments, folds, declared[arm.name]) for arm in study_arms(study)}
     evidence = Evidence(arms, len(splits.cache.genres))
     order = [name for name in arms if arms[name].answers]
     order.sort(key=lambda name: _rank(evidence, name, study))
@@ -194,18 +193,6 @@ def _judge(
         if item.arm.name in shown:
             histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
     return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
-
-
-def _arm_runs(arm: Arm, finished: Sequence[Experiment], declared: int, options: StudyOptions, study: Study) -> ArmRuns:
-    """The seeds of an arm whose folds are all there."""
-    folds = max(options.fold_count(study), 1)
-    own = [item for item in finished if item.arm.name == arm.name]
-    whole = [seed for seed, count in Counter(item.seed for item in own).items() if count == folds]
-    answers = tuple(
-        tuple(load_answers(item.run / ANSWERS) for item in own if item.seed == seed) for seed in sorted(whole)
-    )
-    epochs = arm.config(0, **options.values(arm)).epochs
-    return ArmRuns(arm, tuple(sorted(whole)), answers, epochs, declared)
 
 
 def _rank(evidence: Evidence, name: str, study: Study) -> tuple[bool, float, float]:

@@ -15,8 +15,8 @@ from signals import sine, white_noise
 from genrekit.audio import decode as decoding
 from genrekit.audio import streaming
 from genrekit.audio.decode import Level, decode, normalize_waveform, stream
-from genrekit.audio.fragments import cut, cut_blocks, fragment_starts
-from genrekit.audio.streaming import hear
+from genrekit.audio.fragments import cut, cut_blocks, fragment_starts, starts_every
+from genrekit.audio.streaming import Recording, hear
 from genrekit.audio.transform import FULL_SCALE, transform_track
 from genrekit.config import Input, PrepareConfig
 from genrekit.errors import UnreadableAudioError
@@ -93,14 +93,15 @@ class TestStream:
 
 @given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 20), st.data())
 def test_cutting_blocks_is_cutting_the_whole(sizes: list[int], n_samples: int, data: st.DataObject) -> None:
-    hop = data.draw(st.integers(1, n_samples))
+    hop = data.draw(st.integers(1, 2 * n_samples))
     whole = np.arange(sum(sizes), dtype=np.float32)
     blocks = np.split(whole, np.cumsum(sizes)[:-1]) if sizes else []
-    found = [*cut_blocks(blocks, n_samples, hop)]
-    starts = [*range(0, len(whole) - n_samples + 1, hop)] or [0]
-    assert [start for start, _ in found] == starts
-    if hop == n_samples:
-        assert tuple(starts) == fragment_starts(len(whole), n_samples, "all")
+    starts = starts_every(hop, len(whole), n_samples)
+    assert [*starts] == ([*range(0, len(whole) - n_samples + 1, hop)] or [0])
+    assert tuple(starts_every(n_samples, len(whole), n_samples)) == fragment_starts(len(whole), n_samples, "all")
+    spread = fragment_starts(len(whole), n_samples, data.draw(st.integers(1, 9)))
+    found = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
+    assert [start for start, _ in found] == [*starts, *spread]
     for start, piece in found:
         np.testing.assert_array_equal(piece, cut(whole, start, n_samples))
 
@@ -142,6 +143,35 @@ class TestHear:
         again, streamed = heard(tmp_path / "x.flac", prepared, kind, hop)
         assert again == starts == [*range(0, 36_281 - N_SAMPLES + 1, hop)]
         np.testing.assert_array_equal(streamed, inputs)
+
+    @pytest.mark.parametrize("fragments", ["all", "first", 1, 3, 40])
+    @pytest.mark.parametrize("normalization", ["peak", "rms", "none"])
+    @pytest.mark.parametrize("n_samples", [1_500, 4_000, 50_000])
+    def test_the_fragments_of_a_cache_are_heard_in_memory_and_from_the_file(
+        self,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+        fragments: str | int,
+        normalization: str,
+        n_samples: int,
+    ) -> None:
+        prepared = PrepareConfig.of({**config(normalization=normalization).model_dump(), "fragments": fragments})
+        soundfile.write(tmp_path / "x.flac", music(n_samples, 11_025), 11_025)
+        stored = transform_track("x", tmp_path / "x.flac", prepared)
+        for fixture in (None, "long"):
+            if fixture:
+                request.getfixturevalue(fixture)
+            recording = Recording(tmp_path / "x.flac", RATE, digest=True)
+            assert (recording.digest, recording.silent) == (stored.digest, False)
+            for kind in prepared.inputs:
+                starts, inputs = zip(*recording.hear(prepared, kind).batches, strict=True)
+                assert [start / RATE for some in starts for start in some] == stored.start_s.tolist()
+                expected = stored.tensors[kind].astype(np.float32) / np.float32(FULL_SCALE if kind == "waveform" else 1)
+                np.testing.assert_array_equal(np.concatenate(inputs), expected)
+
+    def test_silence_is_told_from_the_rest(self, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "x.wav", np.zeros(RATE), RATE)
+        assert Recording(tmp_path / "x.wav", RATE, digest=True).silent
 
     @pytest.mark.usefixtures("long")
     def test_memory_does_not_grow_with_the_file(self, tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_version(genrekit: CommandLine) -> None:
             ("train", "--arch", "mlp", "--channels", "8"), "channels must be none for mlp", id="contradiction"
         ),
         pytest.param(("train", "--device", "gpu"), "unknown device 'gpu'", id="device"),
+        pytest.param(("predict", "song.mp3", "--device", "cude"), "did you mean cuda?", id="device of predict"),
+        pytest.param(("evaluate", "best_models", "--device", "cude"), "did you mean cuda?", id="device of evaluate"),
         pytest.param(
             ("prepare", "--fragments", "some"), "fragments must be all, first or a number from 1", id="fragments"
         ),

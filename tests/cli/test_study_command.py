@@ -6,24 +6,11 @@ from pathlib import Path
 
 import pytest
 from tiny_cli import CommandLine
+from tiny_workflow import STUDY
 
+from genrekit.records import Noise
 from genrekit.studies.schema import shipped_studies
-
-STUDY = """format_version = 1
-title = "Tiny"
-question = "Which is better?"
-[base]
-arch = "mlp"
-hidden = [4, 4]
-epochs = 2
-patience = 0
-[axes.rate]
-slow = { lr = 1e-4 }
-fast = { lr = 1e-2 }
-[[claims]]
-text = "fast is better"
-parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
-"""
+from genrekit.workflows import costs
 
 
 @pytest.fixture
@@ -79,10 +66,25 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(study: Path, genrekit: C
     assert outcome.code == 0
     assert "10 runs to do, about " in outcome.out
     assert "with 5 seeds a true difference of " in outcome.out
+    assert "the noise of seeds and tracks in this is the usual one" in outcome.out
     assert not list(Path("runs").glob("tiny-*"))
     assert not Path("reports").exists()
     found = genrekit("compare", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
     assert (found["missing"], found["finished"], [arm["missing"] for arm in found["arms"]]) == (4, 0, [2, 2])
+    assert found["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
+
+
+def test_a_plan_says_on_how_many_finished_arms_its_noise_was_measured(
+    study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "noise_of", lambda *_: Noise(0.01, 0.1, 2))
+    assert genrekit("compare", "tiny.toml", "--dry-run", "--json").json["noise"] == {
+        "run_sd": 0.01,
+        "track_sd": 0.1,
+        "arms": 2,
+    }
+    out = " ".join(genrekit("compare", "tiny.toml", "--dry-run").out.split())
+    assert "the noise of seeds and tracks in this is measured on 2 arms with three finished seeds" in out
 
 
 def test_arms_are_trained_one_by_one_and_a_report_needs_no_training(study: Path, genrekit: CommandLine) -> None:
@@ -131,7 +133,7 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_a_study_that_says_what_none_can_is_refused_with_its_line(study: Path, genrekit: CommandLine) -> None:
-    study.write_text(STUDY.replace("hidden", "hiden"), encoding="utf-8")
+    study.write_text(STUDY.replace("channels", "chanels"), encoding="utf-8")
     outcome = genrekit("compare", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "tiny.toml, line 6: arm slow: unknown key 'hiden': did you mean hidden?" in outcome.err
+    assert "tiny.toml, line 6: arm slow: unknown key 'chanels': did you mean channels?" in outcome.err

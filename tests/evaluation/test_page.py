@@ -40,9 +40,11 @@ def test_a_page_may_load_nothing(script: str) -> None:
         assert attributes.get("href", "#").startswith(("#", "data:,"))
 
 
-@pytest.mark.parametrize("style", ["page.css", "study.css"])
+@pytest.mark.parametrize("style", ["", "study.css", "report.css"])
 def test_styles_serve_dark_rooms_print_and_phones(style: str) -> None:
     text = page.document("title", "", style=style)
+    assert page.asset("page.css") in text
+    assert (page.asset(style) if style else "") in text
     for part in ("prefers-color-scheme: dark", "@media print", "@media (max-width", ":focus-visible"):
         assert part in text
 
@@ -51,7 +53,7 @@ def test_text_is_harmless_wherever_it_stands() -> None:
     body = page.joined(
         [
             page.element("p", NASTY, title=NASTY),
-            page.table([NASTY, "n"], [[NASTY, NASTY]], caption=NASTY, numeric={1}),
+            page.folded(NASTY, NASTY),
             page.figure(b"", NASTY, NASTY),
             page.facts([(NASTY, NASTY)]),
             page.code(NASTY),
@@ -61,7 +63,7 @@ def test_text_is_harmless_wherever_it_stands() -> None:
     )
     reader = Reader(page.document(NASTY, body))
     assert reader.all("script") == []
-    assert reader.text.count(NASTY) == 13
+    assert reader.text.count(NASTY) == 11
     assert reader.all("p")[0]["title"] == NASTY
     assert reader.all("img")[0]["alt"] == NASTY
 
@@ -77,33 +79,6 @@ def test_no_text_in_a_script_ends_it(text: str) -> None:
     reader = Reader(page.document("title", "", f"const name = '{text}'; 1 < 2"))
     assert len(reader.all("script")) == 1
     assert reader.text.rstrip().endswith("'; 1 < 2")
-
-
-def test_a_table_scrolls_in_a_box_that_the_keyboard_reaches() -> None:
-    markup = page.table(["arm", "accuracy"], [["cel", "0.5"], ["mlp", "0.4"]], caption="Arms", numeric={1}, kind="x")
-    reader = Reader(markup)
-    assert reader.all("div") == [{"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Arms"}]
-    assert reader.all("table") == [{"class": "x"}]
-    assert reader.all("th") == [
-        {"scope": "col"},
-        {"scope": "col", "class": "number"},
-        {"scope": "row"},
-        {"scope": "row"},
-    ]
-    assert reader.all("td") == [{"class": "number"}] * 2
-
-
-@pytest.mark.parametrize(("length", "look"), [(24, None), (25, "text"), (90, "text"), (91, "long")])
-def test_long_texts_have_wide_columns_however_they_are_marked(length: int, look: str | None) -> None:
-    cell = page.element("span", "x" * length, class_="a class that does not count")
-    reader = Reader(page.table(["a", "b"], [["1", cell], ["2", ""]], caption="c"))
-    assert [attributes.get("class") for attributes in reader.all("td")] == [look, look]
-
-
-def test_a_table_may_be_empty() -> None:
-    reader = Reader(page.table(["a", "b"], [], caption="c"))
-    assert len(reader.all("th")) == 2
-    assert reader.all("td") == []
 
 
 def test_a_picture_is_part_of_the_page() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from chromium import Page, chromium, find_chromium
 from evaluated import GENRES, evaluation, stories
+from tiny_study import study
 
 from genrekit.evaluation.report import report_page
+from genrekit.evaluation.study_report import to_html
 
 EXECUTABLE = find_chromium()
 
@@ -34,6 +36,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(report_page(evaluation(), stories(evaluation())), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=["evaluation", "study"])
+def any_report(request: pytest.FixtureRequest, report: Path) -> Path:
+    """The report of an evaluation, and beside it that of a study, which is made of the same."""
+    if request.param == "evaluation":
+        return report
+    path = report.with_name("study.html")
+    path.write_text(to_html(study(), {}), encoding="utf-8")
     return path
 
 
@@ -195,8 +207,8 @@ def test_a_link_in_the_ranking_opens_its_model(page: Page) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 800, 1_200])
-def test_nothing_is_wider_than_the_screen(browser: Page, report: Path, width: int, dark: bool) -> None:
-    browser.open(report, width=width, height=844, dark=dark)
+def test_nothing_is_wider_than_the_screen(browser: Page, any_report: Path, width: int, dark: bool) -> None:
+    browser.open(any_report, width=width, height=844, dark=dark)
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("getComputedStyle(document.body).backgroundColor") == (
@@ -217,9 +229,9 @@ def test_the_mark_of_sorting_stays_with_its_word(browser: Page, report: Path, wi
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_words_stand_out_from_the_paper(browser: Page, report: Path, dark: bool) -> None:
+def test_words_stand_out_from_the_paper(browser: Page, any_report: Path, dark: bool) -> None:
     """At least 4.5 to 1, as the Web Content Accessibility Guidelines ask of text (1.4.3)."""
-    browser.open(report, dark=dark)
+    browser.open(any_report, dark=dark)
     light = (
         "(channels) => { const [r, g, b] = channels.map((one) => one / 255)"
         ".map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);"
@@ -228,7 +240,8 @@ def test_words_stand_out_from_the_paper(browser: Page, report: Path, dark: bool)
     ratios = browser.run(
         f"(() => {{ const light = {light}; const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);"
         " const paper = parts(getComputedStyle(document.body).backgroundColor);"
-        " const names = 'h1, .quiet, caption, a, .warnings, abbr, thead th, .matrix tbody td, .orders button';"
+        " const names = 'h1, .quiet, caption, a, .warnings, abbr, thead th, dt, .verdict, .matrix tbody td, '"
+        " + '.orders button';"
         " return [...document.querySelectorAll(names)].filter((one) => one.checkVisibility()).map((one) => {"
         " const style = getComputedStyle(one), [r, g, b, alpha = 1] = parts(style.backgroundColor);"
         " const under = light([r, g, b].map((value, index) => alpha * value + (1 - alpha) * paper[index]));"

@@ -1,12 +1,17 @@
 """Tables can be read back, by programs and by people."""
 
 import csv
+import html
+import re
 from pathlib import Path
 
 import pytest
 from evaluated import GENRES, evaluation
+from markdown_it import MarkdownIt
 
-from genrekit.evaluation.tables import markdown_text, write_tables
+from genrekit.evaluation.tables import write_tables
+
+TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -50,5 +55,19 @@ def test_a_markdown_table_has_as_many_cells_in_every_line(tmp_path: Path) -> Non
         assert len({line.count("|") for line in lines}) == 1
 
 
-def test_numbers_stand_to_the_right() -> None:
-    assert markdown_text(["a", "b"], [["x", 1], ["y", 2]]).splitlines()[1] == "| :--- | ---: |"
+def test_names_that_are_markup_are_only_names_in_markdown(tmp_path: Path) -> None:
+    ((_, first), (place, second)) = write_tables(tmp_path, evaluation())
+    for path, names in ((tmp_path / "models.md", [first.name, second.name]), (place / "genres.md", list(GENRES))):
+        markup = MarkdownIt("commonmark").enable("table").render(path.read_text(encoding="utf-8"))
+        assert set(re.findall("<(/?[a-z]+)", markup)) <= {f"{end}{tag}" for tag in TABLE for end in ("", "/")}
+        rows_ = [re.findall("<td[^>]*>(.*?)</td>", line) for line in markup.split("<tr>")[2:]]
+        column = 1 if path.name == "models.md" else 0
+        assert [html.unescape(row[column]) for row in rows_] == names
+
+
+def test_figures_stand_to_the_right_with_three_decimals_and_counts_without(tmp_path: Path) -> None:
+    ((place, model), *_) = write_tables(tmp_path, evaluation())
+    _, rule, first, *_ = (place / "genres.md").read_text(encoding="utf-8").splitlines()
+    assert rule == "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    one = model.per_genre[0]
+    assert first.startswith(f"| blues | {one.tracks} | {one.precision:.3f} | {one.recall.value:.3f} |")

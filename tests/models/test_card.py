@@ -1,5 +1,6 @@
 """The model card says what the bundle says, and nobody needs it."""
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from markdown_it import MarkdownIt
 from tiny_bundle import describe, lived_in
 from tiny_training import FRONT_END, tiny_config
 
@@ -56,9 +58,16 @@ def test_the_body_says_what_it_is_and_how_good(values: dict[str, Any], says: str
 
 
 def test_genres_of_any_script_and_with_signs_of_yaml_are_no_trouble() -> None:
-    card = model_card(describe(tiny_config(), genres=('R&B: "soul"', "ロック")))
-    assert parts(card)[0]["library_name"] == "genrekit"
-    assert 'one of 2: R&B: "soul", ロック' in card
+    head, body = parts(model_card(describe(tiny_config(), genres=('R&B: "soul"', "ロック"))))
+    assert head["library_name"] == "genrekit"
+    assert 'one of 2: R&B: "soul", ロック' in html.unescape(MarkdownIt("commonmark").render(body))
+
+
+def test_a_genre_that_is_markup_is_only_a_name() -> None:
+    _, body = parts(model_card(describe(tiny_config(), genres=("<script>alert(1)</script>", "*a*"))))
+    markup = MarkdownIt("commonmark").render(body)
+    assert "<script" not in markup
+    assert "one of 2: <script>alert(1)</script>, *a*" in html.unescape(markup)
 
 
 def test_a_bundle_is_loaded_with_another_card_or_none_and_kept_with_its_own(tmp_path: Path) -> None:

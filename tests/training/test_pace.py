@@ -1,8 +1,11 @@
 """What a training will take is foretold from small steps: more work takes longer."""
 
+from typing import Any
+
 import pytest
 import torch
 from tiny_training import FRONT_END, tiny_config
+from torch.utils.flop_counter import FlopCounterMode
 
 from genrekit.models import build_model
 from genrekit.training.pace import Pace, measure_pace
@@ -34,6 +37,20 @@ def test_a_convolution_is_counted_by_its_products() -> None:
     with torch.device("meta"):
         model = build_model(config, FRONT_END, 10)
     assert PACE.step_seconds(model, (16, 17), 2) == pytest.approx(2 * 2 * 9 * 272 * 1e-9 + 640 * 1e-8)
+
+
+@pytest.mark.parametrize(
+    "values", [{"input": "mel"}, {"input": "waveform"}, {"channels": (3, 5, 2), "dropout": 0.2}, {"arch": "mlp2"}]
+)
+def test_operations_are_those_that_torch_counts(values: dict[str, Any]) -> None:
+    config = tiny_config(**values)
+    model, shape = build_model(config, FRONT_END, 10).eval(), FRONT_END.shape(config.input)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(3, *shape))
+    counts = counter.get_flop_counts()["Global"]
+    counted = sum(count for operation, count in counts.items() if "convolution" in str(operation))
+    pace = Pace(convolution_1d=1.0, convolution_2d=1.0, dense=0.0)
+    assert pace.step_seconds(model, shape, 3) == counted
 
 
 def test_wider_layers_take_longer_whatever_the_batch() -> None:

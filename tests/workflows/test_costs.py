@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tiny_answers import answers
 from tiny_cache import PLAIN, build
 from tiny_music import write_collection
+from tiny_workflow import STUDY, Ears, two_genres
 
+from genrekit.config import PrepareConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.evaluation.comparison import detectable_difference
-from genrekit.studies.schema import read_study
+from genrekit.evaluation.answers import ANSWERS, load_answers, save_answers
+from genrekit.evaluation.comparison import RUN_SD, TRACK_SD, Sample, Spread, detectable_difference, spread
+from genrekit.records import Noise
+from genrekit.studies.schema import open_study, read_study, shipped_studies, study_arms
+from genrekit.training.footprint import measure_model
 from genrekit.workflows import costs
 from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
-from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.noise import USUAL, noise_of
 from genrekit.workflows.study import run_study
-
-STUDY = """format_version = 1
-title = "Tiny"
-question = "?"
-[base]
-arch = "cel"
-channels = [4]
-epochs = 2
-patience = 0
-[grid]
-lr = [0.1, 0.01]
-"""
-
-
-class Ears(Reporter):
-    """Keeps warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("costs")
-    write_collection(folder / "music", {"a": 10, "b": 10}, duration_s=0.6, sample_rate=8_000)
-    build(folder / "music", folder / "cache.h5", PLAIN)
-    return folder / "cache.h5"
+    return two_genres(tmp_path_factory.mktemp("costs"))
 
 
 @pytest.fixture
@@ -97,6 +81,18 @@ def test_a_plan_counts_what_is_there_and_takes_its_time_from_it(cache: Path, exp
     assert before.disk == 2 * after.disk
 
 
+@pytest.mark.parametrize("name", shipped_studies())
+def test_models_of_equal_size_are_measured_once_for_all_runs(name: str) -> None:
+    for arm in study_arms(open_study(name)):
+        config = arm.config(3, fragments="first")
+        whole = measure_model(costs._meta_model(config, PrepareConfig(), 10), config)
+        assert costs._footprint(config, PrepareConfig(), 10) == whole
+    costs._measured_footprint.cache_clear()
+    for seed in range(5):
+        costs._footprint(arm.config(seed), PrepareConfig(), 10)
+    assert costs._measured_footprint.cache_info().misses == 1
+
+
 def test_a_plan_that_can_find_no_difference_says_none(cache: Path, experiments: list[Experiment]) -> None:
     """Two validation tracks tell nothing, however many seeds."""
     assert costs.plan_study("tiny.toml", cache, StudyOptions(seeds=9)).detectable is None
@@ -105,5 +101,50 @@ def test_a_plan_that_can_find_no_difference_says_none(cache: Path, experiments: 
 def test_the_smallest_difference_follows_from_seeds_and_artists(tmp_path: Path, experiments: list[Experiment]) -> None:
     write_collection(tmp_path / "more", {"a": 100, "b": 100}, duration_s=0.6, sample_rate=8_000)
     build(tmp_path / "more", tmp_path / "more.h5", PLAIN)
-    found = costs.plan_study("tiny.toml", tmp_path / "more.h5", StudyOptions(seeds=4)).detectable
-    assert found == detectable_difference(4, 20)
+    found = costs.plan_study("tiny.toml", tmp_path / "more.h5", StudyOptions(seeds=4))
+    assert found.noise == USUAL == Noise(RUN_SD, TRACK_SD, 0)
+    assert found.detectable == detectable_difference(4, 20)
+
+
+def answered(experiment: Experiment, seed: int, noise: int) -> Experiment:
+    """A finished run with that seed, half right; `noise` draws where."""
+    run = Path(f"runs/{experiment.arm.name}-{seed}")
+    run.mkdir(parents=True)
+    save_answers(run / ANSWERS, answers(0.5, seed=noise))
+    return replace(experiment, seed=seed, run=run, finished=True)
+
+
+def sample_of(runs: list[Experiment]) -> Sample:
+    """The accuracy of finished runs of an arm in their last epochs."""
+    found = [load_answers(item.run / ANSWERS) for item in runs]
+    return Sample(np.stack([its.right[-1] for its in found]).astype(float), found[0].clusters)
+
+
+@pytest.mark.parametrize(("arms", "seeds", "measured"), [(2, 3, 2), (1, 3, 1), (2, 2, 0), (0, 0, 0)])
+def test_noise_is_that_of_the_arms_with_three_finished_seeds(
+    experiments: list[Experiment], arms: int, seeds: int, measured: int
+) -> None:
+    firsts = experiments[::2]
+    assert len({item.arm.name for item in firsts}) == 2
+    done = [[answered(item, seed, 10 * place + seed) for seed in range(seeds)] for place, item in enumerate(firsts)]
+    found = noise_of(read_study(Path("tiny.toml")), [*experiments, *chain(*done[:arms])], 0, 2)
+    assert found.arms == measured
+    if measured:
+        assert Spread(found.run_sd, found.track_sd) == spread(list(map(sample_of, done[:arms])))
+        assert found.run_sd != RUN_SD
+        assert (found.track_sd == TRACK_SD) == (measured == 1)
+    else:
+        assert found == USUAL
+
+
+def test_runs_that_all_answer_the_same_have_measured_no_noise(experiments: list[Experiment]) -> None:
+    own = [answered(item, seed, 0) for item in experiments[::2] for seed in range(3)]
+    assert noise_of(read_study(Path("tiny.toml")), own, 0, 2) == USUAL
+
+
+def test_a_plan_of_a_study_with_finished_runs_uses_their_noise(cache: Path, experiments: list[Experiment]) -> None:
+    run_study("tiny.toml", cache, StudyOptions(seeds=3))
+    found = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=5))
+    splits = TrainedSplits(open_cache(cache))
+    again = plan_experiments(read_study(Path("tiny.toml")), splits, StudyOptions(seeds=5), Path("runs"))
+    assert found.noise == noise_of(read_study(Path("tiny.toml")), again, 0, 2)

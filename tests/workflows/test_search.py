@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_cache import PLAIN, build
-from tiny_music import write_collection
+from tiny_workflow import Ears, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.records import CompareResult, Experiment, SearchResult, Trial
@@ -47,29 +45,9 @@ channels = { choices = [[4], [2]] }
 # Seed 59 draws two rates that learn, then twice the one that does not, then one that does.
 
 
-class Ears(Reporter):
-    """Keeps what it hears, and stops where it is told to."""
-
-    def __init__(self, stop: Callable[[Experiment], bool] = lambda _: False) -> None:
-        self.warnings: list[str] = []
-        self.states: list[tuple[str, ...]] = []
-        self.stop = stop
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def experiments(self, experiments: Any) -> None:
-        self.states.append(tuple(experiment.state for experiment in experiments))
-        if any(map(self.stop, experiments)):
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("search")
-    write_collection(folder / "music", {"a": 12, "b": 12}, duration_s=1.1, sample_rate=8_000)
-    build(folder / "music", folder / "cache.h5", PLAIN)
-    return folder / "cache.h5"
+    return two_genres(tmp_path_factory.mktemp("search"))
 
 
 @pytest.fixture

@@ -12,59 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_cache import PLAIN, build
-from tiny_music import write_collection
+from tiny_workflow import STUDY, Ears, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.records import CompareResult, Experiment
+from genrekit.records import CompareResult
 from genrekit.workflows.experiments import StudyOptions
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.study import run_study
 from genrekit.workflows.train import train
 
-STUDY = """format_version = 1
-title = "Tiny"
-question = "Which is better?"
-[base]
-arch = "cel"
-channels = [4]
-epochs = 2
-patience = 0
-batch_size = 8
-[axes.rate]
-slow = { lr = 1e-4 }
-fast = { lr = 1e-2 }
-[[claims]]
-text = "fast is better"
-parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
-"""
-
-
-class Ears(Reporter):
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
-        self.states: list[tuple[str, ...]] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def experiments(self, experiments: Any) -> None:
-        self.states.append(tuple(experiment.state for experiment in experiments))
-        assert all(isinstance(experiment, Experiment) for experiment in experiments)
-
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    write_collection(folder / "music", {"a": 12, "b": 12}, duration_s=1.1, sample_rate=8_000)
-    build(folder / "music", folder / "cache.h5", PLAIN)
-    return folder / "cache.h5"
+    return two_genres(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture
@@ -153,12 +113,7 @@ def test_where_every_run_fails_it_says_so(study: Path, cache: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
-    class Impatient(Ears):
-        def experiments(self, experiments: Any) -> None:
-            if any(experiment.epoch == 1 and experiment.name == "slow-seed1" for experiment in experiments):
-                raise KeyboardInterrupt
-
-    ears = Impatient()
+    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
     with pytest.raises(KeyboardInterrupt):
         run(study, cache, ears)
     assert ears.notes[-1] == "the same command goes on where this one was stopped"
@@ -200,10 +155,9 @@ def test_another_collection_or_split_in_one_study_is_refused_with_the_difference
     study: Path, cache: Path, tmp_path: Path
 ) -> None:
     run(study, cache, seeds=1)
-    write_collection(tmp_path / "other", {"a": 12, "c": 12}, duration_s=1.1, sample_rate=8_000)
-    build(tmp_path / "other", tmp_path / "other.h5", PLAIN)
+    other = two_genres(tmp_path / "other", other="c")
     with pytest.raises(GenrekitError, match="of another collection or split, with other genres, training tracks"):
-        run(study, tmp_path / "other.h5", seeds=1)
+        run(study, other, seeds=1)
     with pytest.raises(GenrekitError, match="with other training tracks, validation tracks"):
         run(study, cache, seeds=1, split_seed=7)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from genrekit.evaluation import markdown
+from genrekit import markdown
 
 NASTY = [
     "a|b",

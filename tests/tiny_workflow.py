@@ -1,0 +1,57 @@
+"""A study file, a cache to train its runs from, and ears for what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tiny_cache import PLAIN, build
+from tiny_music import write_collection
+
+from genrekit.records import Experiment
+from genrekit.workflows.reporter import Reporter
+
+STUDY = """format_version = 1
+title = "Tiny"
+question = "Which is better?"
+[base]
+arch = "cel"
+channels = [4]
+epochs = 2
+patience = 0
+batch_size = 8
+[axes.rate]
+slow = { lr = 1e-4 }
+fast = { lr = 1e-2 }
+[[claims]]
+text = "fast is better"
+parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
+"""
+
+
+def two_genres(folder: Path, *, other: str = "b") -> Path:
+    """Prepare 12 tracks of each of two genres, a and another, two fragments each."""
+    write_collection(folder / "music", {"a": 12, other: 12}, duration_s=1.1, sample_rate=8_000)
+    build(folder / "music", folder / "cache.h5", PLAIN)
+    return folder / "cache.h5"
+
+
+class Ears(Reporter):
+    """Keeps what it hears, and stops where it is told to."""
+
+    def __init__(self, stop: Callable[[Experiment], bool] = lambda _: False) -> None:
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self.states: list[tuple[str, ...]] = []
+        self._stop = stop
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def experiments(self, experiments: Sequence[Experiment]) -> None:
+        self.states.append(tuple(experiment.state for experiment in experiments))
+        if any(map(self._stop, experiments)):
+            raise KeyboardInterrupt
