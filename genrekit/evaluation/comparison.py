@@ -114,14 +114,13 @@ class Spread:
 def seed_mean(sample: Sample, *, share: bool = False) -> Interval:
     """Mean over seeds and tracks, with the 95 % interval of what other seeds and other tracks would give.
 
-    A `share` stays in [0, 1], and of none or all it has Wilson's interval for as many clusters (seeds, if the figure
-    is the run's). One seed does not say what others would do: the interval is then one over tracks alone, and too
-    narrow; a single value is its own interval.
+    A `share` stays in [0, 1], and of none or all of the tracks it has Wilson's interval for as many clusters. One seed
+    does not say what others would do: the interval is then one over tracks alone, and too narrow. A single value is its
+    own interval, and so is a figure of the run that is the same with all seeds.
     """
     estimate, clusters = _estimate([(1.0, sample)]), len(set(sample.clusters))
-    if share and estimate.error < _NOTHING and estimate.effect in (0.0, 1.0):
-        n = clusters if clusters > 1 else len(sample.values)
-        return wilson(round(estimate.effect) * n, n)
+    if share and clusters > 1 and estimate.error < _NOTHING and estimate.effect in (0.0, 1.0):
+        return wilson(round(estimate.effect) * clusters, clusters)
     half = estimate.half
     low, high = estimate.effect - half, estimate.effect + half
     return Interval(estimate.effect, max(low, 0.0) if share else low, min(high, 1.0) if share else high)
