@@ -213,11 +213,11 @@ def _bar_look(run: RankedRun, result: CompareResult) -> dict[str, Any]:
 
 
 def _bar_legend(axes: Axes, result: CompareResult, *, marks: bool) -> list[object]:
-    ties = any(run.name in result.ties and result.ranking[:1] != (run.name,) for run in result.runs)
+    colours = [_bar_look(run, result)["color"] for run in result.runs]
     handles: list[object] = [Patch(color=_BEST, label="★ first of the ranking")] if result.ranking else []
-    if ties:
+    if _TIE in colours:
         handles.append(Patch(color=_TIE, label="≈ cannot be told from it"))
-    if len(result.runs) > 1:
+    if _OTHER in colours:
         handles.append(Patch(color=_OTHER, label="others"))
     if not all(run.trained for run in result.runs):
         handles.append(Patch(facecolor="#F1F2F4", edgecolor="#8A9099", hatch="////", label="not trained"))
