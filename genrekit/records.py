@@ -486,6 +486,7 @@ class StudyPlan:
     disk: int | None
     detectable: float | None
     noise: Noise
+    folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -576,8 +577,8 @@ class SearchPlan:
 class CompareResult:
     """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
 
-    `ties` cannot be told from the first of the ranking, `absent` are arms of which no run is there; `search` is how a
-    search came to its arms.
+    `ties` cannot be told from the first of the ranking, `absent` are arms of which no whole seed is there; `search` is
+    how a search came to its arms.
     """
 
     runs: tuple[RankedRun, ...]

@@ -39,7 +39,7 @@ def show_study(result: CompareResult) -> None:
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
     console.print(f"validation, {tracks}; = cannot be told from the first", style="dim")
     if result.absent:
-        console.print(f"no run is there of {escape(few(result.absent))}", style="dim")
+        console.print(f"no whole seed is there of {escape(few(result.absent))}", style="dim")
     _show_findings(console, result.findings)
     console.print(f"report {result.report}")
 
@@ -100,7 +100,7 @@ def _plan_line(plan: StudyPlan) -> str:
     parameters = [arm.parameters for arm in plan.arms]
     memory = max((arm.memory or 0 for arm in plan.arms), default=0)
     parts = [
-        f"{len(plan.arms)} arms x {plan.seeds} seeds",
+        f"{len(plan.arms)} arms x {plan.seeds} seeds" + (f" x {plan.folds} folds" if plan.folds else ""),
         f"{min(parameters):,} to {max(parameters):,} weights",
         f"up to {size_text(memory)} of memory",
         f"{plan.missing} runs to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),

@@ -16,7 +16,7 @@ from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import STFT_N_FFT, Input
 from genrekit.dataset.cache import Cache
 from genrekit.dataset.splits import Split, fragment_validates
-from genrekit.errors import IncompatibleCacheError
+from genrekit.errors import IncompatibleCacheError, SplitError
 
 _EVALUATION_BATCH = 64
 _STATISTICS_BLOCK = 64
@@ -148,7 +148,9 @@ def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: s
             fragment_validates(split, ids[track], start)
             for track, start in zip(source.track.tolist(), cache.start_s[source.rows].tolist(), strict=True)
         ]
-        source.rows = source.rows[np.array(validates) == (part == "validation")]
+        source.rows = source.rows[np.array(validates, dtype=bool) == (part == "validation")]
+        if not len(source.rows):
+            raise SplitError(f"no fragment is in the {part} part of the fragment split: choose fewer folds, or none")
     return source
 
 

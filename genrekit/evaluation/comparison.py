@@ -139,8 +139,7 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
     """Mean over pairs of how much higher the first of a pair is than its second, plus `by`; all on the same tracks.
 
     The pairs are those of the claim, no draw from a larger number: the interval is for other seeds and tracks, not for
-    other pairs. A sample may be in several pairs, as the same
-    object. Raises UsageError if the tracks are not the same.
+    other pairs. A sample may be in several pairs, as the same object. Raises UsageError if the tracks are not the same.
     """
     terms = [(sign / len(pairs), sample) for pair in pairs for sign, sample in zip((1, -1), pair, strict=True)]
     estimate = _estimate(terms, by)

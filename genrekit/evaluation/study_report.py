@@ -41,7 +41,9 @@ _METHODS = (
     "Figures of an arm are means over its seeds. Intervals are of 95 % and stand for other seeds and other tracks, "
     "with {resampled} as the units that vary (Cameron, Gelbach and Miller 2011; Bouthillier et al. 2021).",
     "A claim says that one difference, or each of several, is above zero (Berger 1982); its effect is the one that is "
-    "least sure. The p of the study's claims are corrected for their number (Holm 1979), each place of reading apart.",
+    "least sure. The p of the study's claims are corrected for their number (Holm 1979), each place of reading apart. "
+    "Arms that answered partly other tracks are compared on those of both where these are half of them, else as "
+    "independent.",
     "The best epoch of a run is chosen on the tracks that it is judged by, which favours it (Cawley and Talbot 2010): "
     "the last epoch is what counts unless the study declares another place. Equal steps compares arms after as many "
     "steps of the optimizer.",

@@ -250,7 +250,7 @@ def _beside_first(result: CompareResult, name: str) -> str:
     if name in result.ties:
         return "a tie: cannot be told from it"
     other = any(run.name == name and not run.comparable for run in result.runs)
-    return "on other tracks: not compared" if other else "worse"
+    return "partly on other tracks: not ranked against it" if other else "worse"
 
 
 def summary(result: CompareResult) -> str:
@@ -276,7 +276,7 @@ def in_short(result: CompareResult) -> str:
     """What was found, in two sentences, and which arms have no run, in a third where there are such."""
     said = [summary(result), tied(result)]
     if result.absent:
-        said.append(f"No run is there of {_listed(result.absent)}: what is claimed of them is not tested.")
+        said.append(f"No whole seed is there of {_listed(result.absent)}: what is claimed of them is not tested.")
     return " ".join(said)
 
 

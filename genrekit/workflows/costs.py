@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -79,6 +80,7 @@ def plan_search(
 
     Errors: as of running it.
     """
+    options.require_search()
     search = read_search(Path(path))
     splits = TrainedSplits(open_cache(Path(cache_path)))
     book = Path(reports) / search.name / TRIALS_FILE
@@ -150,16 +152,17 @@ def _plan(
     cache = None if splits is None else splits.cache
     experiments = [] if splits is None else plan_experiments(study, splits, options, runs)
     arms = [_arm(arm, experiments, splits, options, pace) for arm in study_arms(study)]
-    times = [None if arm.seconds is None else arm.seconds * arm.missing for arm in arms]
+    missing = {item.run: item.arm.name for item in reversed(experiments) if item.missing}  # arms may share a run
+    runs_of = Counter(missing.values())
+    times = [arm.seconds and arm.seconds * runs_of[arm.name] if runs_of[arm.name] else 0.0 for arm in arms]
     known = [seconds for seconds in times if seconds is not None]
-    seeds = options.seed_count(study)
+    seeds, folds = options.seed_count(study), options.fold_count(study)
     sizes = {
         item.run: _disk(_footprint(item.config, cache.config, len(cache.genres)))
         for item in experiments
         if cache is not None and item.missing and item.config.arch not in CLASSICAL
     }
-    missing = {item.run for item in experiments if item.missing}
-    noise = USUAL if cache is None else noise_of(study, experiments, options.fold_count(study), len(cache.genres))
+    noise = USUAL if cache is None else noise_of(study, experiments, folds, len(cache.genres))
     return StudyPlan(
         study=study.name,
         title=study.title,
@@ -167,13 +170,14 @@ def _plan(
         arms=tuple(arms),
         seeds=seeds,
         finished=len({item.run for item in experiments if item.finished}),
-        missing=len(missing) if cache is not None else len(arms) * seeds,
+        missing=len(missing) if cache is not None else len(arms) * seeds * max(folds, 1),
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
         disk=sum(sizes.values()) if cache is not None else None,
         detectable=None
         if splits is None
         else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),
         noise=noise,
+        folds=folds,
     )
 
 

@@ -43,6 +43,15 @@ class StudyOptions:
             if value is not None and value < least:
                 raise UsageError(f"{name} must be at least {least}, got {value}")
 
+    def require_search(self) -> None:
+        """Errors: UsageError for what a study can be asked, and a search cannot."""
+        if self.folds:
+            raise UsageError(f"a search has no folds, got {self.folds}: repeat its finalists as a study with folds")
+        if self.arms is not None:
+            raise UsageError("a search trains all of its finalists: only arms of a study can be chosen, or left out")
+        if self.amend:
+            raise UsageError("a search cannot be amended: give the changed file another name")
+
     def seed_count(self, study: Study) -> int:
         """Seeds of each arm."""
         return study.seeds if self.seeds is None else self.seeds

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
     Difference,
     Sample,
-    difference,
     independent_difference,
     indistinguishable,
     matched_difference,
@@ -36,18 +36,22 @@ _OF_THE_RUN = ("the run",)
 
 
 _ENOUGH_IN_COMMON = 0.5
-"""Arms that share this part of their tracks are compared on these, others as if all were different."""
+"""Arms that share this part of their tracks are compared on these, others as independent."""
 
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side."""
+    """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side.
+
+    `runs` are their folders, which other arms of the study may share.
+    """
 
     arm: Arm
     seeds: tuple[int, ...]
     answers: tuple[tuple[Answers, ...], ...]
     epochs: int
     declared_epochs: int
+    runs: tuple[Path, ...] = ()
 
     @property
     def tested(self) -> bool:
@@ -62,7 +66,8 @@ def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_e
     counts = Counter(item.seed for item in finished)
     seeds = tuple(sorted(seed for seed, count in counts.items() if count == max(folds, 1)))
     answers = tuple(tuple(load_answers(item.run / ANSWERS) for item in finished if item.seed == seed) for seed in seeds)
-    return ArmRuns(arm, seeds, answers, own[0].config.epochs, declared_epochs)
+    runs = tuple(item.run for item in finished if item.seed in seeds)
+    return ArmRuns(arm, seeds, answers, own[0].config.epochs, declared_epochs, runs)
 
 
 class Evidence:
@@ -72,11 +77,18 @@ class Evidence:
         self.arms, self._n_genres = arms, n_genres
         self._steps = min((_steps(answers) for runs in arms.values() for answers in runs.answers), default=0)
         self._samples: dict[tuple[str, Statistic, At], Sample | None] = {}
+        first_with: dict[tuple[Path, ...], str] = {}
+        self._first = {name: first_with.setdefault(its.runs, name) if its.runs else name for name, its in arms.items()}
+
+    def first(self, name: str) -> str:
+        """The first arm that has the runs of an arm: itself, but where studies that are included share a run."""
+        return self._first[name]
 
     def sample(self, name: str, statistic: Statistic, at: At) -> Sample | None:
         """The values of an arm; None where the statistic is not known at that reading."""
         if not self.arms[name].answers:
             return None
+        name = self.first(name)
         key = (name, statistic, at)
         if key not in self._samples:
             values = [_VALUES[statistic](folds, self._places(folds, at), at) for folds in self.arms[name].answers]
@@ -122,20 +134,22 @@ class Evidence:
         )
 
     def _difference(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Difference:
-        samples = [tuple(self.sample(name, claimed.statistic, at) for name in pair) for pair in pairs]
-        known = [(first, second) for first, second in samples if first is not None and second is not None]
-        if len(known) < len(pairs):
+        """Of pairs with the same runs one counts; arms with other tracks are compared on those that all have."""
+        unique = list(dict.fromkeys((self.first(higher), self.first(lower)) for higher, lower in pairs))
+        samples = {name: self.sample(name, claimed.statistic, at) for pair in unique for name in pair}
+        known = {name: sample for name, sample in samples.items() if sample is not None}
+        if len(known) < len(samples):
             return Difference(float("nan"))
-        if len(known) > 1:
-            return matched_difference(known, claimed.by)
-        first, second = known[0]
-        tracks, others = (self._tracks(name) for name in pairs[0])
-        if tracks == others or {len(first.clusters), len(second.clusters)} == {1}:
-            return difference(first, second, claimed.by)
-        both = set(tracks) & set(others)
-        if len(both) < _ENOUGH_IN_COMMON * max(len(tracks), len(others)):
-            return independent_difference(first, second, by=claimed.by)
-        return difference(_of(first, tracks, both), _of(second, others, both), claimed.by)
+        tracks = {name: self._tracks(name) for name, sample in known.items() if sample.clusters != _OF_THE_RUN}
+        common = set.intersection(*map(set, tracks.values())) if tracks else set()
+        if len(common) < _ENOUGH_IN_COMMON * max(map(len, tracks.values()), default=0):
+            (higher, lower), *more = unique
+            no = Difference(float("nan"))
+            return no if more else independent_difference(known[higher], known[lower], by=claimed.by)
+        for name, its in tracks.items():
+            if len(its) > len(common):
+                known[name] = known[name].only(np.array([track_id in common for track_id in its]))
+        return matched_difference([(known[higher], known[lower]) for higher, lower in unique], claimed.by)
 
     def _tracks(self, name: str) -> list[str]:
         """The tracks that an arm answered, in the order of its samples."""
@@ -156,10 +170,6 @@ class Evidence:
         if at == "last":
             return [len(answers.right) - 1 for answers in folds]
         return [max(self._steps // answers.steps_per_epoch, 1) - 1 for answers in folds]
-
-
-def _of(sample: Sample, tracks: Sequence[str], kept: set[str]) -> Sample:
-    return sample.only(np.array([track_id in kept for track_id in tracks]))
 
 
 def _steps(folds: Sequence[Answers]) -> int:
@@ -233,7 +243,7 @@ def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At, ranking: Sequence
     """The winner is the first of the ranking; what is claimed of its configuration holds if all its ties have it."""
     winner = ranking[0]
     found = evidence.interval(winner, "accuracy", at)
-    if found is None or not all(evidence.arms[name].tested for name in ranking):
+    if found is None or not all(runs.tested for runs in evidence.arms.values()):
         return _reading_of(at, "not tested", found)
     if not evidence.trained(winner):
         return _reading_of(at, "not trained", found)
@@ -283,7 +293,7 @@ def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict) -> str:
         return ""
     short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
     seeds = min((len(runs.answers) for runs in short), default=0)
-    reasons = [f"{seeds} seeds"] if seeds <= MOST_SEEDS_UNTESTED else []
+    reasons = [f"{seeds} seeds"] if short and seeds <= MOST_SEEDS_UNTESTED else []
     fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
     reasons += [f"{fewer[0].epochs} of {fewer[0].declared_epochs} epochs"] if fewer else []
     return ", ".join(reasons) or "the figure is not known there"

@@ -61,7 +61,7 @@ def answers_to_folder(
 
 
 def _hear(index: int, track: Track, listeners: Sequence[_Listener]) -> str:
-    """Let models answer a track, which is decoded once a sample rate; each input is made once for all who read it.
+    """Let models answer a track, decoded once a sample rate, a long one once a pass, and each input made once.
 
     Returns the digest of its audio; none where nobody listens, or, as in a cache, where there is only silence.
     Errors: UnreadableAudioError; then no model has answered.

@@ -10,7 +10,7 @@ from typing import Any
 from genrekit.config import TrainConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
-from genrekit.errors import GenrekitError, UsageError
+from genrekit.errors import GenrekitError
 from genrekit.files import exclusive_lock, read_json, write_json
 from genrekit.records import AnyPath, CompareResult, SearchResult, Trial
 from genrekit.studies.schema import Arm
@@ -49,7 +49,7 @@ def run_search(
     begun otherwise or is at work in another process, or no trial could be finished.
     """
     search = read_search(Path(path))
-    _require_options(options)
+    options.require_search()
     require_optuna()
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)
@@ -97,15 +97,6 @@ def choose_finalists(search: Search, trials: Sequence[Trial]) -> list[Arm]:
         arm = search.arm(trial.number, trial.chosen)
         chosen.setdefault(arm.config(0), arm)
     return list(chosen.values())[: search.finalists]
-
-
-def _require_options(options: StudyOptions) -> None:
-    if options.folds:
-        raise UsageError(f"a search has no folds, got {options.folds}: repeat its finalists as a study with folds")
-    if options.arms is not None:
-        raise UsageError("a search has no arms of a file's: only a study's can be chosen")
-    if options.amend:
-        raise UsageError("a search cannot be amended: give the changed file another name")
 
 
 def _hold_to_plan(folder: Path, search: Search, splits: TrainedSplits, options: StudyOptions) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def run_study(
     splits = TrainedSplits(cache)
     folder = Path(reports) / study.name
     experiments = plan_experiments(study, splits, options, Path(runs))
+    if not any(item.finished or item.wanted for item in experiments):
+        raise GenrekitError(f"no run of {study.name} is there: train some of its arms")
     planned = fix_plan(folder, study, splits, experiments, options)
     warn_of_size(experiments, cache, options.workers, reporter)
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
@@ -112,8 +114,11 @@ def conclude(
 def _train_missing(
     experiments: Sequence[Experiment], conditions: Conditions, options: StudyOptions, reporter: Reporter
 ) -> dict[str, str]:
-    unique = {experiment.run: place for place, experiment in reversed(list(enumerate(experiments)))}
-    missing = sorted(place for place in unique.values() if experiments[place].missing)
+    unique: dict[Path, Experiment] = {}
+    for item in experiments:
+        unique.setdefault(item.run, item)  # arms may share a run
+    experiments = list(unique.values())
+    missing = [place for place, item in enumerate(experiments) if item.missing]
     if not missing:
         return {}
     jobs = [
@@ -154,16 +159,14 @@ def _judge(
     experiments = [replace(item, finished=is_usable(item.run)) for item in experiments]
     finished = [item for item in experiments if item.finished]
     if not finished:
-        raise GenrekitError(
-            f"no run of {study.name} could be finished: mend what its warnings name"
-            if any(item.wanted for item in experiments)
-            else f"no run of {study.name} is there: train some of its arms"
-        )
+        raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
     declared = declared_epochs(study)
     folds = options.fold_count(study)
     arms = {arm.name: arm_runs(arm, experiments, folds, declared[arm.name]) for arm in study_arms(study)}
     evidence = Evidence(arms, len(splits.cache.genres))
     order = [name for name in arms if arms[name].answers]
+    if not order:
+        raise GenrekitError(f"of no seed of {study.name} all folds are there: train the others")
     order.sort(key=lambda name: _rank(evidence, name, study))
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
     results = {item.name: read_json(item.run / "result.json") for item in finished}
@@ -173,7 +176,7 @@ def _judge(
         for name in arms
     ]
     ties = evidence.ties(order, study.at)
-    shown = set(order[: study.best] if study.best else order)
+    shown = set([name for name in order if evidence.first(name) == name][: study.best] if study.best else order)
     kept = [
         replace(run, kept=order.index(run.name) < KEPT, comparable=evidence.comparable(run.name, order[0]))
         for run in runs

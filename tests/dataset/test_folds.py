@@ -111,6 +111,13 @@ def test_folds_of_a_fragment_split_validate_each_fragment_once(cache_path: Path)
     assert sorted(rows) == sorted(cache.original_rows([track.id for track in cache.tracks]))
 
 
+def test_a_fold_without_a_fragment_is_refused(cache_path: Path) -> None:
+    cache = open_cache(cache_path)
+    configs = [TrainConfig.of({"split": "fragment", "folds": 100, "fold": fold}) for fold in range(100)]
+    with pytest.raises(SplitError, match="no fragment is in the validation part of the fragment split: choose fewer"):
+        [part_source(cache, "mel", trained_split(cache, config), "validation") for config in configs]
+
+
 def test_a_trained_split_is_the_caches_own_without_folds(cache_path: Path) -> None:
     cache = open_cache(cache_path)
     assert trained_split(cache, TrainConfig.of({})).parts == open_split(cache, "auto", 0).parts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +171,35 @@ def test_arms_that_share_most_of_their_tracks_are_compared_on_these() -> None:
     found, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
     assert (found.effect, found.low, found.p) == (expected.effect, expected.low, expected.p)
     assert not evidence(**part).comparable("a", "b")
+
+
+def test_pairs_on_partly_other_tracks_are_matched_on_those_that_all_have_and_on_none_not_at_all() -> None:
+    arm = Arm("a", "", {"arch": "cel"}, "study")
+    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+
+    def of(share: float, *prefixes: str) -> ArmRuns:
+        seeds = [tuple(answers(share, seed=s, prefix=prefix) for prefix in prefixes) for s in range(3)]
+        return ArmRuns(arm, (0, 1, 2), tuple(seeds), 4, 4)
+
+    arms = {"a-1": of(0.9, "x", "y"), "a-2": of(0.9, "x"), "b-1": of(0.4, "x", "y"), "b-2": of(0.4, "x")}
+    assert judged(evidence(**arms), claim).verdict == "upheld"
+    found = judged(evidence(**arms | {"b-2": of(0.4, "z"), "a-2": of(0.9, "z")}), claim)
+    assert (found.verdict, found.effect, found.note) == ("not tested", None, "the figure is not known there")
+
+
+def test_two_arms_with_the_same_runs_are_one_in_a_matched_claim() -> None:
+    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+    a, b = (replace(runs(name, seeds), runs=(Path(name),)) for name, seeds in (("a", good(3)), ("b", poor(3))))
+    twice, once = evidence(**{"a-1": a, "a-2": a, "b-1": b, "b-2": b}), evidence(**{"a-1": a, "b-1": b})
+    assert judged(twice, claim) == judged(once, claim)
+    assert (twice.first("a-2"), twice.first("b-2")) == ("a-1", "b-1")
+
+
+def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", []))
+    claim = Claim.of({"text": "claim", "winner": {"contains": 0.85}})
+    (finding,) = judge_claims([claim], found, "last", ["a"])
+    assert (finding.verdict, finding.note) == ("not tested", "0 seeds")
 
 
 def test_ties_are_sought_among_arms_with_the_same_tracks_alone() -> None:

@@ -314,7 +314,7 @@ def test_a_search_is_held_to_its_beginning(
     [
         pytest.param({"folds": 3}, "a search has no folds, got 3", id="folds"),
         pytest.param({"amend": True}, "a search cannot be amended", id="amend"),
-        pytest.param({"arms": ("one",)}, "a search has no arms of a file's", id="arms"),
+        pytest.param({"arms": ("one",)}, "a search trains all of its finalists", id="arms"),
     ],
 )
 def test_what_no_search_can_be_asked_is_refused(file: Path, cache: Path, options: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -237,16 +238,38 @@ def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_
     assert sorted(path.name for path in Path("runs").iterdir()) == [f"tiny-fast-seed{seed}" for seed in range(3)]
     assert (first.ranking, first.absent, first.findings[0].verdict) == (("fast",), ("slow",), "not tested")
     assert first.report is not None
-    assert "No run is there of slow" in first.report.read_text(encoding="utf-8")
-    assert "No run is there of slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
+    assert "No whole seed is there of slow" in first.report.read_text(encoding="utf-8")
+    assert "No whole seed is there of slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
     second = run(study, cache, arms=("slow",))
     assert (set(second.ranking), second.absent) == ({"slow", "fast"}, ())
     assert second.findings[0].verdict != "not tested"
 
 
+def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1, folds=2, arms=("slow",))
+    run(study, cache, seeds=1, folds=2, arms=("fast",))
+    shutil.rmtree("runs/tiny-fast-seed0-fold1")
+    assert run(study, cache, seeds=1, folds=2, arms=()).absent == ("fast",)
+    shutil.rmtree("runs/tiny-slow-seed0-fold1")
+    with pytest.raises(GenrekitError, match="of no seed of tiny all folds are there: train the others"):
+        run(study, cache, seeds=1, folds=2, arms=())
+
+
+def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> None:
+    study.write_text(
+        STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
+    )
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.states[0] == ("waiting", "waiting")
+    assert ears.states[-1] == ("finished", "finished")
+    assert len(result.runs) == 3
+
+
 def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
     with pytest.raises(GenrekitError, match="no run of tiny is there: train some of its arms"):
         run(study, cache, arms=())
+    assert not Path("reports").exists()
     run(study, cache, seeds=1, arms=("slow",))
     result = run(study, cache, arms=())
     assert [(item.name, item.seeds, item.cut) for item in result.runs] == [("slow", (0,), "1 of 5 seeds")]
