@@ -142,7 +142,7 @@ def test_an_arm_on_other_tracks_is_not_called_worse() -> None:
     name = result.ranking[3]
     runs = tuple(replace(run, comparable=run.name != name) for run in result.runs)
     rows = words.ranking(replace(result, runs=runs)).rows
-    assert [row[3] for row in rows[3:5]] == ["on other tracks: not compared", "worse"]
+    assert [row[3] for row in rows[3:5]] == ["partly on other tracks: not ranked against it", "worse"]
 
 
 @pytest.mark.parametrize(
