@@ -25,13 +25,14 @@ class Part:
     """A difference that a claim says is above zero.
 
     `favoured_trained`: what the claim credits has learned something. `tested`: there are the seeds and epochs that a
-    verdict needs.
+    verdict needs. `by`: what the claim adds to the difference of its arms, which may be equivalent without it.
     """
 
     difference: Difference
     margin: float
     favoured_trained: bool = True
     tested: bool = True
+    by: float = 0.0
 
 
 def is_trained(accuracy: Interval, n_genres: int) -> bool:
@@ -72,7 +73,7 @@ def _verdict(parts: Sequence[Part], p: float | None) -> Verdict:
 
 def _is_within(part: Part) -> bool:
     low, high = part.difference.low, part.difference.high
-    return low is not None and high is not None and -part.margin < low and high < part.margin
+    return low is not None and high is not None and -part.margin < low - part.by and high - part.by < part.margin
 
 
 def _doubt(part: Part) -> float:

@@ -131,6 +131,7 @@ class Evidence:
             MARGINS[claimed.statistic],
             favoured_trained=all(map(self.trained, credited)),
             tested=all(its.tested for its in runs),
+            by=claimed.by,
         )
 
     def _difference(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Difference:

@@ -32,6 +32,13 @@ def verdict(*differences: Difference) -> str:
     return reading.verdict
 
 
+@pytest.mark.parametrize(("by", "expected"), [(0.0, "equivalent"), (-0.03, "undecided"), (0.03, "undecided")])
+def test_equivalent_are_arms_and_not_an_arm_and_a_bound(by: float, expected: str) -> None:
+    """Near "by more than 0.03" is a difference of about 0.03, which is none of arms that are the same."""
+    (reading,) = judge([[Part(SMALL, MARGINS["accuracy"], by=by)]])
+    assert reading.verdict == expected
+
+
 @pytest.mark.parametrize(
     ("differences", "expected"),
     [
