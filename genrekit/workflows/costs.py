@@ -28,7 +28,7 @@ from genrekit.training.devices import choose_device
 from genrekit.training.footprint import Footprint, free_memory, measure_model
 from genrekit.training.pace import Pace, measure_pace
 from genrekit.training.sampling import TRIALS_FILE, count_ended
-from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
+from genrekit.workflows.experiments import Experiment, StudyOptions, distinct, plan_experiments
 from genrekit.workflows.noise import USUAL, noise_of
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
@@ -125,18 +125,18 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
 
     Errors: GenrekitError where the disk cannot hold them.
     """
-    missing = [item for item in experiments if item.missing and item.config.arch not in CLASSICAL]
-    sizes = {item.run: _footprint(item.config, cache.config, len(cache.genres)) for item in missing}
+    missing = distinct([item for item in experiments if item.missing and item.config.arch not in CLASSICAL])
+    sizes = [_footprint(item.config, cache.config, len(cache.genres)) for item in missing]
     if not missing:
         return
-    largest = sorted((size.memory for size in sizes.values()), reverse=True)[:workers]
+    largest = sorted((size.memory for size in sizes), reverse=True)[:workers]
     free = free_memory(choose_device(missing[0].config.device))
     if free is not None and sum(largest) > free:
         reporter.warning(
             f"{len(largest)} runs at once need about {size_text(sum(largest))} of memory, {size_text(free)} are free: "
             "choose fewer workers"
         )
-    needed = sum(map(_disk, sizes.values()))
+    needed = sum(map(_disk, sizes))
     folder = next(path for path in (missing[0].run, *missing[0].run.parents) if path.exists())
     room = shutil.disk_usage(folder).free
     if needed > room:
@@ -152,16 +152,16 @@ def _plan(
     cache = None if splits is None else splits.cache
     experiments = [] if splits is None else plan_experiments(study, splits, options, runs)
     arms = [_arm(arm, experiments, splits, options, pace) for arm in study_arms(study)]
-    missing = {item.run: item.arm.name for item in reversed(experiments) if item.missing}  # arms may share a run
-    runs_of = Counter(missing.values())
+    missing = distinct([item for item in experiments if item.missing])
+    runs_of = Counter(item.arm.name for item in missing)
     times = [arm.seconds and arm.seconds * runs_of[arm.name] if runs_of[arm.name] else 0.0 for arm in arms]
     known = [seconds for seconds in times if seconds is not None]
     seeds, folds = options.seed_count(study), options.fold_count(study)
-    sizes = {
-        item.run: _disk(_footprint(item.config, cache.config, len(cache.genres)))
-        for item in experiments
-        if cache is not None and item.missing and item.config.arch not in CLASSICAL
-    }
+    sizes = [
+        _disk(_footprint(item.config, cache.config, len(cache.genres)))
+        for item in missing
+        if cache is not None and item.config.arch not in CLASSICAL
+    ]
     noise = USUAL if cache is None else noise_of(study, experiments, folds, len(cache.genres))
     return StudyPlan(
         study=study.name,
@@ -172,7 +172,7 @@ def _plan(
         finished=len({item.run for item in experiments if item.finished}),
         missing=len(missing) if cache is not None else len(arms) * seeds * max(folds, 1),
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
-        disk=sum(sizes.values()) if cache is not None else None,
+        disk=sum(sizes) if cache is not None else None,
         detectable=None
         if splits is None
         else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),

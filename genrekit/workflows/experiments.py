@@ -132,6 +132,14 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     return experiments
 
 
+def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """One experiment of each run, the first: arms of studies that are included may share runs."""
+    found: dict[Path, Experiment] = {}
+    for item in experiments:
+        found.setdefault(item.run, item)
+    return list(found.values())
+
+
 def index_runs(runs: Path) -> dict[str, Path]:
     """The runs there are by what they are; of equal ones a finished one, and none that a search gave up."""
     found: dict[str, Path] = {}

@@ -30,7 +30,7 @@ from genrekit.records import (
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.schema import Study, declared_epochs, open_study, study_arms
 from genrekit.workflows.costs import warn_of_size
-from genrekit.workflows.experiments import Experiment, StudyOptions, fix_plan, is_usable, plan_experiments
+from genrekit.workflows.experiments import Experiment, StudyOptions, distinct, fix_plan, is_usable, plan_experiments
 from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
 from genrekit.workflows.pool import Conditions, Job, train_all
 from genrekit.workflows.progress import Progress
@@ -114,10 +114,7 @@ def conclude(
 def _train_missing(
     experiments: Sequence[Experiment], conditions: Conditions, options: StudyOptions, reporter: Reporter
 ) -> dict[str, str]:
-    unique: dict[Path, Experiment] = {}
-    for item in experiments:
-        unique.setdefault(item.run, item)  # arms may share a run
-    experiments = list(unique.values())
+    experiments = distinct(experiments)
     missing = [place for place, item in enumerate(experiments) if item.missing]
     if not missing:
         return {}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from matplotlib.image import imread
 from tiny_cli import CommandLine
 from tiny_music import write_collection
@@ -16,7 +15,6 @@ from tiny_music import write_collection
 from genrekit import evaluate
 from genrekit.errors import UsageError
 from genrekit.models.bundle import read_metadata
-from genrekit.workflows import evaluate as workflow
 
 
 def held_out() -> list[str]:
@@ -65,28 +63,6 @@ class TestFigures:
         assert "=2" in shown
         assert "on the same 3 tracks" in shown
         assert "= cannot be told from the first" in shown
-
-
-def test_it_computes_where_it_is_told(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def choose(name: str) -> torch.device:
-        asked.append(name)
-        return torch.device("cpu")
-
-    monkeypatch.setattr(workflow, "choose_device", choose)
-    told = genrekit("evaluate", "best_models/", "--device", "cpu", "--json")
-    assert told.code == 0
-    assert told.json["models"] == genrekit("evaluate", "best_models/", "--json").json["models"]
-    assert asked == ["cpu", "auto"]
-
-
-def test_a_device_that_is_not_there_is_one_line(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    outcome = genrekit("evaluate", "best_models/", "--device", "cuda")
-    assert (outcome.code, outcome.err) == (1, "genrekit: no cuda device here: choose cpu or auto\n")
 
 
 class TestFolder:

@@ -13,7 +13,6 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from tiny_cli import CommandLine
@@ -24,7 +23,6 @@ from genrekit.cli.predict import show
 from genrekit.cli.timeline import Key, letters, strip
 from genrekit.models.bundle import read_metadata
 from genrekit.records import FragmentPrediction, PredictResult
-from genrekit.workflows import predict as workflow
 from genrekit.workflows.reporter import Reporter
 
 GENRES = ["blues", "jazz", "metal"]
@@ -322,28 +320,6 @@ class TestTags:
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--write-tags", "--in-place")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert "pip install --editable '.[tags]'" in outcome.err
-
-
-def test_it_computes_where_it_is_told(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def choose(name: str) -> torch.device:
-        asked.append(name)
-        return torch.device("cpu")
-
-    monkeypatch.setattr(workflow, "choose_device", choose)
-    told = genrekit("predict", "data/jazz/jazz-0.wav", "--device", "cpu", "--json")
-    assert told.code == 0
-    assert told.json["files"] == genrekit("predict", "data/jazz/jazz-0.wav", "--json").json["files"]
-    assert asked == ["cpu", "auto"]
-
-
-def test_a_device_that_is_not_there_is_one_line(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--device", "cuda")
-    assert (outcome.code, outcome.err) == (1, "genrekit: no cuda device here: choose cpu or auto\n")
 
 
 class TestTable:

@@ -1,0 +1,48 @@
+"""--device of the commands whose models answer: where they compute, and a device that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from tiny_cli import CommandLine
+
+from genrekit.workflows import evaluate, predict
+
+COMMANDS = [
+    pytest.param(evaluate, "models", ("evaluate", "best_models/"), id="evaluate"),
+    pytest.param(predict, "files", ("predict", "data/jazz/jazz-0.wav"), id="predict"),
+]
+
+
+@pytest.mark.parametrize(("workflow", "key", "command"), COMMANDS)
+def test_it_computes_where_it_is_told(
+    here: Path,
+    genrekit: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    workflow: ModuleType,
+    key: str,
+    command: tuple[str, ...],
+) -> None:
+    asked = []
+
+    def choose(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("cpu")
+
+    monkeypatch.setattr(workflow, "choose_device", choose)
+    told = genrekit(*command, "--device", "cpu", "--json")
+    assert told.code == 0
+    assert told.json[key] == genrekit(*command, "--json").json[key]
+    assert asked == ["cpu", "auto"]
+
+
+@pytest.mark.parametrize("command", [case.values[2] for case in COMMANDS], ids=["evaluate", "predict"])
+def test_a_device_that_is_not_there_is_one_line(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = genrekit(*command, "--device", "cuda")
+    assert (outcome.code, outcome.err) == (1, "genrekit: no cuda device here: choose cpu or auto\n")
