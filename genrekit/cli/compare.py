@@ -208,7 +208,7 @@ def show(result: CompareResult) -> None:
             title=f"validation, {split} split",
         )
         for place, run in enumerate(runs, 1):
-            mark = ("=" if run.name in result.ties else "") + ("*" if run.kept else "")
+            mark = ("=" if run.name in result.ties and len(result.ties) > 1 else "") + ("*" if run.kept else "")
             table.add_row(f"{mark}{place}", escape(run.name), _seeds(run.seeds), *_figures(run))
         console.print(table)
     console.print("* has a run among the five best of its split, the ones that best_models/ keeps", style="dim")

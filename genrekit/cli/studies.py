@@ -27,7 +27,7 @@ def show_study(result: CompareResult) -> None:
     for place, name in enumerate(result.ranking, 1):
         run = by_name[name]
         table.add_row(
-            f"{'=' if name in result.ties else ' '}{place}",
+            f"{'=' if name in result.ties and len(result.ties) > 1 else ' '}{place}",
             escape(name),
             str(len(run.seeds)),
             _percent(run.last_accuracy),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_cli import CommandLine
+from tiny_study import study as study_of
 from tiny_workflow import STUDY
 
+from genrekit.cli.studies import show_study
 from genrekit.records import Noise
 from genrekit.studies.schema import shipped_studies
 from genrekit.workflows import costs
@@ -32,6 +35,14 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert Path("reports/tiny/report.html").exists()
     assert "genrekit compare tiny.toml --seeds 3" not in outcome.err
     assert genrekit("compare", "tiny.toml", "--seeds", "3").err == ""
+
+
+def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[str]) -> None:
+    two = study_of(2, ("",))
+    for ties, first in ((two.ranking[:1], " 1"), (two.ranking, "=1")):
+        show_study(replace(two, ties=ties, report=Path("report.md")))
+        out = capsys.readouterr().out
+        assert any(line.startswith(f"{first}  ") for line in out.splitlines()), out
 
 
 def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
