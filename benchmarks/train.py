@@ -29,7 +29,7 @@ from torch.optim import Optimizer
 
 from genrekit.config import TrainConfig
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
-from genrekit.dataset.cache import open_cache
+from genrekit.dataset.cache import Cache, open_cache
 from genrekit.models import build_model
 from genrekit.training import loop
 from genrekit.training.optimizers import make_optimizer
@@ -49,6 +49,29 @@ loop._Trainer._step = lambda *_: os._exit(0)
 sys.exit(run(sys.argv[1:]) or 1)
 """
 """A training that ends where its first step would begin."""
+
+PLAIN = """
+import statistics, sys, time
+import torch
+from torch.nn.functional import cross_entropy
+from genrekit.config import PrepareConfig, TrainConfig
+from genrekit.models import build_model
+
+config, front_end, steps = TrainConfig(), PrepareConfig().front_end, int(sys.argv[1])
+model = build_model(config, front_end, 10)
+optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+inputs = torch.rand(config.batch_size, *front_end.shape(config.input))
+targets = torch.arange(config.batch_size) % 10
+taken = []
+for _ in range(steps):
+    started = time.perf_counter()
+    optimizer.zero_grad()
+    cross_entropy(model(inputs), targets).backward()
+    optimizer.step()
+    taken.append(time.perf_counter() - started)
+print(1_000 * statistics.median(taken))
+"""
+"""The default network trained as one would write it down, on a batch that is ready; prints a step's milliseconds."""
 
 
 def prepared(bench: Bench, count: int) -> Path:
@@ -114,19 +137,36 @@ class TimedBatches(TrainingBatches):
             self.times.append(self.clock())
 
 
+def timed_batches(cache: Cache, config: TrainConfig, clock: Callable[[], float]) -> TimedBatches:
+    """All tracks to train on, and one to validate on."""
+    ids = [track.id for track in cache.tracks]
+    sources = FragmentSource(cache, "mel", ids), FragmentSource(cache, "mel", ids[:1])
+    return TimedBatches(*sources, batch_size=config.batch_size, seed=0, clock=clock)
+
+
+def median_step(data: TimedBatches) -> float:
+    """Milliseconds from batch to batch in the last epoch."""
+    return 1_000 * statistics.median(after - before for before, after in pairwise(data.times))
+
+
+def whole(bench: Bench) -> Sample:
+    """Milliseconds of a whole step, the second epoch's median, against one in plain torch on a batch that is ready."""
+    cache = open_cache(prepared(bench, 100))
+    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
+    data = timed_batches(cache, config, time.perf_counter)
+    model = build_model(config, cache.config.front_end, len(cache.genres))
+    loop.fit(model, data, config, device=torch.device("cpu"))
+    command = [sys.executable, "-c", PLAIN, str(data.steps_per_epoch)]
+    plain = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Sample(median_step(data), float(plain.stdout))
+
+
 def overhead(bench: Bench) -> Sample:
     """Milliseconds of a step outside forward, backward and optimizer, the second epoch's median; 2 are allowed."""
     cache = open_cache(prepared(bench, 100))
     config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
     forward, backward, step = Stopwatch(), Stopwatch(), Stopwatch()
-    ids = [track.id for track in cache.tracks]
-    data = TimedBatches(
-        FragmentSource(cache, "mel", ids),
-        FragmentSource(cache, "mel", ids[:1]),
-        batch_size=config.batch_size,
-        seed=0,
-        clock=lambda: time.perf_counter() - forward.seconds - backward.seconds - step.seconds,
-    )
+    data = timed_batches(cache, config, lambda: time.perf_counter() - forward.seconds - backward.seconds - step.seconds)
     model = build_model(config, cache.config.front_end, len(cache.genres))
     model.forward = forward.around(model.forward)  # type: ignore[method-assign]
 
@@ -138,7 +178,7 @@ def overhead(bench: Bench) -> Sample:
     with backward.patched(Tensor, "backward"), replaced(loop, "make_optimizer", timed_optimizer):
         loop.fit(model, data, config, device=torch.device("cpu"))
     assert step.calls == backward.calls == 2 * data.steps_per_epoch
-    return Sample(1_000 * statistics.median(after - before for before, after in pairwise(data.times)), 2)
+    return Sample(median_step(data), 2)
 
 
 def start(bench: Bench) -> Sample:
@@ -174,6 +214,7 @@ def anonymous_megabytes(bench: Bench, cache: Path) -> float:
 
 
 ROWS = [
+    Row("whole", "a step of 32 mel fragments against a loop in plain torch on ready ones", "ms", "at most", 1, whole),
     Row("step", "a step of 32 mel fragments but for forward, backward, optimizer", "ms", "at most", 1, overhead),
     Row("start", "from the command to its first step on 6,000 fragments, above import torch", "s", "at most", 1, start),
     Row(

@@ -15,6 +15,7 @@ FLOORS = [
     "config",
     "records",
     "files",
+    "memory",
     "markdown",
     "tensors",
     "studies",

@@ -26,8 +26,8 @@ HELD_S = 300.0
 HELD_SPECTROGRAMS = 256
 """Spectrograms of a track that are kept in memory until its loudest value is known."""
 
-BATCH = 32
-"""Fragments that a model is asked at once; enough for all of its speed."""
+BATCH = 8
+"""Fragments that a model is asked at once; more are no faster, and their activations take more memory."""
 
 Pieces = Callable[[], Iterator[tuple[int, FloatArray]]]
 

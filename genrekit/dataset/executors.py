@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
 import threading
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import suppress
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""mallopt's numbers, from glibc's malloc.h."""
-
-_KEPT_BYTES = 32 << 20
-"""The most that glibc takes as either."""
+from genrekit.memory import keep_of_small
 
 
 def available_cores() -> int:
@@ -30,25 +24,14 @@ def open_executor(workers: int) -> Executor:
     lived on would write rows where the next build may have planned others.
     """
     if workers == 1:
-        return ThreadPoolExecutor(1, initializer=_keep_memory)
+        return ThreadPoolExecutor(1, initializer=keep_of_small)
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
-    _keep_memory()
+    keep_of_small()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """Have the C library keep what a track's arrays took for those of the next, as far as it has these settings.
-
-    glibc would give it back to the system after each track, and a tenth of the time would go into fetching it again.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from genrekit.audio.streaming import hear
@@ -21,15 +20,17 @@ _DEFAULTS = PredictConfig()
 _NO_WAITING = nullcontext()
 
 
-def probabilities(bundle: Bundle, inputs: FloatArray) -> npt.NDArray[np.float64]:
+def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:
     """Probabilities of the genres for each of some fragments; the model may be on any device.
 
-    Shapes: float32 [F, *shape], as `hear` gives them, to [F, n_genres].
+    They are plain numbers, [F, n_genres]: a small array kept of each batch would keep the batch's large block of memory
+    from being used again.
+    Shapes: float32 [F, *shape], as `hear` gives them.
     """
     device = next(bundle.model.buffers()).device
     with torch.inference_mode():
         logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
-    return logits.double().softmax(dim=1).numpy()
+    return logits.double().softmax(dim=1).tolist()
 
 
 def predict_file(
@@ -57,12 +58,12 @@ def predict_file(
         )
     heard = hear(Path(path), bundle.metadata.prepare, bundle.metadata.train.input, hop, on_block)
     starts: list[int] = []
-    found = []
+    found: list[list[float]] = []
     for some, inputs in heard.batches:
         with turn:
-            found.append(probabilities(bundle, inputs))
+            found += probabilities(bundle, inputs)
         starts += some
-    every = np.concatenate(found)
+    every = np.array(found)
     if not np.isfinite(every).all():
         raise BundleError(f"{bundle.path} gives no probabilities for {path}: its weights are out of all measure")
     mean = every.mean(axis=0)

@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, few
 from genrekit.evaluation.scores import Predictions
+from genrekit.memory import kept
 from genrekit.records import Epoch, FloatArray, Step, TrainingFigures
 from genrekit.training.activity import dead_channels
 from genrekit.training.augment import BatchAugmentation, MixedBatch
@@ -95,6 +96,7 @@ class _Progress:
         return len(self.history) - self.best_epoch
 
 
+@kept()
 def fit(
     model: nn.Module,
     data: TrainingData,

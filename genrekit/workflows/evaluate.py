@@ -24,6 +24,7 @@ from genrekit.evaluation.report_story import Example, ModelStory
 from genrekit.evaluation.scores import score
 from genrekit.evaluation.tables import write_tables
 from genrekit.files import exclusive_lock, read_json, reason, write_json, write_text
+from genrekit.memory import kept
 from genrekit.models.bundle import BundleMetadata, find_bundles, read_metadata
 from genrekit.records import AnyPath, EvaluateResult, ModelFigures, PairedFigures, SkippedFile, to_json
 from genrekit.training.devices import choose_device
@@ -40,6 +41,7 @@ Recipe = Callable[[BundleMetadata], Sequence[str]]
 """How to make a model again, as lines that can be typed."""
 
 
+@kept()
 def evaluate(
     models: AnyPath,
     cache_path: AnyPath | None = None,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from genrekit.audio.collection import read_manifest, scan_folder
@@ -77,7 +76,7 @@ def _hear(index: int, track: Track, listeners: Sequence[_Listener]) -> str:
             recordings[rate] = Recording(track.path, rate, digest=True)
         if listener.has_not_seen(recordings[rate]):
             audiences.setdefault((metadata.train.input, metadata.prepare), []).append(listener)
-    answers: list[tuple[_Listener, list[int], npt.NDArray[np.float64]]] = []
+    answers: list[tuple[_Listener, list[int], list[list[float]]]] = []
     for (kind, prepare), audience in audiences.items():
         for starts, inputs in recordings[prepare.front_end.sample_rate].hear(prepare, kind).batches:
             answers += [(listener, starts, probabilities(listener.bundle, inputs)) for listener in audience]
@@ -96,7 +95,7 @@ class _Listener:
         self.seen = Seen.by(bundle.metadata)
         self.unknown: Counter[str] = Counter()
         self.left_out = 0
-        self.probabilities: list[npt.NDArray[np.float64]] = []
+        self.probabilities: list[list[float]] = []
         self.start_s: list[float] = []
         self.track: list[int] = []
 
@@ -115,9 +114,9 @@ class _Listener:
         self.left_out += seen
         return not seen
 
-    def keep(self, index: int, starts: Sequence[int], found: npt.NDArray[np.float64]) -> None:
+    def keep(self, index: int, starts: Sequence[int], found: list[list[float]]) -> None:
         """Keep the answers to some fragments of a track."""
-        self.probabilities.append(found)
+        self.probabilities += found
         self.start_s += [start / self.bundle.metadata.prepare.front_end.sample_rate for start in starts]
         self.track += [index] * len(starts)
 
@@ -127,7 +126,7 @@ class _Listener:
             SplitTrack(track.id, track.genre, track.artists or artists_of(track.id), None, digest)
             for track, digest in zip(self.collection.tracks, digests, strict=True)
         ]
-        probabilities, heard = np.concatenate(self.probabilities), np.array(self.track)
+        probabilities, heard = np.array(self.probabilities), np.array(self.track)
         truth = np.array([self.place[tracks[index].genre] for index in self.track])
         there = {track.genre for track in tracks}
         own = np.maximum(probabilities[np.arange(len(truth)), truth], np.finfo(float).tiny)

@@ -21,6 +21,7 @@ from genrekit.audio.tags import require_tags, tag_genre
 from genrekit.config import PredictConfig
 from genrekit.dataset.executors import available_cores
 from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, UsageError
+from genrekit.memory import kept
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.models.prediction import predict_file
 from genrekit.records import AnyPath, FilePrediction, PredictResult, SkippedFile
@@ -35,6 +36,7 @@ class _StoppedError(Exception):
     """The command was stopped while a file was listened to."""
 
 
+@kept()
 def predict(
     files: AnyPath | Sequence[AnyPath],
     model: AnyPath = "best_models",
