@@ -28,7 +28,7 @@ from genrekit.training.averaging import WeightAverage
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
 from genrekit.training.devices import choose_precision, compiled, computing_in, move, repeatable
 from genrekit.training.losses import balanced_weights, trained_loss
-from genrekit.training.optimizers import make_optimizer, make_schedule
+from genrekit.training.optimizers import make_optimizer, make_schedule, restore_optimizer
 from genrekit.training.regularizers import configured_penalty
 
 REPORT_EVERY_S = 0.2
@@ -397,7 +397,7 @@ def _restore(path: Path, trainer: _Trainer) -> _Progress:
     try:
         trainer.model.load_state_dict(saved.best)  # it is needed only at the end, and refused now if it does not fit
         trainer.model.load_state_dict(saved.model)
-        trainer.optimizer.load_state_dict(saved.optimizer)
+        restore_optimizer(trainer.optimizer, saved.optimizer)
         trainer.schedule.restore(saved.progress["schedule"])
         if trainer.average is not None:
             trainer.average.restore(saved.average)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau
@@ -154,7 +155,17 @@ SCHEDULES: dict[str, Callable[[Optimizer, TrainConfig, int], Schedule]] = {
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return the configured optimizer of a model's parameters."""
     options = {"nesterov": True} if config.nesterov else {}
-    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, **options))
+    # Fused, a step goes through the weights once; of a wide MLP it takes a third of the time.
+    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, fused=True, **options))
+
+
+def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Take over a saved state, laid out in memory as the weights are: a fused step goes through both side by side."""
+    optimizer.load_state_dict(saved)
+    for weight, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if value.shape == weight.shape:
+                slots[name] = torch.empty_like(weight).copy_(value)
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Schedule:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -775,14 +776,17 @@ def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.M
 @pytest.mark.parametrize("opt", OPTIMIZERS)
 def test_a_step_is_that_of_torchs_own_optimizer(opt: str) -> None:
     config = tiny_config(opt=opt)
-    ours, theirs = tiny_model(config), tiny_model(config)
-    optimizers = make_optimizer(ours, config), OPTIMIZERS[opt](theirs.parameters(), lr=config.learning_rate)
+    ours, fused, plain = (tiny_model(config) for _ in range(3))
+    make = partial(OPTIMIZERS[opt], lr=config.learning_rate)
+    optimizers = make_optimizer(ours, config), make(fused.parameters(), fused=True), make(plain.parameters())
     for _ in range(3):
-        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+        for model, optimizer in zip((ours, fused, plain), optimizers, strict=True):
             optimizer.zero_grad()
             cross_entropy(model.eval()(TinyData().inputs), TinyData().targets).backward()
             optimizer.step()
-    assert same(weights(ours), weights(theirs))
+    assert same(weights(ours), weights(fused))
+    for name, weight in weights(plain).items():
+        torch.testing.assert_close(weights(ours)[name], weight, msg=name)
 
 
 @pytest.mark.parametrize("sched", SCHEDULES)
