@@ -22,6 +22,7 @@ from genrekit.errors import GenrekitError, missing_extra
 from genrekit.models.bundle import Bundle
 from genrekit.models.classical import Classifier
 from genrekit.models.front_end import torch_front_end
+from genrekit.models.prediction import probabilities
 from genrekit.records import FloatArray
 
 OPSET = 20
@@ -115,8 +116,7 @@ def expected_probabilities(bundle: Bundle, clips: FloatArray) -> FloatArray:
         piece = Level.of([clip], prepared.front_end.normalization).apply(clip)
         ((_, values),) = transform(partial(iter, [(0, piece)]), prepared)
         inputs.append(values)
-    with torch.inference_mode():
-        return bundle.model(torch.from_numpy(np.stack(inputs))).softmax(dim=1).numpy()
+    return np.array(probabilities(bundle, np.stack(inputs)), np.float32)
 
 
 @contextmanager
