@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genrekit.config import CLASSICAL
 from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
     Difference,
@@ -58,6 +59,11 @@ class ArmRuns:
         """Whether there are the seeds and epochs that a verdict needs."""
         return len(self.answers) > MOST_SEEDS_UNTESTED and self.epochs >= self.declared_epochs
 
+    @property
+    def makes_steps(self) -> bool:
+        """Whether an optimizer trains it; what is fitted at once has no state after as many steps as another."""
+        return self.arm.config(0).arch not in CLASSICAL
+
 
 def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_epochs: int) -> ArmRuns:
     """The seeds of an arm, of the runs that are planned, whose folds are all finished."""
@@ -75,7 +81,8 @@ class Evidence:
 
     def __init__(self, arms: Mapping[str, ArmRuns], n_genres: int) -> None:
         self.arms, self._n_genres = arms, n_genres
-        self._steps = min((_steps(answers) for runs in arms.values() for answers in runs.answers), default=0)
+        stepping = [runs for runs in arms.values() if runs.makes_steps]
+        self._steps = min((_steps(answers) for runs in stepping for answers in runs.answers), default=0)
         self._samples: dict[tuple[str, Statistic, At], Sample | None] = {}
         first_with: dict[tuple[Path, ...], str] = {}
         self._first = {name: first_with.setdefault(its.runs, name) if its.runs else name for name, its in arms.items()}
@@ -86,7 +93,7 @@ class Evidence:
 
     def sample(self, name: str, statistic: Statistic, at: At) -> Sample | None:
         """The values of an arm; None where the statistic is not known at that reading."""
-        if not self.arms[name].answers:
+        if not self.arms[name].answers or (at == "equal steps" and not self.arms[name].makes_steps):
             return None
         name = self.first(name)
         key = (name, statistic, at)

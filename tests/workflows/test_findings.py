@@ -110,6 +110,19 @@ def test_equal_steps_reads_each_arm_where_it_has_made_as_many() -> None:
     np.testing.assert_array_equal(last.values[0], slow.right[3])
 
 
+def test_what_is_fitted_at_once_makes_no_steps() -> None:
+    """It is compared at no equal steps, and networks beside it are not read after their first."""
+    slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
+    lda = runs("lda", [answers(0.8, epochs=1, steps=1)], epochs=1, arch="lda")
+    found = evidence(lda=lda, a=runs("a", [slow]), b=runs("b", [fast]))
+    assert found.sample("lda", "accuracy", "equal steps") is None
+    assert found.sample("lda", "accuracy", "last") is not None
+    at_steps = found.sample("a", "accuracy", "equal steps")
+    assert at_steps is not None
+    np.testing.assert_array_equal(at_steps.values[0], slow.right[3])
+    assert judged(found, {**MORE, "lower": "lda"}).readings[-1].effect is None
+
+
 def test_the_best_epoch_is_each_seeds_own() -> None:
     seeds = [answers(0.6, seed=0, best=2), answers(0.6, seed=1, best=3)]
     sample = evidence(a=runs("a", seeds)).sample("a", "accuracy", "best")
