@@ -39,6 +39,8 @@ def table(page: Path) -> str:
     rows = []
     for study in studies():
         report = (RESULTS / study["study"] / "report.md").relative_to(page.parent)
+        if not study["findings"]:
+            rows.append((f"[{study['study']}]({report})", "makes no claim", *[markdown.plain(words.NONE)] * 3))
         for place, finding in enumerate(study["findings"]):
             figures = words.effect(finding["effect"], finding["low"], finding["high"], finding["statistic"])
             note = f" ({finding['note']})" if finding["note"] else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from readme_output import README
-from results_table import PAGES, RESULTS, renewed, studies
+from results_table import PAGES, RESULTS, renewed, studies, table
 
 from genrekit.studies.schema import open_study, shipped_studies
 
@@ -18,6 +18,12 @@ TEXT = {name: (RESULTS / name / "report.md").read_text(encoding="utf-8") for nam
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_pages_say_what_the_results_say(page: Path) -> None:
     assert renewed(page) == page.read_text(encoding="utf-8"), "nox -s results writes the table anew"
+
+
+def test_a_study_without_claims_is_named_too() -> None:
+    for study in studies():
+        rows = table(README).count(f"[{study['study']}](")
+        assert rows == 1
 
 
 def test_every_result_is_of_a_study_that_comes_with_genrekit_and_claims_what_its_file_claims() -> None:
