@@ -472,7 +472,8 @@ class StudyPlan:
     """A study before it runs: `seconds` is about what the missing runs take, one after another, on this machine.
 
     `detectable` is the smallest true difference of accuracy that the plan finds four times in five with that `noise`;
-    None where it finds none, or there is no cache.
+    None where it finds none, or there is no cache. `obstacle` says why a study that is listed cannot run on the cache;
+    the rest is then as without one.
     """
 
     study: str
@@ -487,6 +488,7 @@ class StudyPlan:
     detectable: float | None
     noise: Noise
     folds: int = 0
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def compare(
         from genrekit.workflows.costs import list_studies
 
         listed = list_studies(cache, runs=runs)
-        emit_json(listed) if as_json else show_list(listed)
+        emit_json(listed) if as_json else show_list(listed, str(cache))
         return
     if search is not None and what:
         raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")

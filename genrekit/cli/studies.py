@@ -87,12 +87,14 @@ def _points(figure: Interval | None) -> str:
     return "" if figure is None else f"{100 * figure.value:.1f}"
 
 
-def show_list(listed: StudyList) -> None:
-    """Print what each study asks, and what it takes."""
+def show_list(listed: StudyList, cache: str) -> None:
+    """Print what each study asks, and what it takes, or why the cache does not allow it."""
     console = stdout()
     for study in listed.studies:
         console.print(f"[bold]{study.study}[/bold]  {escape(study.question)}")
         console.print(f"  {_plan_line(study)}", style="dim")
+        if study.obstacle:
+            console.print(f"  not with {escape(cache)}: {escape(study.obstacle)}", style="yellow")
     console.print("\nrun one: genrekit compare NAME; see its arms first: genrekit compare NAME --dry-run", style="dim")
 
 

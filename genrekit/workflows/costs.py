@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -61,7 +62,15 @@ def list_studies(cache_path: AnyPath, *, runs: AnyPath = "runs") -> StudyList:
     splits = TrainedSplits(open_cache(Path(cache_path))) if Path(cache_path).exists() else None
     pace = None if splits is None else measure_pace(choose_device("auto"))
     studies = [open_study(name) for name in shipped_studies()]
-    return StudyList(tuple(_plan(study, splits, StudyOptions(), Path(runs), pace) for study in studies))
+    return StudyList(tuple(_listed(study, splits, Path(runs), pace) for study in studies))
+
+
+def _listed(study: Study, splits: TrainedSplits | None, runs: Path, pace: Pace | None) -> StudyPlan:
+    """A study's plan; where the cache does not allow it, what stands in the way, and what is known without a cache."""
+    try:
+        return _plan(study, splits, StudyOptions(), runs, pace)
+    except GenrekitError as error:
+        return replace(_plan(study, None, StudyOptions(), runs, None), obstacle=str(error))
 
 
 def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: AnyPath = "runs") -> StudyPlan:

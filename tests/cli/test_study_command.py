@@ -118,6 +118,21 @@ def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -
     assert "28,426,250 to 113,559,306 weights" in text
 
 
+def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its_way(
+    here: Path, genrekit: CommandLine
+) -> None:
+    outcome = genrekit("compare", "--list")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("not with data/cache.h5: ") == 1
+    assert "not with data/cache.h5: channels must name at most 4 blocks" in " ".join(outcome.out.split())
+    found = {study["study"]: study for study in genrekit("compare", "--list", "--json").json["studies"]}
+    assert list(found) == shipped_studies()
+    assert found["baselines"]["obstacle"].startswith("channels must name at most 4 blocks")
+    assert found["baselines"]["seconds"] is None
+    assert found["optimizers"]["obstacle"] == ""
+    assert found["optimizers"]["seconds"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
