@@ -70,9 +70,9 @@ def claim(text: str, verdict: Verdict, effect: float | None, statistic: str = "a
     """A claim that was read at three places, or could not be."""
     low, high, p = (None, None, None) if effect is None else (effect - 0.03, effect + 0.03, 0.0312)
     readings = (
-        Reading("last", verdict, effect, low, high, p),
-        Reading("best", "undecided", None if effect is None else effect / 4, low, high, p),
-        Reading("equal steps", verdict, effect, low, high, None if p is None else 0.00004),
+        Reading("last", verdict, effect, low, high, p, statistic),
+        Reading("best", "undecided", None if effect is None else effect / 4, low, high, p, statistic),
+        Reading("equal steps", verdict, effect, low, high, None if p is None else 0.00004, statistic),
     )
     return Finding(text, verdict, effect, low, high, p, statistic, "last", readings)
 

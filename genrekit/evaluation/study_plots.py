@@ -149,7 +149,7 @@ def _panels(result: CompareResult, value: Callable[[RankedRun], float]) -> list[
 
 def _row_name(run: RankedRun, result: CompareResult, best: str) -> str:
     sign = "★ " if run.name == best else "≈ " if run.name in result.ties else ""
-    return sign + _label(run.name, _NAME_WIDTH)
+    return (sign if run.trained else "") + _label(run.name, _NAME_WIDTH)
 
 
 def _label(name: str, width: int) -> str:
@@ -214,7 +214,7 @@ def _bar_look(run: RankedRun, result: CompareResult) -> dict[str, Any]:
 
 def _bar_legend(axes: Axes, result: CompareResult, *, marks: bool) -> list[object]:
     colours = [_bar_look(run, result)["color"] for run in result.runs]
-    handles: list[object] = [Patch(color=_BEST, label="★ first of the ranking")] if result.ranking else []
+    handles: list[object] = [Patch(color=_BEST, label="★ first of the ranking")] if _BEST in colours else []
     if _TIE in colours:
         handles.append(Patch(color=_TIE, label="≈ cannot be told from it"))
     if _OTHER in colours:

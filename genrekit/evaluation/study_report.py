@@ -246,7 +246,7 @@ def _found(result: CompareResult) -> page.Html:
             row[0],
             e("span", row[1], class_=f"verdict {words.VERDICTS[finding.verdict].colours}"),
             *row[2:4],
-            _lines(words.reading(other, finding.statistic) for other in words.others(finding)),
+            _lines(words.reading(other) for other in words.others(finding)),
             *row[5:],
         )
         for row, finding in zip(cells.rows, result.findings, strict=True)

@@ -199,7 +199,7 @@ def findings(result: CompareResult) -> Cells:
                 verdict(finding.verdict),
                 declared(finding),
                 p_value(finding.p),
-                "; ".join(reading(other, finding.statistic) for other in others(finding)) or NONE,
+                "; ".join(reading(other) for other in others(finding)) or NONE,
                 finding.note or NONE,
             )
             for finding in result.findings
@@ -224,9 +224,9 @@ def others(finding: Finding) -> tuple[Reading, ...]:
     return tuple(reading for reading in finding.readings if reading.at != finding.at)
 
 
-def reading(judged: Reading, statistic: str) -> str:
+def reading(judged: Reading) -> str:
     """A reading in a line: where, what, and how much."""
-    figures = effect(judged.effect, judged.low, judged.high, statistic)
+    figures = effect(judged.effect, judged.low, judged.high, judged.statistic)
     where = PLACES.get(judged.at, judged.at)
     if figures == NONE:
         return f"{where}: {judged.verdict}"
@@ -245,6 +245,8 @@ def ranking(result: CompareResult) -> Cells:
 
 
 def _beside_first(result: CompareResult, name: str) -> str:
+    if none_trained(result):
+        return "not above chance"
     if name == result.ranking[0]:
         return "first"
     if name in result.ties:
@@ -262,10 +264,17 @@ def summary(result: CompareResult) -> str:
     return f"Of {counted(len(result.findings), 'claim')}: {', '.join(said)}."
 
 
+def none_trained(result: CompareResult) -> bool:
+    """Whether no arm has learned anything: then none is the best."""
+    return bool(result.runs) and not any(run.trained for run in result.runs)
+
+
 def tied(result: CompareResult) -> str:
     """Who is first, and who cannot be told from it, in a sentence."""
     if not result.ranking:
         return "No arm is ranked."
+    if none_trained(result):
+        return "No arm is above chance, so none is first."
     ties = [name for name in result.ties if name != result.ranking[0]]
     if not ties:
         return f"{result.ranking[0]} is first."

@@ -26,6 +26,7 @@ class Part:
 
     `favoured_trained`: what the claim credits has learned something. `tested`: there are the seeds and epochs that a
     verdict needs. `by`: what the claim adds to the difference of its arms, which may be equivalent without it.
+    `statistic`: what the difference is of.
     """
 
     difference: Difference
@@ -33,6 +34,7 @@ class Part:
     favoured_trained: bool = True
     tested: bool = True
     by: float = 0.0
+    statistic: str = ""
 
 
 def is_trained(accuracy: Interval, n_genres: int) -> bool:
@@ -53,8 +55,9 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
 
 
 def _reading(parts: Sequence[Part], p: float | None, at: str) -> Reading:
-    least = max(parts, key=_doubt).difference
-    return Reading(at, _obstacle(parts) or _verdict(parts, p), least.effect, least.low, least.high, p)
+    least = max(parts, key=_doubt)
+    its = least.difference
+    return Reading(at, _obstacle(parts) or _verdict(parts, p), its.effect, its.low, its.high, p, least.statistic)
 
 
 def _obstacle(parts: Sequence[Part]) -> Verdict | None:

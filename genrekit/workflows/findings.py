@@ -139,6 +139,7 @@ class Evidence:
             favoured_trained=all(map(self.trained, credited)),
             tested=all(its.tested for its in runs),
             by=claimed.by,
+            statistic=claimed.statistic,
         )
 
     def _difference(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Difference:
@@ -274,7 +275,6 @@ def _reading_of(at: At, verdict: Verdict, accuracy: Interval | None) -> Reading:
 
 def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evidence) -> Finding:
     own = readings[at]
-    statistic = claim.parts[0].statistic if claim.parts else "winner"
     return Finding(
         claim=claim.text,
         verdict=own.verdict,
@@ -282,7 +282,7 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
         low=own.low,
         high=own.high,
         p=own.p,
-        statistic=statistic,
+        statistic=own.statistic or "winner",
         at=at,
         readings=tuple(readings.values()),
         note=_why_not(claim, evidence, own.verdict),

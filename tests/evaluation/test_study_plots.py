@@ -114,6 +114,9 @@ def test_the_first_its_ties_and_the_untrained_are_marked_by_more_than_colour() -
     assert "not trained" in said
     assert "chance (10 %)" in said
     assert "not trained" not in [text.get_text() for text in accuracy_bars(study(2, ("",))).legends[0].get_texts()]
+    untrained = accuracy_bars(replace(result, runs=tuple(replace(run, trained=False) for run in result.runs)))
+    assert not any(label.get_text()[0] in "★≈" for axes in untrained.axes for label in axes.get_yticklabels())
+    assert "★ first of the ranking" not in [text.get_text() for text in untrained.legends[0].get_texts()]
     tied = study(2, ("",))
     tied = replace(tied, ties=tied.ranking)
     assert "others" not in [text.get_text() for text in accuracy_bars(tied).legends[0].get_texts()]

@@ -159,6 +159,13 @@ def test_the_first_and_its_ties_are_named(ranking: tuple[str, ...], ties: tuple[
     assert words.tied(CompareResult((), ranking, ties)) == text
 
 
+def test_of_arms_that_are_not_above_chance_none_is_first() -> None:
+    result = study()
+    result = replace(result, runs=tuple(replace(run, trained=False) for run in result.runs))
+    assert words.tied(result) == "No arm is above chance, so none is first."
+    assert {row[3] for row in words.ranking(result).rows} == {"not above chance"}
+
+
 @pytest.mark.parametrize(
     ("findings", "text"),
     [

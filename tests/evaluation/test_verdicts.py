@@ -1,6 +1,7 @@
 """Claims are judged by what their differences show, and no more."""
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ SMALL_AND_BARELY_UP = Difference(0.01, 0.0001, 0.0199, 0.048)
 UNKNOWN = Difference(0.2)
 
 
-def part(difference: Difference, **changes: bool) -> Part:
+def part(difference: Difference, **changes: Any) -> Part:
     return Part(difference, MARGINS["accuracy"], **changes)
 
 

@@ -76,6 +76,16 @@ def test_a_claim_of_several_parts_needs_all() -> None:
     assert judged(found, MORE, {**less_loss, "higher": "a", "lower": "b"}).verdict == "refuted"
 
 
+def test_the_effect_of_several_parts_has_the_unit_of_the_one_it_is_of() -> None:
+    """A loss was once told as points of accuracy, because the claim's first part is of accuracy."""
+    found = evidence(a=runs("a", good()), b=runs("b", poor()))
+    more_loss = {"statistic": "loss", "higher": "a", "lower": "b"}
+    finding = judged(found, MORE, more_loss)
+    assert finding.verdict == "refuted"
+    assert finding.statistic == "loss"
+    assert {reading.statistic for reading in finding.readings} == {"loss"}
+
+
 def test_what_the_higher_may_lack_counts() -> None:
     same = evidence(a=runs("a", good()), b=runs("b", good()))
     assert judged(same, MORE).verdict in ("undecided", "equivalent")
