@@ -54,12 +54,14 @@ def _enter(more: int) -> None:
             _set({_M_MMAP_MAX: _NEVER, _M_TRIM_THRESHOLD: _NO_TRIM})
         elif _users == 0:
             _set({_M_MMAP_MAX: _MOST_MAPPED, _M_TRIM_THRESHOLD: _MOST_BYTES, _M_MMAP_THRESHOLD: _MOST_BYTES})
-            with suppress(AttributeError, OSError, TypeError):
-                ctypes.CDLL(None).malloc_trim(0)
+            _call("malloc_trim", 0)
 
 
 def _set(values: dict[int, int]) -> None:
+    for number, value in values.items():
+        _call("mallopt", number, value)
+
+
+def _call(name: str, *values: int) -> None:
     with suppress(AttributeError, OSError, TypeError):  # another C library, or another system
-        mallopt = ctypes.CDLL(None).mallopt
-        for number, value in values.items():
-            mallopt(number, value)
+        getattr(ctypes.CDLL(None), name)(*values)

@@ -395,8 +395,8 @@ class Reading:
     """A claim judged at one place: the "last" epoch, the "best" one, or at "equal steps".
 
     `effect` is the difference that the claim says is above zero, with its 95 % interval, in the statistic's unit; of
-    several differences the one that is least sure, of which `statistic` is; empty for a claim about the winner. `p` is
-    corrected for the study's claims (Holm 1979).
+    several differences the one that is least sure, of which `statistic` is, "winner" for a claim about the winner.
+    `p` is corrected for the study's claims (Holm 1979).
     """
 
     at: str

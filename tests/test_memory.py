@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -5,6 +6,7 @@ import threading
 import pytest
 
 from genrekit import memory
+from genrekit.dataset.executors import open_executor
 
 
 class Library:
@@ -82,6 +84,8 @@ def test_a_c_library_without_these_settings_does_not_matter(
     memory.keep_of_small()
     with memory.kept():
         pass
+    with open_executor(1) as executor:
+        assert executor.submit(os.getpid).result() == os.getpid()
 
 
 @pytest.mark.skipif("glibc" not in __import__("platform").libc_ver(), reason="only glibc has these settings")

@@ -269,8 +269,8 @@ def _has(arm: Arm, claim: WinnerClaim) -> bool:
 
 def _reading_of(at: At, verdict: Verdict, accuracy: Interval | None) -> Reading:
     if accuracy is None:
-        return Reading(at, verdict, None, None, None, None)
-    return Reading(at, verdict, accuracy.value, accuracy.low, accuracy.high, None)
+        return Reading(at, verdict, None, None, None, None, "winner")
+    return Reading(at, verdict, accuracy.value, accuracy.low, accuracy.high, None, "winner")
 
 
 def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evidence) -> Finding:
@@ -282,7 +282,7 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
         low=own.low,
         high=own.high,
         p=own.p,
-        statistic=own.statistic or "winner",
+        statistic=own.statistic,
         at=at,
         readings=tuple(readings.values()),
         note=_why_not(claim, evidence, own.verdict),

@@ -94,15 +94,3 @@ def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.Monke
     assert available_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cores() == 1
-
-
-@pytest.mark.parametrize("missing", [OSError, AttributeError])
-def test_a_c_library_without_these_settings_does_not_matter(
-    missing: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def library(_name: None) -> None:
-        raise missing
-
-    monkeypatch.setattr("ctypes.CDLL", library)
-    with open_executor(1) as executor:
-        assert executor.submit(os.getpid).result() == os.getpid()
