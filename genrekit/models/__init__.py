@@ -49,7 +49,7 @@ def _mlp(norm: bool, config: TrainConfig, front_end: FrontEnd, n_genres: int) ->
 
 
 def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
-    model = Cel(
+    return Cel(
         _standardize(config, front_end),
         front_end.shape(config.input),
         config.block_channels,
@@ -58,10 +58,6 @@ def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
         activation=ACTIVATIONS[config.arch],
         dropout=config.dropout,
     )
-    if config.input != "waveform":
-        # Two-dimensional convolutions and batch norms run up to twice as fast with channels innermost.
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
 
 
 def _linear(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Linear:

@@ -32,7 +32,8 @@ def _highest(model: nn.Module) -> Iterator[dict[nn.Module, Tensor]]:
     found: dict[nn.Module, Tensor] = {}
 
     def hear(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        values = inputs[0].transpose(0, 1).flatten(1).amax(dim=1).cpu()
+        values = inputs[0]
+        values = values.amax(dim=[axis for axis in range(values.dim()) if axis != 1]).cpu()
         found[module] = torch.maximum(found[module], values) if module in found else values.clone()
 
     hooks = [m.register_forward_pre_hook(hear) for m in model.modules() if isinstance(m, ACTIVATIONS)]

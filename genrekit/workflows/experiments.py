@@ -14,7 +14,7 @@ from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
-from genrekit.workflows.runs import is_pruned, is_run, other_data, read_config
+from genrekit.workflows.runs import has_result, is_pruned, is_run, other_data, read_config
 
 PLAN_FORMAT_VERSION = 1
 
@@ -157,8 +157,8 @@ def index_runs(runs: Path) -> dict[str, Path]:
 
 
 def is_usable(run: Path) -> bool:
-    """Whether a run is finished and has the answers that a study reads."""
-    return is_run(run) and (run / ANSWERS).is_file()
+    """Whether a run is finished and has the answers that a study reads; its weights need not be there any more."""
+    return has_result(run) and (run / ANSWERS).is_file()
 
 
 def identity(config: TrainConfig, data: Any) -> str:

@@ -90,8 +90,13 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a finished run."""
-    return (folder / "result.json").is_file() and (folder / "best").is_dir()
+    """Whether a folder is a finished run with its model."""
+    return has_result(folder) and (folder / "best").is_dir()
+
+
+def has_result(folder: Path) -> bool:
+    """Whether a folder has what a run writes last."""
+    return (folder / "result.json").is_file()
 
 
 def mark_pruned(run: Path, search: str, trial: int, epoch: int) -> None:

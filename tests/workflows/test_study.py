@@ -72,6 +72,17 @@ def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: 
     assert len(again.runs) == 2
 
 
+def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: Path, cache: Path) -> None:
+    before = run(study, cache)
+    for path in Path("runs").iterdir():
+        shutil.rmtree(path / "best")
+        for checkpoint in path.glob("*last.safetensors"):
+            checkpoint.unlink()
+    ears = Ears()
+    assert run(study, cache, ears) == before
+    assert ears.states == []
+
+
 def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
     """On one thread each: the number of threads may change the last bits."""
     script = (
