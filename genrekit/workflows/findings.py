@@ -20,6 +20,7 @@ from genrekit.evaluation.comparison import (
     matched_difference,
     seed_mean,
 )
+from genrekit.evaluation.study_words import counted
 from genrekit.evaluation.verdicts import MARGINS, Part, is_trained, judge
 from genrekit.records import Finding, Interval, Reading, Verdict
 from genrekit.studies.schema import Arm, At, Claim, Statistic, WinnerClaim, differences
@@ -31,6 +32,9 @@ READINGS: tuple[At, ...] = ("last", "best", "equal steps")
 MOST_SEEDS_UNTESTED = 2
 """With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
 
+
+Pair = tuple[str, str]
+"""The arms of a difference, the one that is claimed to be higher first."""
 
 _OF_THE_RUN = ("the run",)
 """The one cluster of a figure that belongs to a run, and to no track."""
@@ -129,36 +133,45 @@ class Evidence:
         found = self.interval(name, "accuracy", "last")
         return found is not None and is_trained(found, self._n_genres)
 
-    def part(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Part:
+    def part(self, claimed: ClaimedPart, pairs: Sequence[Pair], at: At) -> Part:
         """One difference of a claim."""
         credited = [pair[0 if claimed.credited == "higher" else 1] for pair in pairs]
         runs = [self.arms[name] for pair in pairs for name in pair]
+        unique = self.unique(pairs)
+        known = self.known(claimed.statistic, unique, at)
         return Part(
-            self._difference(claimed, pairs, at),
+            self._difference(claimed, known, at),
             MARGINS[claimed.statistic],
             favoured_trained=all(map(self.trained, credited)),
-            tested=all(its.tested for its in runs),
+            tested=len(known) == len(unique) and all(its.tested for its in runs),
             by=claimed.by,
             statistic=claimed.statistic,
         )
 
-    def _difference(self, claimed: ClaimedPart, pairs: Sequence[tuple[str, str]], at: At) -> Difference:
-        """Of pairs with the same runs one counts; arms with other tracks are compared on those that all have."""
-        unique = list(dict.fromkeys((self.first(higher), self.first(lower)) for higher, lower in pairs))
-        samples = {name: self.sample(name, claimed.statistic, at) for pair in unique for name in pair}
-        known = {name: sample for name, sample in samples.items() if sample is not None}
-        if len(known) < len(samples):
+    def unique(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """One of the pairs that have the same runs."""
+        return list(dict.fromkeys((self.first(higher), self.first(lower)) for higher, lower in pairs))
+
+    def known(self, statistic: Statistic, pairs: Sequence[Pair], at: At) -> list[Pair]:
+        """The pairs of which both have a figure at that reading."""
+        return [pair for pair in pairs if all(self.sample(name, statistic, at) is not None for name in pair)]
+
+    def _difference(self, claimed: ClaimedPart, pairs: Sequence[Pair], at: At) -> Difference:
+        """The mean over pairs of known figures; arms with other tracks are compared on those that all have."""
+        if not pairs:
             return Difference(float("nan"))
+        samples = {name: self.sample(name, claimed.statistic, at) for pair in pairs for name in pair}
+        known = {name: sample for name, sample in samples.items() if sample is not None}
         tracks = {name: self._tracks(name) for name, sample in known.items() if sample.clusters != _OF_THE_RUN}
         common = set.intersection(*map(set, tracks.values())) if tracks else set()
         if len(common) < _ENOUGH_IN_COMMON * max(map(len, tracks.values()), default=0):
-            (higher, lower), *more = unique
+            (higher, lower), *more = pairs
             no = Difference(float("nan"))
             return no if more else independent_difference(known[higher], known[lower], by=claimed.by)
         for name, its in tracks.items():
             if len(its) > len(common):
                 known[name] = known[name].only(np.array([track_id in common for track_id in its]))
-        return matched_difference([(known[higher], known[lower]) for higher, lower in unique], claimed.by)
+        return matched_difference([(known[higher], known[lower]) for higher, lower in pairs], claimed.by)
 
     def _tracks(self, name: str) -> list[str]:
         """The tracks that an arm answered, in the order of its samples."""
@@ -285,11 +298,11 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
         statistic=own.statistic,
         at=at,
         readings=tuple(readings.values()),
-        note=_why_not(claim, evidence, own.verdict),
+        note=_why_not(claim, evidence, own.verdict, at),
     )
 
 
-def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict) -> str:
+def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict, at: At) -> str:
     """Why a claim is not tested, or which of its arms has learned nothing."""
     names = list(evidence.arms)
     involved = {name for part in claim.parts for pairs in differences(part, names) for pair in pairs for name in pair}
@@ -299,9 +312,23 @@ def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict) -> str:
         return f"not above chance: {', '.join(untrained)}"
     if verdict != "not tested":
         return ""
-    short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
+    reasons, absent = _lacking_pairs(claim, evidence, names, at)
+    short = [evidence.arms[name] for name in sorted(involved - absent) if not evidence.arms[name].tested]
     seeds = min((len(runs.answers) for runs in short), default=0)
-    reasons = [f"{seeds} seeds"] if short and seeds <= MOST_SEEDS_UNTESTED else []
+    reasons += [counted(seeds, "seed")] if short and seeds <= MOST_SEEDS_UNTESTED else []
     fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
     reasons += [f"{fewer[0].epochs} of {fewer[0].declared_epochs} epochs"] if fewer else []
     return ", ".join(reasons) or "the figure is not known there"
+
+
+def _lacking_pairs(claim: Claim, evidence: Evidence, names: list[str], at: At) -> tuple[list[str], set[str]]:
+    """How many pairs of matched arms are there, where some are not, and the arms of those that are not."""
+    reasons, absent = [], set[str]()
+    for part in claim.parts:
+        for pairs in differences(part, names) if part.matched else ():
+            unique = evidence.unique(pairs)
+            known = evidence.known(part.statistic, unique, at)
+            if 0 < len(known) < len(unique):
+                reasons.append(f"{len(known)} of {len(unique)} pairs")
+                absent.update(name for pair in set(unique) - set(known) for name in pair)
+    return reasons, absent

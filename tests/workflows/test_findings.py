@@ -218,6 +218,18 @@ def test_two_arms_with_the_same_runs_are_one_in_a_matched_claim() -> None:
     assert (twice.first("a-2"), twice.first("b-2")) == ("a-1", "b-1")
 
 
+def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_are() -> None:
+    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+    arms = {"a-1": runs("a", good()), "b-1": runs("b", poor()), "a-2": runs("c", good()), "b-2": runs("d", [])}
+    found, alone = judged(evidence(**arms), claim), judged(evidence(a=arms["a-1"], b=arms["b-1"]), MORE)
+    assert (found.verdict, found.note, found.p) == ("not tested", "1 of 2 pairs", None)
+    assert (found.effect, found.low, found.high) == (alone.effect, alone.low, alone.high)
+    few = judged(evidence(**arms | {"b-1": runs("b", poor(1), epochs=2)}), claim)
+    assert few.note == "1 of 2 pairs, 1 seed, 2 of 4 epochs"
+    none = judged(evidence(**arms | {"b-1": runs("b", [])}), claim)
+    assert (none.verdict, none.effect, none.note) == ("not tested", None, "0 seeds")
+
+
 def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", []))
     claim = Claim.of({"text": "claim", "winner": {"contains": 0.85}})
