@@ -58,9 +58,9 @@ def pictures(session: nox.Session) -> None:
 
 @nox.session
 def results(session: nox.Session) -> None:
-    """Write the table of claims and verdicts anew, from the reports of studies in docs/results/."""
+    """Write the table of claims and verdicts anew; nox -s results -- FOLDER STUDY ... takes over reports from there."""
     session.install("-e", ".")
-    session.run("python", "tests/results_table.py")
+    session.run("python", "tests/results_table.py", *session.posargs)
 
 
 @nox.session

@@ -1,13 +1,16 @@
 """What became of the claims of the studies in docs/results/: one table, for the README and the results' own page.
 
-Usage: python tests/results_table.py
+Usage: python tests/results_table.py [FOLDER STUDY ...]
 
-A study's report is put there by hand: the folder that `genrekit compare STUDY` writes, less report.html.
+With a folder in which `genrekit compare STUDY` was run, the reports of those studies are put there first, and beside
+them what their runs wrote, less the weights: from these records every figure and verdict can be computed again.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,11 @@ from genrekit.evaluation import study_words as words
 ROOT = Path(__file__).parents[1]
 
 RESULTS = ROOT / "docs" / "results"
+
+RECORDS = RESULTS / "runs"
+"""One folder for each run, which studies may share."""
+
+RECORD = ("config.json", "result.json", "history.csv", "answers.safetensors")
 
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
 
@@ -65,8 +73,27 @@ def renewed(page: Path) -> str:
     return before + START + table(page) + END + after
 
 
+def keep(folder: Path, study: str) -> None:
+    """Put a study's report, and the records of its runs, among the results."""
+    shutil.rmtree(RESULTS / study, ignore_errors=True)
+    shutil.copytree(folder / "reports" / study, RESULTS / study, ignore=shutil.ignore_patterns("report.html"))
+    for run in runs_of(study):
+        (RESULTS / run).mkdir(parents=True, exist_ok=True)
+        for name in RECORD:
+            shutil.copyfile(folder / run / name, RESULTS / run / name)
+
+
+def runs_of(study: str) -> list[str]:
+    """The runs that a study was judged by, as "runs/NAME"."""
+    experiments = (RESULTS / study / "experiments").glob("*.json")
+    return sorted({json.loads(path.read_text(encoding="utf-8"))["run"] for path in experiments})
+
+
 def main() -> None:
-    """Write the table into the pages."""
+    """Take over the studies that are named, and write the table into the pages."""
+    folder, *names = sys.argv[1:] or ["."]
+    for study in names:
+        keep(Path(folder), study)
     for page in PAGES:
         page.write_text(renewed(page), encoding="utf-8")
 

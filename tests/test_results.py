@@ -2,15 +2,26 @@
 
 import json
 import re
+import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from readme_output import README
-from results_table import PAGES, RESULTS, renewed, studies, table
+from results_table import PAGES, RECORD, RECORDS, RESULTS, renewed, runs_of, studies, table
+from typer.testing import CliRunner
 
+from genrekit.cli.main import app
 from genrekit.studies.schema import open_study, shipped_studies
 
 NAMES = sorted(path.parent.name for path in RESULTS.glob("*/result.json"))
+
+RECORDED = [name for name in NAMES if all((RESULTS / run).is_dir() for run in runs_of(name))]
+"""The studies of whose runs the records are there."""
+
+MUSIC = Path(__file__).parents[2] / "shared" / "data" / "gtzan-resynth"
+"""The music of the results, where it lies beside the checkout."""
 
 TEXT = {name: (RESULTS / name / "report.md").read_text(encoding="utf-8") for name in NAMES}
 
@@ -53,3 +64,47 @@ def test_results_name_no_place_of_the_machine_they_were_made_on() -> None:
 
 def test_the_readme_leads_to_the_results() -> None:
     assert "(docs/results/README.md)" in README.read_text(encoding="utf-8")
+
+
+def test_a_record_of_a_run_is_whole_and_belongs_to_a_study() -> None:
+    named = {run for name in RECORDED for run in runs_of(name)}
+    assert {f"runs/{path.name}" for path in RECORDS.iterdir()} == named
+    for run in named:
+        assert sorted(path.name for path in (RESULTS / run).iterdir()) == sorted(RECORD)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the cache of the music, and the records as its runs."""
+    if not MUSIC.is_dir():
+        pytest.skip(f"no music in {MUSIC}")
+    folder = tmp_path_factory.mktemp("workshop")
+    shutil.copytree(RECORDS, folder / "runs")
+    command = ["prepare", str(MUSIC), "--fragments", "first", "--out", str(folder / "first.h5")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_records_of_its_runs_give_a_study_its_figures_and_verdicts_again(
+    name: str, workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command that the report names, which finds every run and trains none."""
+    monkeypatch.chdir(workshop)
+    then = json.loads((RESULTS / name / "result.json").read_text(encoding="utf-8"))
+    found = CliRunner().invoke(app, shlex.split(then["head"]["command"])[1:])
+    assert found.exit_code == 0, found.output
+    assert sorted(path.name for path in Path("runs").iterdir()) == sorted(path.name for path in RECORDS.iterdir())
+    assert_close(json.loads(Path("reports", name, "result.json").read_text(encoding="utf-8")), then)
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """Equal but for the last digits of figures, which another processor may round otherwise."""
+    if isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    elif isinstance(expected, (list, dict)):
+        assert len(found) == len(expected)
+        for key in expected if isinstance(expected, dict) else range(len(expected)):
+            assert_close(found[key], expected[key])
+    else:
+        assert found == expected
