@@ -396,7 +396,7 @@ class Reading:
 
     `effect` is the difference that the claim says is above zero, with its 95 % interval, in the statistic's unit; of
     several differences the one that is least sure, of which `statistic` is, "winner" for a claim about the winner.
-    `p` is corrected for the study's claims (Holm 1979).
+    `p` is corrected for the study's claims (Holm 1979). `note` says of how many pairs a mean is where some are missing.
     """
 
     at: str
@@ -406,6 +406,7 @@ class Reading:
     high: float | None
     p: float | None
     statistic: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

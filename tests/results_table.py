@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from genrekit import markdown
+from genrekit.errors import unknown_name
 from genrekit.evaluation import study_words as words
+from genrekit.studies.schema import shipped_studies
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,25 +75,42 @@ def renewed(page: Path) -> str:
     return before + START + table(page) + END + after
 
 
-def keep(folder: Path, study: str) -> None:
-    """Put a study's report, and the records of its runs, among the results."""
-    shutil.rmtree(RESULTS / study, ignore_errors=True)
-    shutil.copytree(folder / "reports" / study, RESULTS / study, ignore=shutil.ignore_patterns("report.html"))
-    for run in runs_of(study):
-        (RESULTS / run).mkdir(parents=True, exist_ok=True)
+def keep(folder: Path, study: str, results: Path = RESULTS) -> None:
+    """Put a study's report, and the records of its runs, among the results; away with records that no study names.
+
+    Nothing is changed where it cannot be done.
+    Errors: UsageError for no study of genrekit's, FileNotFoundError where a file is missing.
+    """
+    if study not in shipped_studies():
+        raise unknown_name("study", study, shipped_studies())
+    report = folder / "reports" / study
+    runs = runs_of(report)
+    for path in (report / "result.json", *(folder / run / name for run in runs for name in RECORD)):
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}: run the study in {folder} first")
+    shutil.rmtree(results / study, ignore_errors=True)
+    shutil.copytree(report, results / study, ignore=shutil.ignore_patterns("report.html"))
+    for run in runs:
+        (results / run).mkdir(parents=True, exist_ok=True)
         for name in RECORD:
-            shutil.copyfile(folder / run / name, RESULTS / run / name)
+            shutil.copyfile(folder / run / name, results / run / name)
+    named = {run for path in results.glob("*/result.json") for run in runs_of(path.parent)}
+    for record in (results / "runs").iterdir():
+        if f"runs/{record.name}" not in named:
+            shutil.rmtree(record)
 
 
-def runs_of(study: str) -> list[str]:
-    """The runs that a study was judged by, as "runs/NAME"."""
-    experiments = (RESULTS / study / "experiments").glob("*.json")
-    return sorted({json.loads(path.read_text(encoding="utf-8"))["run"] for path in experiments})
+def runs_of(report: Path) -> list[str]:
+    """The runs that the study of a report was judged by, as "runs/NAME"."""
+    experiments = [json.loads(path.read_text(encoding="utf-8")) for path in report.glob("experiments/*.json")]
+    return sorted({experiment["run"] for experiment in experiments})
 
 
 def main() -> None:
     """Take over the studies that are named, and write the table into the pages."""
     folder, *names = sys.argv[1:] or ["."]
+    if sys.argv[1:] and not names:
+        sys.exit("name the studies to take over, after the folder in which they were run")
     for study in names:
         keep(Path(folder), study)
     for page in PAGES:

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from readme_output import README
-from results_table import PAGES, RECORD, RECORDS, RESULTS, renewed, runs_of, studies, table
+from results_table import PAGES, RECORD, RECORDS, RESULTS, keep, renewed, runs_of, studies, table
 
 from genrekit.cli.app import run
+from genrekit.errors import UsageError
 from genrekit.studies.schema import open_study, shipped_studies
 
 NAMES = sorted(path.parent.name for path in RESULTS.glob("*/result.json"))
 
-RECORDED = [name for name in NAMES if all((RESULTS / run).is_dir() for run in runs_of(name))]
+RECORDED = [name for name in NAMES if all((RESULTS / run).is_dir() for run in runs_of(RESULTS / name))]
 """The studies of whose runs the records are there."""
 
 MUSIC = Path(__file__).parents[2] / "shared" / "data" / "gtzan-resynth"
@@ -67,7 +68,7 @@ def test_the_readme_leads_to_the_results() -> None:
 
 
 def test_a_record_of_a_run_is_whole_and_belongs_to_a_study() -> None:
-    named = {run for name in RECORDED for run in runs_of(name)}
+    named = {run for name in RECORDED for run in runs_of(RESULTS / name)}
     assert {f"runs/{path.name}" for path in RECORDS.iterdir()} == named
     for record in named:
         assert sorted(path.name for path in (RESULTS / record).iterdir()) == sorted(RECORD)
@@ -75,13 +76,13 @@ def test_a_record_of_a_run_is_whole_and_belongs_to_a_study() -> None:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the cache of the music, and the records as its runs."""
+    """A folder with caches of the music, and the records as its runs."""
     if not MUSIC.is_dir():
         pytest.skip(f"no music in {MUSIC}")
     folder = tmp_path_factory.mktemp("workshop")
     shutil.copytree(RECORDS, folder / "runs")
-    command = ["prepare", str(MUSIC), "--fragments", "first", "--out", str(folder / "first.h5")]
-    assert run(command) == 0
+    for fragments in ("first", "all"):
+        assert run(["prepare", str(MUSIC), "--fragments", fragments, "--out", str(folder / f"{fragments}.h5")]) == 0
     return folder
 
 
@@ -109,3 +110,56 @@ def assert_close(found: Any, expected: Any) -> None:
             assert_close(found[key], expected[key])
     else:
         assert found == expected
+
+
+def test_the_page_names_the_studies_of_whose_runs_no_records_were_kept() -> None:
+    (named,) = re.findall(r"For ([^.]*) they were not kept", (RESULTS / "README.md").read_text(encoding="utf-8"))
+    assert set(re.findall(r"`(\w+)`", named)) == set(NAMES) - set(RECORDED)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder where two studies were run, that share a run."""
+    for study, runs in {"mlp": ["a", "b"], "cnn": ["b", "c"]}.items():
+        report = tmp_path / "reports" / study
+        (report / "experiments").mkdir(parents=True)
+        for name in ("report.md", "report.html", "result.json"):
+            (report / name).write_text(study, encoding="utf-8")
+        for name in runs:
+            (report / "experiments" / f"{name}.json").write_text(json.dumps({"run": f"runs/{name}"}), encoding="utf-8")
+            (tmp_path / "runs" / name / "best").mkdir(parents=True, exist_ok=True)
+            for file in (*RECORD, "last.safetensors", "best/model.safetensors"):
+                (tmp_path / "runs" / name / file).write_text(name, encoding="utf-8")
+    return tmp_path
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_is_taken_over_with_the_records_of_its_runs(folder: Path) -> None:
+    results = folder / "results"
+    keep(folder, "mlp", results)
+    keep(folder, "cnn", results)
+    reports = {f"{study}/{name}" for study in ("mlp", "cnn") for name in ("report.md", "result.json")}
+    reports |= {
+        f"{study}/experiments/{run}.json" for study, run in zip(("mlp", "mlp", "cnn", "cnn"), "abbc", strict=True)
+    }
+    assert files(results) == reports | {f"runs/{run}/{name}" for run in "abc" for name in RECORD}
+    (folder / "reports" / "mlp" / "experiments" / "a.json").unlink()
+    keep(folder, "mlp", results)
+    assert sorted(path.name for path in (results / "runs").iterdir()) == ["b", "c"]
+
+
+def test_what_cannot_be_taken_over_leaves_the_results_alone(folder: Path) -> None:
+    results = folder / "results"
+    keep(folder, "mlp", results)
+    before = files(results)
+    (folder / "runs" / "b" / "answers.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"answers\.safetensors: run the study in"):
+        keep(folder, "mlp", results)
+    with pytest.raises(FileNotFoundError, match=r"result\.json: run the study in"):
+        keep(folder / "elsewhere", "mlp", results)
+    with pytest.raises(UsageError, match="study"):
+        keep(folder, ".", results)
+    assert files(results) == before

@@ -230,7 +230,8 @@ def reading(judged: Reading) -> str:
     where = PLACES.get(judged.at, judged.at)
     if figures == NONE:
         return f"{where}: {judged.verdict}"
-    return f"{where}: {judged.verdict}, {figures}, p {_after_p(judged.p)}"
+    pairs = f" ({judged.note})" if judged.note else ""
+    return f"{where}: {judged.verdict}{pairs}, {figures}, p {_after_p(judged.p)}"
 
 
 def ranking(result: CompareResult) -> Cells:

@@ -26,7 +26,7 @@ class Part:
 
     `favoured_trained`: what the claim credits has learned something. `tested`: there are the seeds and epochs that a
     verdict needs. `by`: what the claim adds to the difference of its arms, which may be equivalent without it.
-    `statistic`: what the difference is of.
+    `statistic`: what the difference is of. `note`: of how many pairs it is the mean, where some are missing.
     """
 
     difference: Difference
@@ -35,6 +35,7 @@ class Part:
     tested: bool = True
     by: float = 0.0
     statistic: str = ""
+    note: str = ""
 
 
 def is_trained(accuracy: Interval, n_genres: int) -> bool:
@@ -57,7 +58,8 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
 def _reading(parts: Sequence[Part], p: float | None, at: str) -> Reading:
     least = max(parts, key=_doubt)
     its = least.difference
-    return Reading(at, _obstacle(parts) or _verdict(parts, p), its.effect, its.low, its.high, p, least.statistic)
+    verdict = _obstacle(parts) or _verdict(parts, p)
+    return Reading(at, verdict, its.effect, its.low, its.high, p, least.statistic, least.note)
 
 
 def _obstacle(parts: Sequence[Part]) -> Verdict | None:
@@ -80,11 +82,12 @@ def _is_within(part: Part) -> bool:
 
 
 def _doubt(part: Part) -> float:
-    """Sort by one-sided p of being above zero; what is not tested is in most doubt."""
+    """Sort by one-sided p of being above zero; what is missing, in whole or in part, is in most doubt."""
     p = part.difference.p
     if p is None:
         return 2.0
-    return p / 2 if part.difference.effect > 0 else 1 - p / 2
+    doubt = p / 2 if part.difference.effect > 0 else 1 - p / 2
+    return 1 + doubt if part.note else doubt
 
 
 def _p(parts: Sequence[Part]) -> float:

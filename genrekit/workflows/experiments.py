@@ -14,7 +14,7 @@ from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.evaluation.answers import ANSWERS
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
-from genrekit.workflows.runs import has_result, is_pruned, is_run, other_data, read_config
+from genrekit.workflows.runs import has_result, is_pruned, other_data, read_config
 
 PLAN_FORMAT_VERSION = 1
 
@@ -153,7 +153,7 @@ def index_runs(runs: Path) -> dict[str, Path]:
         key = identity(config, data)
         if key not in found or (is_usable(path.parent) and not is_usable(found[key])):
             found[key] = path.parent
-    return {key: run for key, run in found.items() if is_usable(run) or not is_run(run)}
+    return {key: run for key, run in found.items() if is_usable(run) or not has_result(run)}
 
 
 def is_usable(run: Path) -> bool:

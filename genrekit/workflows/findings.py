@@ -146,6 +146,7 @@ class Evidence:
             tested=len(known) == len(unique) and all(its.tested for its in runs),
             by=claimed.by,
             statistic=claimed.statistic,
+            note=f"{len(known)} of {len(unique)} pairs" if 0 < len(known) < len(unique) else "",
         )
 
     def unique(self, pairs: Sequence[Pair]) -> list[Pair]:
@@ -298,22 +299,20 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
         statistic=own.statistic,
         at=at,
         readings=tuple(readings.values()),
-        note=_why_not(claim, evidence, own.verdict, at),
+        note=_why_not(claim, evidence, own, at),
     )
 
 
-def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict, at: At) -> str:
+def _why_not(claim: Claim, evidence: Evidence, own: Reading, at: At) -> str:
     """Why a claim is not tested, or which of its arms has learned nothing."""
-    names = list(evidence.arms)
-    involved = {name for part in claim.parts for pairs in differences(part, names) for pair in pairs for name in pair}
-    involved = involved or set(names)
-    if verdict == "not trained":
+    involved = _involved(claim, evidence, at)
+    if own.verdict == "not trained":
         untrained = sorted(name for name in involved if not evidence.trained(name))
         return f"not above chance: {', '.join(untrained)}"
-    if verdict != "not tested":
+    if own.verdict != "not tested":
         return ""
-    reasons, absent = _lacking_pairs(claim, evidence, names, at)
-    short = [evidence.arms[name] for name in sorted(involved - absent) if not evidence.arms[name].tested]
+    reasons = [own.note] if own.note else []
+    short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
     seeds = min((len(runs.answers) for runs in short), default=0)
     reasons += [counted(seeds, "seed")] if short and seeds <= MOST_SEEDS_UNTESTED else []
     fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
@@ -321,14 +320,12 @@ def _why_not(claim: Claim, evidence: Evidence, verdict: Verdict, at: At) -> str:
     return ", ".join(reasons) or "the figure is not known there"
 
 
-def _lacking_pairs(claim: Claim, evidence: Evidence, names: list[str], at: At) -> tuple[list[str], set[str]]:
-    """How many pairs of matched arms are there, where some are not, and the arms of those that are not."""
-    reasons, absent = [], set[str]()
+def _involved(claim: Claim, evidence: Evidence, at: At) -> set[str]:
+    """The arms that a claim is judged by; of pairs that are partly there, those that are."""
+    names = list(evidence.arms)
+    found = set[str]()
     for part in claim.parts:
-        for pairs in differences(part, names) if part.matched else ():
+        for pairs in differences(part, names):
             unique = evidence.unique(pairs)
-            known = evidence.known(part.statistic, unique, at)
-            if 0 < len(known) < len(unique):
-                reasons.append(f"{len(known)} of {len(unique)} pairs")
-                absent.update(name for pair in set(unique) - set(known) for name in pair)
-    return reasons, absent
+            found.update(name for pair in evidence.known(part.statistic, unique, at) or unique for name in pair)
+    return found or set(names)

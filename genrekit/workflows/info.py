@@ -21,7 +21,7 @@ from genrekit.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
 from genrekit.records import AnyPath, FragmentView, InfoResult
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import is_run
+from genrekit.workflows.runs import has_result, is_run, without_model
 
 _QUIET = Reporter()
 _UNITS = {"time_stretch": "x speed", "pitch_shift": "semitones", "noise": "dB", "resampling": "x rate"}
@@ -44,6 +44,8 @@ def info(
     if is_run(path):
         seconds = read_json(path / "result.json")["seconds"]
         return InfoResult(path, "run", {"trained_s": seconds, **_bundle(path / "best")})
+    if has_result(path):
+        raise without_model(path)
     if path.is_file():
         cache = open_cache(path)
         facts = _cache(cache, verify=verify)

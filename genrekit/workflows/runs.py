@@ -69,9 +69,9 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """Finished runs among folders: each is a run itself or holds some.
+    """Finished runs with their models among folders: each is a run itself or holds some.
 
-    Errors: GenrekitError where a folder is missing, or none holds a finished run.
+    Errors: GenrekitError where a folder is missing, or none holds such a run.
     """
     found = [run for folder in folders for run in _runs_in(folder)]
     if not found:
@@ -85,6 +85,8 @@ def _runs_in(folder: Path) -> Iterator[Path]:
         raise GenrekitError(f"no folder {folder}: train a model first, or name the folder of its run")
     if is_run(folder):
         yield folder
+    elif has_result(folder):
+        raise without_model(folder)
     else:
         yield from sorted(path for path in folder.iterdir() if is_run(path))
 
@@ -92,6 +94,11 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 def is_run(folder: Path) -> bool:
     """Whether a folder is a finished run with its model."""
     return has_result(folder) and (folder / "best").is_dir()
+
+
+def without_model(run: Path) -> GenrekitError:
+    """What to say of a finished run whose model is asked for and gone."""
+    return GenrekitError(f"{run} is finished, but its model, {run / 'best'}, is gone: only studies count it")
 
 
 def has_result(folder: Path) -> bool:

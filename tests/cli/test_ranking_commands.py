@@ -267,6 +267,14 @@ class TestInfo:
         assert outcome.code == 1
         assert "runs/mlp is no cache" in outcome.err
 
+    @pytest.mark.parametrize("command", ["info", "compare"])
+    def test_a_run_whose_model_was_deleted_says_so(self, here: Path, genrekit: CommandLine, command: str) -> None:
+        Path("runs/gone").mkdir()
+        shutil.copy("runs/mlp/result.json", "runs/gone")
+        outcome = genrekit(command, "runs/gone")
+        assert outcome.code == 1
+        assert "runs/gone is finished, but its model, runs/gone/best, is gone: only studies count it" in outcome.err
+
     @pytest.mark.parametrize("path", ["absent", "data", "runs"])
     def test_what_is_nothing_of_ours_is_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:
         outcome = genrekit("info", path)

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -123,12 +123,13 @@ class TestDifference:
 
     @settings(deadline=None)
     @given(st.integers(0, 10_000), st.integers(2, 5), st.integers(2, 5))
+    @example(6_387, 2, 2)  # runs so alike that their few degrees of freedom give an interval of 1e10
     def test_the_other_way_round_it_is_the_opposite(self, seed: int, first: int, second: int) -> None:
         generator = np.random.default_rng(seed)
         one, other = (of_tracks(drawn(generator, seeds, 12), size=3) for seeds in (first, second))
         there, back = difference(one, other), difference(other, one)
         effect, low, high, *rest = figures(there)
-        assert figures(back) == pytest.approx([-effect, -high, -low, *rest], abs=1e-12)
+        assert figures(back) == pytest.approx([-effect, -high, -low, *rest], rel=1e-9, abs=1e-12)
 
     @settings(deadline=None)
     @given(st.integers(0, 10_000), st.floats(-5, 5))

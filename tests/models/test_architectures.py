@@ -88,18 +88,61 @@ def test_a_cel_model_is_what_its_definition_says(arch: str, activation: nn.Modul
 
 
 @pytest.mark.parametrize("kind", TINY)
-def test_the_blocks_keep_channels_innermost_in_memory(kind: Input) -> None:
+@pytest.mark.parametrize("innermost", [True, False])
+def test_the_blocks_keep_channels_innermost_in_memory_if_they_are_many(kind: Input, innermost: bool) -> None:
     """The fast layout on a CPU: a layer that leaves it changes nothing but the time."""
-    model = tiny_model(tiny_config(arch="cel2", input=kind, channels=(4, 8), dropout=0.3)).train()
+    model = tiny_model(tiny_config(arch="cel2", input=kind, channels=(8 if innermost else 7, 8), dropout=0.3)).train()
     found: list[bool] = []
 
-    def look(_: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        found.extend(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (*given, made))
+    def look(_: nn.Module, __: tuple[Tensor, ...], made: Tensor) -> None:
+        found.append(made.is_contiguous(memory_format=torch.channels_last))
 
     for layer in model.get_submodule("blocks").children():
         layer.register_forward_hook(look)
     model(torch.rand(3, *FRONT_END.shape(kind)))
-    assert found == [True] * 2 * 10
+    assert found == [innermost] * 10
+
+
+def test_waveforms_lie_in_a_device_s_own_layout_where_it_is_no_cpu() -> None:
+    with torch.device("meta"):
+        model = tiny_network(tiny_config(arch="cel2", input="waveform", channels=(8, 8)))
+        made = model.get_submodule("blocks.0").register_forward_hook(lambda _, __, made: strides.append(made.stride()))
+        strides: list[tuple[int, ...]] = []
+        model(torch.rand(3, *FRONT_END.shape("waveform")))
+    made.remove()
+    assert strides == [(8 * 512, 512, 512, 1)]
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_the_weights_of_a_cel_model_have_the_names_and_shapes_that_bundles_hold(kind: Input) -> None:
+    """Those of plain torch layers in a row, of one dimension for waveforms: they are a format on disk."""
+    model = tiny_network(tiny_config(arch="cel", input=kind, channels=(4, 8), hidden=(6,), dropout=0.3))
+    found = {name: tuple(value.shape) for name, value in model.state_dict().items() if "dense" not in name}
+    two = kind == "mel"
+    norms = {
+        f"blocks.{place}.{name}": () if name == "num_batches_tracked" else (n_channels,)
+        for place, n_channels in ((1, 4), (6, 8))
+        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    }
+    width = (3, 3) if two else (3,)
+    statistics = dict.fromkeys(("standardize.mean", "standardize.deviation"), (16, 1) if two else (1,))
+    assert found == statistics | norms | {"blocks.0.weight": (4, 1, *width), "blocks.5.weight": (8, 4, *width)}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_statistics_of_a_large_batch_are_within_a_hundredth_in_the_layout_of_single_sums(threads: int) -> None:
+    """A batch of eight fragments of 5 seconds; 0.4 % was found on one thread."""
+    norm = nn.BatchNorm2d(32, momentum=1.0)
+    values = torch.randn(8, 32, 1, 110_250, generator=torch.Generator().manual_seed(0)) + 1
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        norm(values.contiguous(memory_format=torch.channels_last))
+    finally:
+        torch.set_num_threads(before)
+    assert norm.running_var is not None
+    exact = values.double().var(dim=(0, 2, 3))
+    torch.testing.assert_close(norm.running_var.double(), exact, rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("kind", TINY)

@@ -724,8 +724,9 @@ class TestCallbacks:
         assert steps == [(1, 2), (2, 2), (3, 2)]
 
 
+@pytest.mark.parametrize("values", [{}, {"arch": "cel", "input": "waveform", "channels": (8, 8)}])
 def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weights(
-    monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The compiler's eager backend runs what it has traced, without a C++ compiler."""
     compile_model = torch.compile
@@ -736,9 +737,9 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
         return compile_model(model, backend="eager")
 
     monkeypatch.setattr(torch, "compile", compile_eagerly)
-    plain, _ = run(tiny_config(dropout=0.0))
+    plain, _ = run(tiny_config(dropout=0.0, **values))
     assert not traced
-    fast, _ = run(tiny_config(dropout=0.0, compile=True))
+    fast, _ = run(tiny_config(dropout=0.0, compile=True, **values))
     assert traced == [fast]
     assert weights(fast).keys() == weights(plain).keys()
     for name, tensor in weights(fast).items():

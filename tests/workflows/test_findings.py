@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_answers import answers
 
+from genrekit.evaluation import study_words as words
 from genrekit.evaluation.answers import Answers
 from genrekit.records import Finding
 from genrekit.studies.schema import Arm, At, Claim
@@ -224,10 +225,26 @@ def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_a
     found, alone = judged(evidence(**arms), claim), judged(evidence(a=arms["a-1"], b=arms["b-1"]), MORE)
     assert (found.verdict, found.note, found.p) == ("not tested", "1 of 2 pairs", None)
     assert (found.effect, found.low, found.high) == (alone.effect, alone.low, alone.high)
+    beside = evidence(**arms, x=runs("x", poor()), y=runs("y", poor()))
+    part = judged(beside, claim, {"statistic": "accuracy", "higher": "x", "lower": "y"})
+    assert (part.effect, part.note) == (found.effect, "1 of 2 pairs")
     few = judged(evidence(**arms | {"b-1": runs("b", poor(1), epochs=2)}), claim)
     assert few.note == "1 of 2 pairs, 1 seed, 2 of 4 epochs"
+    fitted = replace(arms["b-1"], arm=Arm("b", "", {"arch": "lda"}, "study"))
+    whole = judged(evidence(**arms | {"b-1": fitted, "b-2": runs("d", poor())}), claim)
+    assert (whole.verdict, whole.note) == ("upheld", "")
+    steps = next(reading for reading in whole.readings if reading.at == "equal steps")
+    assert (steps.verdict, steps.note) == ("not tested", "1 of 2 pairs")
+    assert words.reading(steps).startswith("at equal steps: not tested (1 of 2 pairs), +")
     none = judged(evidence(**arms | {"b-1": runs("b", [])}), claim)
     assert (none.verdict, none.effect, none.note) == ("not tested", None, "0 seeds")
+
+
+def test_an_arm_of_a_pair_that_is_there_is_named_short_of_seeds_although_another_of_its_pairs_is_missing() -> None:
+    arms = {f"{side}-{place}": runs(side, good(3)) for side in "abc" for place in (1, 2)}
+    arms |= {"a-2": runs("a", good(2)), "c-2": runs("c", [])}
+    parts = [{"statistic": "accuracy", "higher": "a-*", "lower": f"{side}-*", "matched": True} for side in "bc"]
+    assert judged(evidence(**arms), *parts).note == "1 of 2 pairs, 2 seeds"
 
 
 def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:

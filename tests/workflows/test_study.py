@@ -83,6 +83,16 @@ def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: P
     assert ears.states == []
 
 
+def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, cache: Path) -> None:
+    """Its weights and answers were deleted together: it cannot be judged, nor gone on with."""
+    before = run(study, cache, seeds=1)
+    for path in (Path("runs/tiny-fast-seed0/answers.safetensors"), Path("runs/tiny-fast-seed0/last.safetensors")):
+        path.unlink()
+    shutil.rmtree("runs/tiny-fast-seed0/best")
+    assert run(study, cache, seeds=1).findings == before.findings
+    assert Path("runs/tiny-fast-seed0-2/answers.safetensors").is_file()
+
+
 def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
     """On one thread each: the number of threads may change the last bits."""
     script = (
