@@ -24,12 +24,14 @@ from typing import Any
 import torch
 from batches import against_decoding
 from measuring import Bench, Row, Sample, run_table, seconds
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from genrekit.config import TrainConfig
+from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.dataset.batches import FragmentSource, TrainingBatches
 from genrekit.dataset.cache import Cache, open_cache
+from genrekit.memory import kept
 from genrekit.models import build_model
 from genrekit.training import loop
 from genrekit.training.optimizers import make_optimizer
@@ -181,6 +183,30 @@ def overhead(bench: Bench) -> Sample:
     return Sample(median_step(data), 2)
 
 
+def network(_: Bench) -> Sample:
+    """Milliseconds of both passes of the default network on waveforms, against its layers as one would write them."""
+    front_end = PrepareConfig().front_end
+    config = TrainConfig.of({"arch": "cel2", "input": "waveform", "hidden": (), "dropout": 0.2})
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
+    for n_in, n_out in pairwise((1, *config.block_channels)):
+        layers += [nn.Conv1d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm1d(n_out), nn.MaxPool1d(2)]
+        layers += [nn.LeakyReLU(), nn.Dropout1d(config.dropout)]
+    width = config.block_channels[-1] * (front_end.n_samples >> len(config.block_channels))
+    plain = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 10))
+    with kept():
+        return Sample(passes(build_model(config, front_end, 10)), passes(plain))
+
+
+def passes(model: nn.Module) -> float:
+    """Median milliseconds of a forward and a backward pass of a batch of eight 5-second waveforms."""
+    inputs, taken = torch.rand(8, PrepareConfig().front_end.n_samples), []
+    for _ in range(7):
+        started = time.perf_counter()
+        cross_entropy(model(inputs), torch.arange(8)).backward()
+        taken.append(time.perf_counter() - started)
+    return 1_000 * statistics.median(taken)
+
+
 def start(bench: Bench) -> Sample:
     """Seconds from the command to its first step, above those of importing torch; 2 are allowed."""
     cache = prepared(bench, MANY)
@@ -216,6 +242,14 @@ def anonymous_megabytes(bench: Bench, cache: Path) -> float:
 ROWS = [
     Row("whole", "a step of 32 mel fragments against a loop in plain torch on ready ones", "ms", "at most", 1, whole),
     Row("step", "a step of 32 mel fragments but for forward, backward, optimizer", "ms", "at most", 1, overhead),
+    Row(
+        "network",
+        "passes of the default network on 8 waveforms against its layers as written",
+        "ms",
+        "at most",
+        0.75,
+        network,
+    ),
     Row("start", "from the command to its first step on 6,000 fragments, above import torch", "s", "at most", 1, start),
     Row(
         "data",

@@ -96,8 +96,8 @@ class Cel(nn.Module):
 def _with_channel(images: Tensor, *, innermost: bool) -> Tensor:
     """Give images [B, H, W] their channel, [B, 1, H, W]; `innermost` tells where it is in memory.
 
-    The layers keep that layout. With channels innermost, torch's loops on a CPU are vectorized over them, and a step of
-    the default networks takes about 0.6 times as long. Batch norms then sum in single precision: the variances of the
-    largest batches are off by some thousandths, and by how much depends on the number of threads.
+    The layers keep that layout. With channels innermost, torch's loops on a CPU are vectorized over them: passes of the
+    default networks take about half as long. Batch norms then sum in single precision: the variances of the largest
+    batches are off by some thousandths, and by how much depends on the number of threads.
     """
     return images.unsqueeze(-1).movedim(-1, 1) if innermost else images.unsqueeze(1)
