@@ -14,7 +14,7 @@ def plain(text: str) -> str:
     >>> plain("# 1"), plain("1. May"), plain("-1.5")
     ('\\# 1', '1\\. May', '-1.5')
     """
-    marks = re.sub(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    marks = re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))
     return re.sub(r"^(\d*)([#+-]+|(?<=\d)[.)])(?=\s|$)", r"\1\\\2", marks)
 
 

@@ -33,7 +33,9 @@ def words(markup: str) -> str:
     return html.unescape(re.sub("<[^>]*>", "", markup)).strip()
 
 
-@pytest.mark.parametrize("text", [*NASTY, "&amp;", "![x](y)", "<b>", "a  \n b", "-1.5", "cel_mel_x", "---", "1.", "#"])
+@pytest.mark.parametrize(
+    "text", [*NASTY, "&amp;", "![x](y)", "<b>", "a  \n b", "-1.5", "cel_mel_x", "__0__", "a__b__c", "---", "1.", "#"]
+)
 def test_a_text_is_read_as_it_was_meant(text: str) -> None:
     markup = rendered(markdown.plain(text))
     assert re.sub("<(?!/?p>)", "", markup) == markup
