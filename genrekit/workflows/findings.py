@@ -305,12 +305,12 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
 
 def _why_not(claim: Claim, evidence: Evidence, own: Reading, at: At) -> str:
     """Why a claim is not tested, or which of its arms has learned nothing."""
+    if own.verdict not in ("not trained", "not tested"):
+        return ""
     involved = _involved(claim, evidence, at)
     if own.verdict == "not trained":
         untrained = sorted(name for name in involved if not evidence.trained(name))
         return f"not above chance: {', '.join(untrained)}"
-    if own.verdict != "not tested":
-        return ""
     reasons = [own.note] if own.note else []
     short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
     seeds = min((len(runs.answers) for runs in short), default=0)

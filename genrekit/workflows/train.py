@@ -39,7 +39,7 @@ from genrekit.training.footprint import Footprint, free_memory, measure_batch, m
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
-from genrekit.workflows.runs import RUN_FORMAT_VERSION, other_data, pruned_after, read_config, write_history
+from genrekit.workflows.runs import RUN_FORMAT_VERSION, has_result, other_data, pruned_after, read_config, write_history
 
 _QUIET = Reporter()
 
@@ -163,7 +163,7 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
     if out is None:
         raise UsageError("the folder of the run to resume must be named")
     stored = read_config(out / "config.json")
-    if (out / "result.json").exists():
+    if has_result(out):
         raise GenrekitError(f"{out} is finished: there is nothing to resume")
     if epoch := pruned_after(out):
         raise GenrekitError(f"{out} was given up by a search after epoch {epoch}: train its configuration anew")
