@@ -30,6 +30,9 @@ from genrekit.records import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
+_PLAN, _TRAINING = "Plan of a study", "Training of its runs"
+"""Headings of the help page."""
+
 
 @app.command()
 def compare(
@@ -54,23 +57,36 @@ def compare(
     ] = False,
     cache: Annotated[Path, typer.Option(help="The cache that a study trains from.")] = DEFAULT_CACHE,
     seeds: Annotated[
-        int | None, typer.Option(help="Seeds of each configuration; by default as the study says.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Seeds of each configuration; by default as the study says.",
+            show_default=False,
+            rich_help_panel=_PLAN,
+        ),
     ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
             help="Cross-validation: folds, each of which validates once; 0 for none, by default as the study says.",
             show_default=False,
+            rich_help_panel=_PLAN,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of each run; with fewer than it says, a claim is not tested.", show_default=False),
+        typer.Option(
+            help="Epochs of each run; with fewer than it says, a claim is not tested.",
+            show_default=False,
+            rich_help_panel=_PLAN,
+        ),
     ] = None,
     fragments: Annotated[
         str | None,
         typer.Option(
-            metavar="all|first", help="Fragments of each track; by default as the study says.", show_default=False
+            metavar="all|first",
+            help="Fragments of each track; by default as the study says.",
+            show_default=False,
+            rich_help_panel=_PLAN,
         ),
     ] = None,
     split: Annotated[
@@ -79,16 +95,29 @@ def compare(
             metavar="auto|track|artist|fault-filtered|manifest",
             help="The split of all runs; by default as the study says, else auto.",
             show_default=False,
+            rich_help_panel=_PLAN,
         ),
     ] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Seed of the split.", show_default=False)] = None,
-    workers: Annotated[int, typer.Option(help="Runs side by side; each has its part of the cores.")] = 1,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the split.", show_default=False, rich_help_panel=_PLAN)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Runs side by side; each has its part of the cores.", rich_help_panel=_TRAINING)
+    ] = 1,
     device: DeviceOption = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run, and the smallest difference it could find.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would run, and the smallest difference it could find.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = False,
     amend: Annotated[
-        bool, typer.Option("--amend", help="Accept a study file that has changed; its report will say so.")
+        bool,
+        typer.Option(
+            "--amend", help="Accept a study file that has changed; its report will say so.", rich_help_panel=_PLAN
+        ),
     ] = False,
     arms: Annotated[
         list[str] | None,
@@ -97,10 +126,14 @@ def compare(
             help="Train this arm alone, with * those of like names; may be repeated. The others are judged by the runs "
             "there are.",
             show_default=False,
+            rich_help_panel=_TRAINING,
         ),
     ] = None,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Train nothing: judge a study by the runs there are.")
+        bool,
+        typer.Option(
+            "--report-only", help="Train nothing: judge a study by the runs there are.", rich_help_panel=_TRAINING
+        ),
     ] = False,
     runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
     reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
@@ -118,44 +151,41 @@ def compare(
     luck, and writes a report. With --search it tries configurations, gives up those that fall behind, repeats the best
     with several seeds, and reports these as a study's. The test part is not read.
     """
+    if search is not None and what:
+        raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
+    study = str(search) if search is not None else _study(what or [])
+    if arms and report_only:
+        raise UsageError("--report-only trains no arms: leave it, or --arms, out")
+    # What takes seconds to import comes behind what is refused at once, and is imported where it is needed.
     if list_them:
         from genrekit.workflows.costs import list_studies
 
         listed = list_studies(cache, runs=runs)
         emit_json(listed) if as_json else show_list(listed, str(cache))
         return
-    if search is not None and what:
-        raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
-    study = str(search) if search is not None else _study(what or [])
     if study is None:
         from genrekit.workflows.compare import compare as rank
 
         with terminal(quiet=quiet or as_json) as reporter:
-            result = rank(what or [runs], reporter=reporter)
-        emit_json(result) if as_json else show(result)
+            ranking = rank(what or [runs], reporter=reporter)
+        emit_json(ranking) if as_json else show(ranking)
         return
+    from genrekit.workflows.costs import plan_search, plan_study
     from genrekit.workflows.experiments import StudyOptions
-
-    if arms and report_only:
-        raise UsageError("--report-only trains no arms: leave it, or --arms, out")
-    trained = tuple(arms) if arms else () if report_only else None
-    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
-    if dry_run and search is not None:
-        from genrekit.workflows.costs import plan_search
-
-        planned = plan_search(search, cache, options, reports=reports)
-        emit_json(planned) if as_json else show_search_plan(planned)
-        return
-    if dry_run:
-        from genrekit.workflows.costs import plan_study
-
-        plan = plan_study(study, cache, options, runs=runs)
-        emit_json(plan) if as_json else show_plan(plan)
-        return
     from genrekit.workflows.search import run_search
     from genrekit.workflows.study import run_study
     from genrekit.workflows.train import Tracking
 
+    trained = tuple(arms) if arms else () if report_only else None
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
+    if dry_run and search is not None:
+        searched = plan_search(search, cache, options, reports=reports)
+        emit_json(searched) if as_json else show_search_plan(searched)
+        return
+    if dry_run:
+        planned = plan_study(study, cache, options, runs=runs)
+        emit_json(planned) if as_json else show_plan(planned)
+        return
     settings = tracker_settings(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
         run_it = run_study if search is None else run_search

@@ -99,12 +99,12 @@ def show_list(listed: StudyList, cache: str) -> None:
 
 
 def _plan_line(plan: StudyPlan) -> str:
-    parameters = [arm.parameters for arm in plan.arms]
-    memory = max((arm.memory or 0 for arm in plan.arms), default=0)
+    parameters = sorted({arm.parameters for arm in plan.arms})
+    memory = [arm.memory for arm in plan.arms if arm.memory is not None]
     parts = [
         f"{len(plan.arms)} arms x {plan.seeds} seeds" + (f" x {plan.folds} folds" if plan.folds else ""),
-        f"{min(parameters):,} to {max(parameters):,} weights",
-        f"up to {size_text(memory)} of memory",
+        " to ".join(f"{number:,}" for number in dict.fromkeys((parameters[0], parameters[-1]))) + " weights",
+        *([f"up to {size_text(max(memory))} of memory"] if memory else []),
         f"{plan.missing} runs to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
     ]
     return "; ".join(parts)

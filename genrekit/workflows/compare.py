@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, few
 from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import Sample, indistinguishable, seed_mean
 from genrekit.files import read_json
@@ -19,7 +19,7 @@ from genrekit.models.best import KEPT
 from genrekit.models.bundle import BundleMetadata, read_metadata
 from genrekit.records import AnyPath, CompareResult, Interval, RankedRun, SkippedFile
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import find_runs, is_run
+from genrekit.workflows.runs import find_left_out, find_runs, is_run
 
 _QUIET = Reporter()
 
@@ -32,7 +32,10 @@ def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> Compa
     Errors: GenrekitError where no finished run is found, or where runs are named that cannot be compared.
     """
     paths = [Path(folder) for folder in folders]
-    read, skipped = _read(find_runs(paths), reporter)
+    found, left_out = find_runs(paths), find_left_out(paths)
+    if left_out:
+        reporter.note(f"finished runs left out, whose models are gone: {few([path.name for path in left_out])}")
+    read, skipped = _read(found, reporter)
     if not read:
         raise GenrekitError(f"no run can be read, the first says: {skipped[0].reason}")
     places = Counter(run.group for run in read)

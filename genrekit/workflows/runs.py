@@ -91,6 +91,12 @@ def _runs_in(folder: Path) -> Iterator[Path]:
         yield from sorted(path for path in folder.iterdir() if is_run(path))
 
 
+def find_left_out(folders: Sequence[Path]) -> list[Path]:
+    """Finished runs in folders of runs that `find_runs` passes over: their models are gone."""
+    held = (path for folder in folders if not has_result(folder) for path in folder.iterdir())
+    return sorted(path for path in held if has_result(path) and not is_run(path))
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder is a finished run with its model."""
     return has_result(folder) and (folder / "best").is_dir()

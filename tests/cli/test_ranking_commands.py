@@ -86,6 +86,14 @@ class TestCompare:
         assert (outcome.code, sorted(outcome.json["ranking"])) == (0, ["cel", "mlp"])
         assert genrekit("info", "runs/cel").code == 0
 
+    def test_finished_runs_without_their_models_are_named_in_a_note(self, here: Path, genrekit: CommandLine) -> None:
+        for name in ("gone", "lost"):
+            Path("runs", name).mkdir()
+            shutil.copy("runs/mlp/result.json", Path("runs", name))
+        outcome = genrekit("compare", "runs")
+        assert outcome.code == 0
+        assert "finished runs left out, whose models are gone: gone, lost" in outcome.err
+
     def test_a_run_that_cannot_be_read_is_skipped_with_a_warning(self, here: Path, genrekit: CommandLine) -> None:
         Path("runs/cel/best/model.json").write_text("{")
         outcome = genrekit("compare")

@@ -116,6 +116,7 @@ def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -
     text = genrekit("compare", "--list", "--cache", "absent.h5").out
     assert "Adam or SGD" in text
     assert "28,426,250 to 113,559,306 weights" in text
+    assert "3 arms x 3 seeds x 5 folds; 8,100 weights; 45 runs to do" in text
 
 
 def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its_way(
