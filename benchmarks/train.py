@@ -10,6 +10,7 @@ process has one thread for its libraries.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from genrekit.dataset.cache import Cache, open_cache
 from genrekit.memory import kept
 from genrekit.models import build_model
 from genrekit.training import loop
+from genrekit.training.checkpoint import Checkpoint, save_checkpoint
 from genrekit.training.optimizers import make_optimizer
 
 FEW, MANY = 250, 1_000
@@ -207,6 +209,36 @@ def passes(model: nn.Module) -> float:
     return 1_000 * statistics.median(taken)
 
 
+def checkpoint(bench: Bench) -> Sample:
+    """Seconds to write what resuming a perceptron on waveforms needs, against torch.save of the same."""
+    model = nn.Sequential(nn.Linear(PrepareConfig().front_end.n_samples, 256), nn.Linear(256, 10))
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    slots = {index: {name: torch.rand_like(tensor)} for index, (name, tensor) in enumerate(weights.items())}
+    state = Checkpoint(weights, {}, {"state": slots, "param_groups": []}, {})
+    with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
+        ours = least(lambda: save_checkpoint(Path(folder, "ours.safetensors"), state))
+        return Sample(ours, least(lambda: synced(state, Path(folder, "peer.pt"))))
+
+
+def least(work: Callable[[], None]) -> float:
+    """The least seconds of five calls."""
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def synced(state: Checkpoint, path: Path) -> None:
+    """Save with torch, as safely as a checkpoint is: beside the old file, on the disk, then in its place."""
+    with open(path.with_suffix(".new"), "wb") as file:
+        torch.save((state.model, state.optimizer), file)
+        file.flush()
+        os.fsync(file.fileno())
+    path.with_suffix(".new").replace(path)
+
+
 def start(bench: Bench) -> Sample:
     """Seconds from the command to its first step, above those of importing torch; 2 are allowed."""
     cache = prepared(bench, MANY)
@@ -250,6 +282,7 @@ ROWS = [
         0.75,
         network,
     ),
+    Row("checkpoint", "a checkpoint of 230 MB against torch.save of the same", "s", "at most", 1, checkpoint),
     Row("start", "from the command to its first step on 6,000 fragments, above import torch", "s", "at most", 1, start),
     Row(
         "data",

@@ -48,8 +48,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_torn(folder: Path) -> None:
-    """Remove the temporary files that atomic writes into a folder left when they were killed."""
-    for torn in folder.glob(".*.tmp"):
+    """Remove the temporary files that atomic writes into a folder, and safetensors' own, left when they were killed."""
+    for torn in (*folder.glob(".*.tmp"), *folder.glob(".tmp??????")):
         torn.unlink(missing_ok=True)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
 from genrekit.errors import GenrekitError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DAMAGES = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
 """What reading a damaged file raises, here or where its content is taken apart."""
@@ -20,6 +23,19 @@ _KEY = "genrekit"
 def metadata_of(values: Mapping[str, Any]) -> dict[str, str]:
     """JSON values, `format_version` among them, as a file's metadata."""
     return {_KEY: json.dumps(values)}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a file from the tensors' own memory, which it takes nothing beside; its permissions are the owner's alone.
+
+    Errors: OSError where it cannot be written, such as on a full disk.
+    """
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+    except SafetensorError as error:
+        raise OSError(str(error).rpartition("I/O error: ")[2]) from error
 
 
 def read_tensors(

@@ -18,16 +18,16 @@ from typing import Annotated, Any
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import nn
 
 from genrekit.config import Config, PredictConfig, PrepareConfig, SplitPolicy, TrainConfig, split_name
 from genrekit.errors import BundleError, GenrekitError, UsageError
-from genrekit.files import read_json, reason
+from genrekit.files import new_file, read_json, reason
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.card import model_card
 from genrekit.models.classical import Forest
 from genrekit.records import AnyPath, Epoch, FilePrediction
+from genrekit.tensors import write_tensors
 
 FORMAT_VERSION = 1
 
@@ -117,8 +117,8 @@ def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> Non
         raise BundleError(f"{folder} exists and is no bundle: choose another name, or remove it")
     try:
         with new_folder(folder) as scratch:
-            state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-            (scratch / _TENSORS).write_bytes(save_tensors(state))
+            with new_file(scratch / _TENSORS) as new:
+                write_tensors(new, model.state_dict())
             (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
             (scratch / _CARD).write_text(model_card(metadata), encoding="utf-8")
     except OSError as error:

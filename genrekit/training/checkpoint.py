@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
 from genrekit.errors import GenrekitError
-from genrekit.files import atomic_write, reason
-from genrekit.tensors import DAMAGES, metadata_of, read_tensors
+from genrekit.files import new_file, reason
+from genrekit.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 
 FORMAT_VERSION = 2
 
@@ -52,10 +51,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "groups": checkpoint.optimizer["param_groups"],
         "progress": checkpoint.progress,
     }
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata_of(metadata))
     try:
-        with atomic_write(path) as file:
-            file.write(data)
+        with new_file(path) as new:
+            write_tensors(new, tensors, metadata_of(metadata))
             if path.exists():
                 _keep(path, previous_path(path))
     except OSError as error:

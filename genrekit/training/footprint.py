@@ -2,8 +2,8 @@
 
 The estimate of memory is what the training itself holds at its peak, beside what the process holds anyway (torch alone
 takes some 250 MB) and pages of the cache, which the system takes back as it likes: weights, their copy of the best
-epoch, gradients and the optimizer's memory; and on top either what a batch leaves for the backward pass, or, on the
-CPU after each epoch, the checkpoint as bytes. Workspaces of convolutions are not in it.
+epoch, gradients and the optimizer's memory, and what a batch leaves for the backward pass. Workspaces of convolutions
+are not in it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Footprint:
     @property
     def memory(self) -> int:
         """The most that the training holds at once."""
-        return self.checkpoint + self.gradients + max(self.batch, self.checkpoint)
+        return self.checkpoint + self.gradients + self.batch
 
 
 def measure_model(model: nn.Module, config: TrainConfig) -> Footprint:

@@ -166,7 +166,7 @@ def _run(
         better = _better(epoch, progress, config)
         if better:
             progress.best_epoch = epoch.epoch
-            progress.best = trainer.validated()
+            progress.best = trainer.validated(progress.best)
         if checkpoint is not None:
             with saving():
                 save_checkpoint(checkpoint, _snapshot(progress, trainer))
@@ -275,9 +275,14 @@ class _Trainer:
         """Let the model be what validation sees: with the averaged weights if there are any."""
         return nullcontext() if self.average is None else self.average.applied()
 
-    def validated(self) -> State:
-        """A copy of what validation sees: the model's state, with the averaged weights if there are any."""
+    def validated(self, last: State) -> State:
+        """A copy of what validation sees: the model's state, with the averaged weights if there are any.
+
+        It is written over the `last` copy, where there is one: a large model has no room for two.
+        """
         state = {**self.model.state_dict(), **({} if self.average is None else self.average.state)}
+        if last:
+            return {name: last[name].copy_(tensor) for name, tensor in state.items()}
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def _train(self, number: int) -> tuple[float, float]:

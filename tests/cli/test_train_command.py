@@ -457,7 +457,7 @@ def test_resuming_puts_right_what_a_kill_left_half_done(here: Path, genrekit: Co
     whole = unfinished(run)
     (run / "history.csv").write_text("".join((run / "history.csv").read_text().splitlines(keepends=True)[:2]))
     (run / ".best.abcd").mkdir()
-    for torn in (".last.safetensors.x.tmp", "plots/.confusion.png.x.tmp", ".best.abcd/model.json"):
+    for torn in (".last.safetensors.x.tmp", ".tmpAb3xY9", "plots/.confusion.png.x.tmp", ".best.abcd/model.json"):
         (run / torn).touch()
     assert genrekit("train", "--resume", "--out", "runs/cel").code == 0
     assert history(run) == table

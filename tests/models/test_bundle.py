@@ -366,6 +366,10 @@ class TestSaving:
             save_bundle(tmp_path / "mine" / "best", tiny_model(config), describe(config))
         assert (tmp_path / "mine").read_text() == "dear"
 
+    def test_who_may_read_the_folder_may_read_its_files(self, folder: Path) -> None:
+        modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+        assert modes["model.safetensors"] == modes["model.json"]
+
     @pytest.mark.parametrize("step", ["tensors", "json", "aside", "into-place"])
     def test_a_failure_leaves_the_old_bundle_and_nothing_else(
         self, folder: Path, step: str, monkeypatch: pytest.MonkeyPatch
@@ -383,7 +387,7 @@ class TestSaving:
         real, before = os.replace, (folder / "model.json").read_text()
         with monkeypatch.context() as patched:
             if step == "tensors":
-                patched.setattr(Path, "write_bytes", full)
+                patched.setattr(bundle, "write_tensors", full)
             elif step == "json":
                 patched.setattr(Path, "write_text", full)
             else:
@@ -403,7 +407,7 @@ class TestSaving:
 
         config = tiny_config(arch="mlp")
         with monkeypatch.context() as patched:
-            patched.setattr(bundle, "save_tensors", interrupt)
+            patched.setattr(bundle, "write_tensors", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 save_bundle(folder, tiny_model(config), describe(config))
         assert load_bundle(folder).metadata.train.arch == "cel"

@@ -132,7 +132,7 @@ class Campaign:
         if (run / "result.json").exists():
             self.say(f"{run.name:10} + {after_s:5.2f} s  too late, it was over")
             return False
-        kill = Kill(done(run) + 1, any(run.rglob(".*.tmp")) or any(run.glob(".best.*")))
+        kill = Kill(done(run) + 1, any(run.rglob(".*.tmp")) or any(run.glob(".tmp*")) or any(run.glob(".best.*")))
         self.kills.append(kill)
         self.say(f"{run.name:10} + {after_s:5.2f} s  hit epoch {kill.epoch}{', a write' if kill.writing else ''}")
         return True

@@ -109,6 +109,19 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_old_checkpoint(
     assert_equal(load_checkpoint(path), example(2))
 
 
+def test_a_disk_that_fills_up_while_tensors_are_written_is_told_too(path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="no limits of a process on this system")
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), names(path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(GenrekitError, match=r"cannot write .*last\.safetensors: File too large.*; .* resume"):
+            save_checkpoint(path, example(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert_equal(load_checkpoint(path), example(1))
+    assert names(path) == before
+
+
 @pytest.mark.parametrize("call", ["fsync", "link", "replace"])
 def test_an_interrupt_while_writing_leaves_the_old_checkpoint(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
