@@ -2,12 +2,13 @@
 
 The estimate of memory is what the training itself holds at its peak, beside what the process holds anyway (torch alone
 takes some 250 MB) and pages of the cache, which the system takes back as it likes: weights, their copy of the best
-epoch, gradients and the optimizer's memory, and what a batch leaves for the backward pass. Workspaces of convolutions
-are not in it.
+epoch, gradients and the optimizer's memory, and what a batch leaves for the backward pass. On the CPU the heap comes
+upon it: arrays that have been given up are kept there (`genrekit.memory`), and others do not fit into all the holes.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,15 +16,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from genrekit.config import TrainConfig
+from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.models.sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Sizes in bytes; `batch` is what a training step holds of one batch at its peak."""
+    """Sizes in bytes; `batch` is what a step holds of one batch at its peak, `heap` what lies idle between arrays."""
 
     parameters: int
     weights: int
@@ -31,6 +32,7 @@ class Footprint:
     optimizer: int
     average: int
     batch: int
+    heap: int
 
     @property
     def checkpoint(self) -> int:
@@ -40,44 +42,37 @@ class Footprint:
     @property
     def memory(self) -> int:
         """The most that the training holds at once."""
-        return self.checkpoint + self.gradients + self.batch
+        return self.checkpoint + self.gradients + self.batch + self.heap
 
 
-def measure_model(model: nn.Module, config: TrainConfig) -> Footprint:
-    """Measure all but the batch, of a model that need have no content (on the meta device)."""
+def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], device: torch.device) -> Footprint:
+    """Measure the training of a model, that need have no content (on the meta device), with fragments of a shape.
+
+    A classical model is fitted at once, without gradients and batches: of it the weights are measured alone.
+    """
     parameters = list(model.parameters())
+    gradients = _bytes(parameters)
+    batch = 0 if config.arch in CLASSICAL else config.batch_size * _left_of_a_fragment(model, shape)
     return Footprint(
         parameters=sum(parameter.numel() for parameter in parameters),
         weights=_bytes(model.state_dict().values()),
-        gradients=_bytes(parameters),
-        optimizer=round(_bytes(parameters) * _optimizer_share(config)),
-        average=_bytes(parameters) if config.ema else 0,
-        batch=0,
+        gradients=gradients,
+        optimizer=round(gradients * _optimizer_share(config)),
+        average=gradients if config.ema else 0,
+        batch=batch,
+        heap=2 * gradients + batch if device.type == "cpu" else 0,
     )
 
 
-def measure_batch(model: nn.Module, shape: tuple[int, ...], batch_size: int) -> int:
-    """Bytes that a batch of fragments of that shape takes: what the layers keep of two fragments, as many times.
-
-    The model and the caller's random state are left as they were.
-    """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    own = {_storage(tensor) for tensor in model.state_dict().values()}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if _storage(tensor) not in own:
-            kept[_storage(tensor)] = tensor.untyped_storage()
-        return tensor
-
-    inputs = torch.zeros(2, *shape)
-    keep(inputs)
-    with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        cross_entropy(model.train()(inputs), torch.zeros(2, dtype=torch.int64))
-    for name, buffer in model.named_buffers():
-        buffer.copy_(buffers[name])
-    sizes = [storage.nbytes() for storage in kept.values()]
-    return (sum(sizes) + max(sizes)) * batch_size // 2  # backward begins with the gradient of a layer's output
+def _left_of_a_fragment(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """Bytes that the layers' outputs take until the backward pass, which begins with as much as the largest of them."""
+    sizes = [math.prod(shape)]
+    for layer, size in output_sizes(model, shape):
+        if not isinstance(layer, nn.Flatten):
+            sizes.append(size)
+        if isinstance(layer, (nn.MaxPool1d, nn.MaxPool2d)):
+            sizes.append(2 * size)  # where each maximum was, as int64
+    return 4 * (sum(sizes) + max(sizes))
 
 
 def _optimizer_share(config: TrainConfig) -> float:
@@ -105,10 +100,6 @@ def free_memory(device: torch.device) -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows
         return None
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
 
 
 def _bytes(tensors: Iterable[object]) -> int:

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from genrekit.config import FrontEnd, TrainConfig
 from genrekit.memory import kept
 from genrekit.models import build_model
+from genrekit.models.sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
 
 _TRIES = 3
@@ -74,27 +75,9 @@ def _step(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], device:
 
 
 def _operations(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Floating-point operations of the convolutions for one fragment, forward, two a multiplication and addition.
-
-    They follow from the sizes alone, of convolutions and pools one after the other; a pass, and torch's counter above
-    all, would take longer than the steps that are timed.
-    """
-    count = 0
-    for module in model.modules():
-        if isinstance(module, (nn.Conv1d, nn.Conv2d)):
-            shape = tuple(map(_slid, shape, module.kernel_size, module.stride, module.padding))
-            count += 2 * math.prod(shape) * module.weight.numel()
-        elif isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)):
-            width = module.kernel_size
-            assert isinstance(width, int)
-            shape = tuple(size // width for size in shape)
-    return count
-
-
-def _slid(size: int, kernel: int, stride: int, padding: int | str) -> int:
-    """How often a kernel fits on a padded axis."""
-    assert isinstance(padding, int)
-    return (size + 2 * padding - kernel) // stride + 1
+    """Floating-point operations of the convolutions for one fragment, forward, two a multiplication and addition."""
+    sizes = ((layer, size) for layer, size in output_sizes(model, shape) if isinstance(layer, (nn.Conv1d, nn.Conv2d)))
+    return sum(2 * size // layer.out_channels * layer.weight.numel() for layer, size in sizes)
 
 
 def _dense_weights(model: nn.Module) -> int:

@@ -26,7 +26,7 @@ from genrekit.records import AnyPath, Noise, PlannedArm, SearchPlan, StudyList, 
 from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
 from genrekit.studies.search import Search, describe, read_search
 from genrekit.training.devices import choose_device
-from genrekit.training.footprint import Footprint, free_memory, measure_model
+from genrekit.training.footprint import Footprint, free_memory, measure
 from genrekit.training.pace import Pace, measure_pace
 from genrekit.training.sampling import TRIALS_FILE, count_ended
 from genrekit.workflows.experiments import Experiment, StudyOptions, distinct, plan_experiments
@@ -44,8 +44,10 @@ _CHECKPOINTS = 2
 """A run keeps its last checkpoint and the one before it."""
 
 
-_MEASURED = frozenset({"arch", "input", "standardize", "hidden", "channels", "dropout", "opt", "nesterov", "ema"})
-"""What a model and its optimizer are made of."""
+_MEASURED = frozenset(
+    {"arch", "input", "standardize", "hidden", "channels", "dropout", "batch_size", "opt", "nesterov", "ema"}
+)
+"""What a model, its batches and its optimizer are made of."""
 
 _UNMEASURED = {
     name: field.get_default(call_default_factory=True)
@@ -247,16 +249,17 @@ def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int
 
 
 def _footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
-    return _measured_footprint(_measured(config), prepared, n_genres)
+    return _measured_footprint(_measured(config), prepared, n_genres, choose_device(config.device))
 
 
 @lru_cache(maxsize=1_000)
-def _measured_footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:
-    return measure_model(_meta_model(config, prepared, n_genres), config)
+def _measured_footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int, device: torch.device) -> Footprint:
+    model = _meta_model(config, prepared, n_genres)
+    return measure(model, config, prepared.front_end.shape(config.input), device)
 
 
 def _measured(config: TrainConfig) -> TrainConfig:
-    """A configuration without what neither the model nor its optimizer is made of: of many runs few are left."""
+    """A configuration without what no model, batch or optimizer is made of: of many runs few are left."""
     return config.model_copy(update=_UNMEASURED)
 
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from genrekit.models.classical import Classifier
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
 from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
-from genrekit.training.footprint import Footprint, free_memory, measure_batch, measure_model
+from genrekit.training.footprint import Footprint, free_memory, measure
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
@@ -247,30 +247,25 @@ def _tracker(tracking: Tracking, run: Path, config: TrainConfig, reporter: Repor
 
 
 def _build(config: TrainConfig, cache: Cache, device: torch.device, reporter: Reporter) -> tuple[Model, Footprint]:
-    """Make the model, and warn of what it takes more than there is: of its weights before they are made."""
+    """Make the model, and warn of what it takes more than there is, before it is made."""
     front_end = cache.config.front_end
     with torch.device("meta"):
-        footprint = measure_model(build_model(config, front_end, len(cache.genres)), config)
-    if config.arch in CLASSICAL:  # it is fitted at once: no batch, and no checkpoint
-        return build_model(config, front_end, len(cache.genres)), footprint
-    warned = _warn_of(footprint, config, device, reporter)
-    model = build_model(config, front_end, len(cache.genres))
-    footprint = replace(footprint, batch=measure_batch(model, front_end.shape(config.input), config.batch_size))
-    if not warned:
+        empty = build_model(config, front_end, len(cache.genres))
+    footprint = measure(empty, config, front_end.shape(config.input), device)
+    if config.arch not in CLASSICAL:
         _warn_of(footprint, config, device, reporter)
-    return model, footprint
+    return build_model(config, front_end, len(cache.genres)), footprint
 
 
-def _warn_of(footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter) -> bool:
+def _warn_of(footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter) -> None:
     free = free_memory(device)
     if free is None or footprint.memory <= free:
-        return False
-    of_batch = footprint.batch > footprint.memory / 2
+        return
+    of_batch = footprint.batch > footprint.checkpoint
     remedy = f"a batch_size below {config.batch_size}" if of_batch else "fewer or narrower layers"
     reporter.warning(
         f"the training needs about {size_text(footprint.memory)} of memory, {size_text(free)} are free: choose {remedy}"
     )
-    return True
 
 
 def _room_for_data(device: torch.device, footprint: Footprint) -> float:

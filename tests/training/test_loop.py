@@ -797,12 +797,12 @@ def test_a_training_without_compile_imports_no_compiler(sched: str) -> None:
 import sys, torch
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from tiny_training import TinyData, tiny_config, tiny_model
-from genrekit.training.footprint import measure_batch, measure_model
+from genrekit.training.footprint import measure
 from genrekit.training.loop import fit
 
 config = tiny_config(sched={sched!r})
 model = tiny_model(config)
-measure_model(model, config), measure_batch(model, (16, 17), 4)
+measure(model, config, (16, 17), torch.device("cpu"))
 fit(model, TinyData(), config, device=torch.device("cpu"))
 assert "torch._dynamo" not in sys.modules
 """

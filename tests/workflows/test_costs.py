@@ -23,7 +23,8 @@ from genrekit.evaluation.answers import ANSWERS, load_answers, save_answers
 from genrekit.evaluation.comparison import RUN_SD, TRACK_SD, Sample, Spread, detectable_difference, spread
 from genrekit.records import Noise
 from genrekit.studies.schema import open_study, read_study, shipped_studies, study_arms
-from genrekit.training.footprint import measure_model
+from genrekit.training.devices import choose_device
+from genrekit.training.footprint import measure
 from genrekit.workflows import costs
 from genrekit.workflows.experiments import Experiment, StudyOptions, plan_experiments
 from genrekit.workflows.noise import USUAL, noise_of
@@ -56,6 +57,12 @@ def test_more_runs_at_once_than_memory_holds_are_a_warning(
     assert "choose fewer workers" in ears.warnings[0]
 
 
+def test_a_plan_counts_the_memory_of_batches(cache: Path, experiments: list[Experiment]) -> None:
+    config = experiments[0].config
+    few, many = (costs._footprint(config.model_copy(update={"batch_size": size}), PLAIN, 2) for size in (8, 800))
+    assert many.memory > many.batch == 100 * few.batch > few.memory
+
+
 def test_more_than_the_disk_holds_is_refused_before_the_first_run(
     cache: Path, experiments: list[Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +92,8 @@ def test_a_plan_counts_what_is_there_and_takes_its_time_from_it(cache: Path, exp
 def test_models_of_equal_size_are_measured_once_for_all_runs(name: str) -> None:
     for arm in study_arms(open_study(name)):
         config = arm.config(3, fragments="first")
-        whole = measure_model(costs._meta_model(config, PrepareConfig(), 10), config)
+        model, shape = costs._meta_model(config, PrepareConfig(), 10), PrepareConfig().front_end.shape(config.input)
+        whole = measure(model, config, shape, choose_device("auto"))
         assert costs._footprint(config, PrepareConfig(), 10) == whole
     costs._measured_footprint.cache_clear()
     for seed in range(5):
