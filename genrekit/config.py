@@ -547,13 +547,18 @@ def to_toml(config: Config) -> str:
 
 
 def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
-    first = error.errors()[0]
+    found = error.errors()
+    first = next((its for its in found if its["type"] == "extra_forbidden"), found[0])  # it may be why one is missing
     key = ".".join(
         str(part) for part in first["loc"] if not str(part).startswith(("function-", "literal[", "constrained-"))
     )
     kind, context = first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(cls, [str(part) for part in first["loc"]])
+    if kind == "literal_error" and key == "format_version":
+        return UsageError(
+            f"format_version {first['input']!r} is of another genrekit: this one reads {context['expected']}"
+        )
     if kind == "literal_error":
         return unknown_name(re.sub(r"\.\d+$", "", key), str(first["input"]), _choices(str(context["expected"])))
     if kind == "value_error":

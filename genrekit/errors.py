@@ -36,8 +36,8 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """
     known = list(choices)
     close = get_close_matches(name, known, n=3)
-    hint = f"did you mean {_either(close)}? " if close else ""
-    return UsageError(f"unknown {kind} {name!r}: {hint}(choices: {', '.join(known)})")
+    hint = f": did you mean {_either(close)}?" if close else ""
+    return UsageError(f"unknown {kind} {name!r}{hint} (choices: {', '.join(known)})")
 
 
 def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitError:

@@ -128,8 +128,10 @@ def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[
         file.truncate()
         file.write(str(os.getpid()))
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def size_text(n_bytes: float) -> str:

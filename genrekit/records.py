@@ -361,7 +361,8 @@ class RankedRun:
     `track_accuracy` and `loss` are those of the best epochs, which are chosen on the same tracks; the figures below
     them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
     unaltered tracks in evaluation mode; `cut` says what is less than the study declares, `comparable` whether it
-    answered the tracks of the first of the ranking.
+    answered the tracks of the first of the ranking. `group` is a study's panel, or what runs are ranked within, where
+    `tied` tells that it cannot be told from the first.
     """
 
     name: str
@@ -385,6 +386,7 @@ class RankedRun:
     seconds: float = 0.0
     cut: str = ""
     comparable: bool = True
+    tied: bool = False
 
 
 Verdict = Literal["upheld", "refuted", "equivalent", "undecided", "not trained", "not tested"]
@@ -394,7 +396,7 @@ Verdict = Literal["upheld", "refuted", "equivalent", "undecided", "not trained",
 class Reading:
     """A claim judged at one place: the "last" epoch, the "best" one, or at "equal steps".
 
-    `effect` is the difference that the claim says is above zero, with its 95 % interval, in the statistic's unit; of
+    `effect` is the difference that the claim says is above `bound`, with its 95 % interval, in the statistic's unit; of
     several differences the one that is least sure, of which `statistic` is, "winner" for a claim about the winner.
     `p` is corrected for the study's claims (Holm 1979). `note` says of how many pairs a mean is where some are missing.
     """
@@ -407,6 +409,7 @@ class Reading:
     p: float | None
     statistic: str = ""
     note: str = ""
+    bound: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -423,6 +426,7 @@ class Finding:
     at: str = "last"
     readings: tuple[Reading, ...] = ()
     note: str = ""
+    bound: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -442,6 +446,7 @@ class StudyHead:
     genres: tuple[str, ...]
     declared_seeds: int
     declared_epochs: int
+    at: str = "last"
 
 
 @dataclass(frozen=True)

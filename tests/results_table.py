@@ -17,6 +17,7 @@ from typing import Any
 from genrekit import markdown
 from genrekit.errors import unknown_name
 from genrekit.evaluation import study_words as words
+from genrekit.records import Finding
 from genrekit.studies.schema import shipped_studies
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +53,7 @@ def table(page: Path) -> str:
         if not study["findings"]:
             rows.append((f"[{study['study']}]({report})", "makes no claim", *[markdown.plain(words.NONE)] * 3))
         for place, finding in enumerate(study["findings"]):
-            figures = words.effect(finding["effect"], finding["low"], finding["high"], finding["statistic"])
+            figures = words.effect(as_finding(finding))
             note = f" ({finding['note']})" if finding["note"] else ""
             rows.append(
                 (
@@ -65,6 +66,11 @@ def table(page: Path) -> str:
             )
     lines = [("study", "claim", "verdict", "effect (95 % interval)", "p"), ("---",) * 5, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_finding(values: dict[str, Any]) -> Finding:
+    """A finding as it was before it was written, without its other readings."""
+    return Finding(**{**values, "readings": ()})
 
 
 def renewed(page: Path) -> str:
@@ -89,7 +95,7 @@ def keep(folder: Path, study: str, results: Path = RESULTS) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"no {path}: run the study in {folder} first")
     shutil.rmtree(results / study, ignore_errors=True)
-    shutil.copytree(report, results / study, ignore=shutil.ignore_patterns("report.html"))
+    shutil.copytree(report, results / study, ignore=shutil.ignore_patterns("report.html", ".*"))
     for run in runs:
         (results / run).mkdir(parents=True, exist_ok=True)
         for name in RECORD:

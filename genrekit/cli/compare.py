@@ -30,6 +30,9 @@ from genrekit.records import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
+_NOT_REPEATED = frozenset({"--report-only", "--json", "--quiet", "-q"})
+"""What a command that repeats a study's runs has no use for."""
+
 _PLAN, _TRAINING = "Plan of a study", "Training of its runs"
 """Headings of the help page."""
 
@@ -154,8 +157,22 @@ def compare(
     if search is not None and what:
         raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
     study = str(search) if search is not None else _study(what or [])
+    if list_them and (what or search is not None):
+        raise UsageError(f"--list shows all studies: leave {study or (what or [''])[0]} out")
     if arms and report_only:
         raise UsageError("--report-only trains no arms: leave it, or --arms, out")
+    of_study: dict[str, object] = {
+        "--seeds": seeds,
+        "--folds": folds,
+        "--epochs": epochs,
+        "--fragments": fragments,
+        "--split": split,
+    }
+    of_study |= {"--split-seed": split_seed, "--arms": arms, "--dry-run": dry_run or None, "--amend": amend or None}
+    of_study |= {"--report-only": report_only or None}
+    given = [name for name, value in of_study.items() if value is not None]
+    if study is None and not list_them and given:
+        raise UsageError(f"{given[0]} is for a study: name one, or leave it out")
     # What takes seconds to import comes behind what is refused at once, and is imported where it is needed.
     if list_them:
         from genrekit.workflows.costs import list_studies
@@ -198,7 +215,7 @@ def compare(
             best_models=best_models,
             tracking=Tracking(settings.mode, settings.project, settings.key),
             strict=strict,
-            command=shlex.join(["genrekit", *sys.argv[1:]]),
+            command=shlex.join(["genrekit", *(word for word in sys.argv[1:] if word not in _NOT_REPEATED)]),
             reporter=reporter,
         )
     emit_json(result) if as_json else show_study(result)
@@ -225,7 +242,7 @@ def _study(what: list[str]) -> str | None:
 def show(result: CompareResult) -> None:
     """Print the ranking of each split."""
     console = stdout()
-    for split, runs in groupby(result.runs, key=lambda run: run.split):
+    for group, runs in groupby(result.runs, key=lambda run: run.group):
         table = plain_table(
             "",
             "run",
@@ -235,14 +252,14 @@ def show(result: CompareResult) -> None:
             "loss",
             "weights",
             right=("", "tracks", "loss", "weights"),
-            title=f"validation, {split} split",
+            title=f"validation, {escape(group)}",
         )
         for place, run in enumerate(runs, 1):
-            mark = ("=" if run.name in result.ties and len(result.ties) > 1 else "") + ("*" if run.kept else "")
+            mark = ("=" if run.tied else "") + ("*" if run.kept else "")
             table.add_row(f"{mark}{place}", escape(run.name), _seeds(run.seeds), *_figures(run))
         console.print(table)
     console.print("* has a run among the five best of its split, the ones that best_models/ keeps", style="dim")
-    if len(result.ties) > 1:
+    if any(run.tied for run in result.runs):
         console.print("= cannot be told from the first by these runs and tracks", style="dim")
 
 

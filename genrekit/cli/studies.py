@@ -8,6 +8,7 @@ from rich.markup import escape
 from genrekit.cli.display import duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import few
+from genrekit.evaluation.study_words import accuracy_at, none_trained
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
 
@@ -16,28 +17,30 @@ def show_study(result: CompareResult) -> None:
     """Print a study's ranking and what became of its claims."""
     console, head = stdout(), result.head
     assert head is not None
-    at = result.findings[0].at if result.findings else "last"
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
     if result.search is not None:
         show_trials(console, result.search)
     table = plain_table(
-        "", "arm", "seeds", f"tracks ({at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
+        "", "arm", "seeds", f"tracks ({head.at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
     )
     by_name = {run.name: run for run in result.runs}
+    ties = result.ties if len(result.ties) > 1 and not none_trained(result) else ()
     for place, name in enumerate(result.ranking, 1):
         run = by_name[name]
+        loss = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
         table.add_row(
-            f"{'=' if name in result.ties and len(result.ties) > 1 else ' '}{place}",
+            f"{'=' if name in ties else ' '}{place}",
             escape(name),
             str(len(run.seeds)),
-            _percent(run.last_accuracy),
-            "" if run.last_loss is None else f"{run.last_loss.value:.3f}",
+            _percent(accuracy_at(run, head.at)),
+            "" if loss is None else f"{loss.value:.3f}",
             _points(run.overfitting),
             ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
         )
     console.print(table)
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
-    console.print(f"validation, {tracks}; = cannot be told from the first", style="dim")
+    first = "no arm is above chance" if none_trained(result) else "= cannot be told from the first"
+    console.print(f"validation, {tracks}; {first}", style="dim")
     if result.absent:
         console.print(f"no whole seed is there of {escape(few(result.absent))}", style="dim")
     _show_findings(console, result.findings)
@@ -72,9 +75,9 @@ def _effect(finding: Finding) -> str:
         return ""
     scale, digits = (1, 2) if finding.statistic == "loss" else (100, 1)
     text = f"{scale * finding.effect:.{digits}f}"
-    if finding.low is None or finding.high is None:
-        return text
-    return f"{text} ({scale * finding.low:.{digits}f} to {scale * finding.high:.{digits}f})"
+    if finding.low is not None and finding.high is not None:
+        text += f" ({scale * finding.low:.{digits}f} to {scale * finding.high:.{digits}f})"
+    return text + (f", claimed above {scale * finding.bound:.{digits}f}" if finding.bound else "")
 
 
 def _percent(figure: Interval | None) -> str:

@@ -28,7 +28,7 @@ VERDICTS: dict[Verdict, VerdictWords] = {
     "upheld": VerdictWords("✓", "good", "what the claim says is above zero, beyond the noise of seeds and tracks"),
     "refuted": VerdictWords("✗", "bad", "it is below zero, beyond that noise"),
     "equivalent": VerdictWords("≈", "even", "the whole interval lies within a margin that is too small to matter"),
-    "undecided": VerdictWords("?", "open", "the noise is larger than the difference"),
+    "undecided": VerdictWords("?", "open", "the difference may be noise"),
     "not trained": VerdictWords("∅", "open", "the arm that the claim credits is not above chance"),
     "not tested": VerdictWords("○", "open", "there are too few seeds or epochs, or an arm is missing"),
 }
@@ -70,16 +70,16 @@ def points(figure: Interval | None) -> str:
     return _with_interval(figure, 100, "+.1f")
 
 
-def effect(value: float | None, low: float | None, high: float | None, statistic: str) -> str:
-    """A difference with its 95 % interval: of losses in nats, of shares in percentage points.
-
-    >>> effect(0.0321, 0.004, 0.061, "accuracy"), effect(0.25, None, None, "loss")
-    ('+3.2 points (+0.4 to +6.1)', '+0.250 nats')
-    """
-    figure = None if value is None else Interval(value, _or_nan(low), _or_nan(high))
-    if "loss" in statistic:
-        return _with_interval(figure, 1, "+.3f", " nats")
-    return _with_interval(figure, 100, "+.1f", " points")
+def effect(judged: Finding | Reading) -> str:
+    """A difference with its 95 % interval: of losses in nats, of shares in percentage points; a winner's accuracy."""
+    figure = None if judged.effect is None else Interval(judged.effect, _or_nan(judged.low), _or_nan(judged.high))
+    if judged.statistic == "winner":
+        return percent(figure)
+    factor, form, unit = (1, "+.3f", " nats") if "loss" in judged.statistic else (100, "+.1f", " points")
+    text = _with_interval(figure, factor, form, unit)
+    if text == NONE or not judged.bound:
+        return text
+    return f"{text}, claimed above {_number(factor * judged.bound, form)}"
 
 
 def p_value(p: float | None) -> str:
@@ -111,6 +111,12 @@ def best_accuracy(run: RankedRun) -> Interval | None:
     """Track accuracy at the best epochs, which are chosen on the same tracks."""
     mean, low, high = (run.track_accuracy.get(key) for key in ("mean", "low", "high"))
     return None if mean is None else Interval(mean, _or_nan(low), _or_nan(high))
+
+
+def accuracy_at(run: RankedRun, at: str) -> Interval | None:
+    """Track accuracy at the place that a study declares; at the best epochs where others are not known."""
+    known = {"last": run.last_accuracy, "equal steps": run.equal_steps_accuracy}
+    return known.get(at) or best_accuracy(run)
 
 
 def in_order(result: CompareResult) -> tuple[RankedRun, ...]:
@@ -209,8 +215,10 @@ def findings(result: CompareResult) -> Cells:
 
 def declared(finding: Finding) -> str:
     """The effect where the study declares it: how much, of what, and where."""
-    figures = effect(finding.effect, finding.low, finding.high, finding.statistic)
-    where = f"{finding.statistic.replace('_', ' ')} {PLACES.get(finding.at, finding.at)}"
+    figures, place = effect(finding), PLACES.get(finding.at, finding.at)
+    if finding.statistic == "winner":
+        return f"{figures}: the winner's accuracy {place}"
+    where = f"{finding.statistic.replace('_', ' ')} {place}"
     return f"{NONE} ({where})" if figures == NONE else f"{figures} of {where}"
 
 
@@ -226,7 +234,7 @@ def others(finding: Finding) -> tuple[Reading, ...]:
 
 def reading(judged: Reading) -> str:
     """A reading in a line: where, what, and how much."""
-    figures = effect(judged.effect, judged.low, judged.high, judged.statistic)
+    figures = effect(judged)
     where = PLACES.get(judged.at, judged.at)
     if figures == NONE:
         return f"{where}: {judged.verdict}"
@@ -240,7 +248,7 @@ def ranking(result: CompareResult) -> Cells:
     rows = []
     for place, name in enumerate(result.ranking, 1):
         run = runs.get(name)
-        accuracy = None if run is None else run.last_accuracy or best_accuracy(run)
+        accuracy = None if run is None else accuracy_at(run, "last" if result.head is None else result.head.at)
         rows.append((str(place), name, percent(accuracy), _beside_first(result, name)))
     return Cells(("place", "arm", "accuracy", "beside the first"), tuple(rows), frozenset({0, 2}))
 
@@ -286,7 +294,8 @@ def in_short(result: CompareResult) -> str:
     """What was found, in two sentences, and which arms have no run, in a third where there are such."""
     said = [summary(result), tied(result)]
     if result.absent:
-        said.append(f"No whole seed is there of {_listed(result.absent)}: what is claimed of them is not tested.")
+        untested = ": what is claimed of them is not tested" if result.findings else ""
+        said.append(f"No whole seed is there of {_listed(result.absent)}{untested}.")
     return " ".join(said)
 
 
@@ -318,12 +327,13 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def _number(value: float, form: str) -> str:
+    return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
 def _with_interval(figure: Interval | None, factor: float, form: str, unit: str = "") -> str:
     if figure is None or not math.isfinite(figure.value):
         return NONE
-    value, low, high = (
-        format(factor * number, form).replace("-", "\N{MINUS SIGN}")
-        for number in (figure.value, figure.low, figure.high)
-    )
+    value, low, high = (_number(factor * number, form) for number in (figure.value, figure.low, figure.high))
     known = math.isfinite(figure.low) and math.isfinite(figure.high)
     return f"{value}{unit} ({low} to {high})" if known else f"{value}{unit}"

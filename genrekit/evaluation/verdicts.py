@@ -49,7 +49,8 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
     The verdicts, the first that holds: "not tested" and "not trained" if one part is; "upheld" if all parts are above
     zero, and "refuted" if one is below, with a corrected p under 0.05; "equivalent" if all intervals that do not lie
     above zero lie within their margin; else "undecided". Claims that are not tested or not trained have no p and do
-    not count for the correction. The figures are those of the part that is least sure to be above zero.
+    not count for the correction. The figures are those of the part that is least sure to be above zero, without what
+    the claim adds to the difference of its arms.
     """
     p_values = holm([_p(parts) if _obstacle(parts) is None else None for parts in claims])
     return [_reading(parts, p, at) for parts, p in zip(claims, p_values, strict=True)]
@@ -57,9 +58,10 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
 
 def _reading(parts: Sequence[Part], p: float | None, at: str) -> Reading:
     least = max(parts, key=_doubt)
-    its = least.difference
+    its, bound = least.difference, 0.0 - least.by
     verdict = _obstacle(parts) or _verdict(parts, p)
-    return Reading(at, verdict, its.effect, its.low, its.high, p, least.statistic, least.note)
+    low, high = (None if limit is None else limit + bound for limit in (its.low, its.high))
+    return Reading(at, verdict, its.effect + bound, low, high, p, least.statistic, least.note, bound)
 
 
 def _obstacle(parts: Sequence[Part]) -> Verdict | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -25,6 +26,10 @@ At = Literal["last", "best", "equal steps"]
 Values = dict[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,-]*")
+
+
+_OF_THE_RUN = frozenset({"seed", "device", "folds", "fold"})
+"""What tells the runs of one arm apart."""
 
 
 class Part(Config):
@@ -61,6 +66,8 @@ class WinnerClaim(Config):
     def _says_something(self) -> Self:
         if bool(self.has) == (self.contains is not None):
             raise ValueError("winner must say either what it has or which accuracy its interval contains")
+        if unknown := [name for name in self.has if name not in TrainConfig.model_fields]:
+            raise unknown_name("value of a configuration", unknown[0], TrainConfig.model_fields)
         return self
 
 
@@ -135,6 +142,10 @@ class Study(Config):
         for name, choices in self.grid.items():
             if not choices:
                 raise ValueError(f"grid.{name} names no value")
+        own = [self.base, *(its for values in self.axes.values() for its in values.values())]
+        own += [self.grid, *(override.set for override in self.overrides)]
+        if fixed := sorted(_OF_THE_RUN & set().union(*own)):
+            raise ValueError(f"{fixed[0]!r} is no part of an arm: the study's seeds and folds, and options, say it")
         return self
 
     def own_arms(self) -> list[Arm]:
@@ -161,6 +172,8 @@ class Study(Config):
             except UsageError as error:
                 raise UsageError(f"arm {arm.name}: {error}") from error
             arms.append(arm)
+        if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
+            raise UsageError(f"two arms are named {twice[0]}: what their axes name must tell them apart")
         return arms
 
     def epochs(self, arm: Arm) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,23 +38,22 @@ def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> Compa
     read, skipped = _read(found, reporter)
     if not read:
         raise GenrekitError(f"no run can be read, the first says: {skipped[0].reason}")
-    places = Counter(run.group for run in read)
-    if len(places) > 1:
+    skipped += [SkippedFile(str(path), "its model is gone") for path in left_out]
+    groups = sorted({run.group for run in read})
+    if len(groups) > 1:
         if all(is_run(path) for path in paths):
             raise _cannot_compare(read)
-        reporter.note(f"runs of {len(places)} collections or splits are ranked apart: their figures cannot be compared")
-    ranked = sorted(read, key=lambda run: (run.group, run.metadata.rank, run.path))
-    best = {run.path for group in places for run in [its for its in ranked if its.group == group][:KEPT]}
-    configurations: defaultdict[tuple[str, str], list[_Run]] = defaultdict(list)
-    for run in ranked:
-        configurations[run.group, run.configuration].append(run)
-    rows = sorted(configurations.values(), key=lambda runs: (runs[0].group, *_rank(runs), runs[0].path))
-    names = [_name(runs) for runs in rows]
-    result = [
-        _ranked(name, runs, kept=any(run.path in best for run in runs)) for name, runs in zip(names, rows, strict=True)
-    ]
-    first = {name: runs for name, runs in zip(names, rows, strict=True) if runs[0].group == rows[0][0].group}
-    return CompareResult(tuple(result), tuple(names), _ties(first), skipped=tuple(skipped))
+        reporter.note(f"runs of {len(groups)} collections or splits are ranked apart: their figures cannot be compared")
+    rankings = [_ranking([run for run in read if run.group == group]) for group in groups]
+    names = _group_names([ranking[0][0] for ranking in rankings])
+    rows = [row for name, ranking in zip(names, rankings, strict=True) for row in _rows(name, ranking)]
+    first = [row for row in rows if row.group == rows[0].group]
+    return CompareResult(
+        tuple(rows),
+        tuple(row.name for row in rows),
+        tuple(row.name for row in first if row.tied),
+        skipped=tuple(skipped),
+    )
 
 
 @dataclass(frozen=True)
@@ -133,19 +132,44 @@ def _name(runs: Sequence[_Run]) -> str:
     return stems.pop() if len(stems) == 1 else f"{runs[0].path.name} and {len(runs) - 1} more"
 
 
-def _ranked(name: str, runs: Sequence[_Run], *, kept: bool) -> RankedRun:
-    first = runs[0].metadata
-    accuracy = _interval(runs)
-    return RankedRun(
-        name=name,
-        config=first.train.model_dump(mode="json"),
-        seeds=tuple(sorted(run.metadata.train.seed for run in runs)),
-        track_accuracy={"mean": accuracy.value, "low": accuracy.low, "high": accuracy.high},
-        loss=_rank(runs)[1],
-        parameters=first.parameters,
-        split=first.split_name,
-        kept=kept,
-    )
+def _ranking(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """Runs that can be compared, as configurations from the best to the last, of each its best run first."""
+    configurations: defaultdict[str, list[_Run]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.metadata.rank, run.path)):
+        configurations[run.configuration].append(run)
+    return sorted(configurations.values(), key=lambda its: (*_rank(its), its[0].path))
+
+
+def _group_names(firsts: Sequence[_Run]) -> list[str]:
+    """What tells rankings apart: their splits, and where these are named alike, a number."""
+    splits = [run.metadata.split_name for run in firsts]
+    seen: Counter[str] = Counter()
+    names = []
+    for split in splits:
+        seen[split] += 1
+        names.append(f"{split} split" + (f", collection {seen[split]}" if splits.count(split) > 1 else ""))
+    return names
+
+
+def _rows(group: str, ranking: Sequence[Sequence[_Run]]) -> Iterator[RankedRun]:
+    """The rows of one ranking."""
+    ties = _ties(ranking)
+    every = sorted((run for runs in ranking for run in runs), key=lambda run: (run.metadata.rank, run.path))
+    kept = {run.path for run in every[:KEPT]}
+    for place, runs in enumerate(ranking):
+        first, accuracy = runs[0].metadata, _interval(runs)
+        yield RankedRun(
+            name=_name(runs),
+            config=first.train.model_dump(mode="json"),
+            seeds=tuple(sorted(run.metadata.train.seed for run in runs)),
+            track_accuracy={"mean": accuracy.value, "low": accuracy.low, "high": accuracy.high},
+            loss=_rank(runs)[1],
+            parameters=first.parameters,
+            split=first.split_name,
+            kept=any(run.path in kept for run in runs),
+            group=group,
+            tied=place in ties,
+        )
 
 
 def _interval(runs: Sequence[_Run]) -> Interval:
@@ -158,8 +182,10 @@ def _interval(runs: Sequence[_Run]) -> Interval:
     return Interval(-_rank(runs)[0], low, high)
 
 
-def _ties(rows: dict[str, list[_Run]]) -> tuple[str, ...]:
-    samples = {name: _accuracies(runs) for name, runs in rows.items()}
-    known = {name: sample for name, sample in samples.items() if sample is not None}
+def _ties(ranking: Sequence[Sequence[_Run]]) -> set[int]:
+    """The places that cannot be told from the first one, which is among them; none where all can."""
+    samples = {str(place): _accuracies(runs) for place, runs in enumerate(ranking)}
+    known = {place: sample for place, sample in samples.items() if sample is not None}
     shared = next(iter(known.values())).clusters if known else ()
-    return indistinguishable({name: sample for name, sample in known.items() if sample.clusters == shared})
+    found = indistinguishable({place: sample for place, sample in known.items() if sample.clusters == shared})
+    return {int(place) for place in found} if len(found) > 1 else set()

@@ -300,6 +300,7 @@ def _finding(claim: Claim, at: At, readings: Mapping[At, Reading], evidence: Evi
         at=at,
         readings=tuple(readings.values()),
         note=_why_not(claim, evidence, own, at),
+        bound=own.bound,
     )
 
 

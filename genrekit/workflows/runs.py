@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit.config import TrainConfig
-from genrekit.errors import GenrekitError, UsageError
+from genrekit.errors import GenrekitError, UsageError, few
 from genrekit.files import read_json, read_toml, reason, write_json, write_text
 from genrekit.records import Epoch
 
@@ -76,6 +76,9 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
     found = [run for folder in folders for run in _runs_in(folder)]
     if not found:
         named = ", ".join(str(folder) for folder in folders)
+        if left_out := find_left_out(folders):
+            gone = few([str(run) for run in left_out])
+            raise GenrekitError(f"no run in {named} has its model any more: those of {gone} are gone")
         raise GenrekitError(f"no finished run in {named}: train a model first")
     return list(dict.fromkeys(found))
 
@@ -94,7 +97,7 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 def find_left_out(folders: Sequence[Path]) -> list[Path]:
     """Finished runs in folders of runs that `find_runs` passes over: their models are gone."""
     held = (path for folder in folders if not has_result(folder) for path in folder.iterdir())
-    return sorted(path for path in held if has_result(path) and not is_run(path))
+    return sorted({path for path in held if has_result(path) and not is_run(path)})
 
 
 def is_run(folder: Path) -> bool:

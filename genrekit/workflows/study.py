@@ -15,7 +15,7 @@ from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.study_report import write_report
-from genrekit.files import read_json
+from genrekit.files import exclusive_lock, read_json
 from genrekit.models.best import KEPT
 from genrekit.records import (
     AnyPath,
@@ -74,10 +74,11 @@ def run_study(
     experiments = plan_experiments(study, splits, options, Path(runs))
     if not any(item.finished or item.wanted for item in experiments):
         raise GenrekitError(f"no run of {study.name} is there: train some of its arms")
-    planned = fix_plan(folder, study, splits, experiments, options)
-    warn_of_size(experiments, cache, options.workers, reporter)
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
-    return conclude(study, splits, experiments, planned, conditions, options, folder, command, reporter)
+    with exclusive_lock(folder / ".lock", f"the study {study.name}"):
+        planned = fix_plan(folder, study, splits, experiments, options)
+        warn_of_size(experiments, cache, options.workers, reporter)
+        return conclude(study, splits, experiments, planned, conditions, options, folder, command, reporter)
 
 
 def conclude(
@@ -265,6 +266,7 @@ def _head(
         genres=splits.cache.genres,
         declared_seeds=study.seeds,
         declared_epochs=max(epochs),
+        at=study.at,
     )
 
 

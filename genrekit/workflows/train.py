@@ -27,7 +27,7 @@ from genrekit.dataset.splits import Split, SplitTrack, placed_clusters, split_tr
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
 from genrekit.evaluation.scores import Scores, score
-from genrekit.files import read_json, remove_torn, size_text, write_json
+from genrekit.files import exclusive_lock, read_json, remove_torn, size_text, write_json
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
@@ -57,6 +57,9 @@ class Tracking:
 
 
 NO_TRACKING = Tracking()
+
+_LOCK = ".lock"
+"""Held in a run's folder while a process trains it."""
 
 
 def train(
@@ -99,52 +102,53 @@ def train(
         data.live_on(device, _room_for_data(device, footprint))
     for note in split.notes:
         reporter.note(note)
-    if resume:
-        _reopen(run, data_fingerprints(cache, split))
-    else:
-        _create(run, config, data_fingerprints(cache, split))
-    with _resumable(run, cache.path, reporter):
-        tracker = _tracker(tracking, run, config, reporter)
-        reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
-        with _watched(tracker, reporter):
-            if isinstance(model, Classifier):
-                fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
-            else:
-                with reporter.finishing_steps():
-                    fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
-        tracks = split_tracks(cache)
-        clusters = placed_clusters(tracks)
-        scores = score(fitted.predictions, clusters)
-        save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
-        _draw(run, fitted, scores, cache.genres)
-        save_answers(run / ANSWERS, _answers(fitted, tracks, clusters))
-    result = TrainResult(
-        run=run,
-        bundle=run / "best",
-        epochs=len(fitted.history),
-        best_epoch=fitted.best_epoch,
-        parameters=count_parameters(model),
-        seconds=time.monotonic() - started,
-        split=split.name + config.validated_on,
-        validation=ValidationFigures(
-            fitted.predictions.loss, fitted.predictions.fragment_accuracy, fitted.predictions.track_accuracy
-        ),
-        kept=None if best_models is None else keep_best(run / "best", Path(best_models)),
-        last=_of_last(fitted),
-        training=fitted.training,
-        dead_channels=fitted.dead_channels,
-        monitor=None if config.arch in CLASSICAL else config.monitor,
-    )
-    write_json(run / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
-    _, truth, called = fitted.predictions.per_track()
-    tracker.finish(
-        summary={"best_epoch": fitted.best_epoch, **asdict(result.validation)},
-        truth=truth.tolist(),
-        predicted=called.tolist(),
-        genres=cache.genres,
-        history=fitted.history,
-        bundle=result.bundle,
-    )
+    with exclusive_lock(run / _LOCK, f"cannot train {run}"):
+        if resume:
+            _reopen(run, data_fingerprints(cache, split))
+        else:
+            _create(run, config, data_fingerprints(cache, split))
+        with _resumable(run, cache.path, reporter):
+            tracker = _tracker(tracking, run, config, reporter)
+            reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
+            with _watched(tracker, reporter):
+                if isinstance(model, Classifier):
+                    fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
+                else:
+                    with reporter.finishing_steps():
+                        fitted = _fit(model, data, config, device, run, tracker, reporter, resume=resume)
+            tracks = split_tracks(cache)
+            clusters = placed_clusters(tracks)
+            scores = score(fitted.predictions, clusters)
+            save_bundle(run / "best", model, _metadata(config, cache, split, fitted, scores, count_parameters(model)))
+            _draw(run, fitted, scores, cache.genres)
+            save_answers(run / ANSWERS, _answers(fitted, tracks, clusters))
+        result = TrainResult(
+            run=run,
+            bundle=run / "best",
+            epochs=len(fitted.history),
+            best_epoch=fitted.best_epoch,
+            parameters=count_parameters(model),
+            seconds=time.monotonic() - started,
+            split=split.name + config.validated_on,
+            validation=ValidationFigures(
+                fitted.predictions.loss, fitted.predictions.fragment_accuracy, fitted.predictions.track_accuracy
+            ),
+            kept=None if best_models is None else keep_best(run / "best", Path(best_models)),
+            last=_of_last(fitted),
+            training=fitted.training,
+            dead_channels=fitted.dead_channels,
+            monitor=None if config.arch in CLASSICAL else config.monitor,
+        )
+        write_json(run / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
+        _, truth, called = fitted.predictions.per_track()
+        tracker.finish(
+            summary={"best_epoch": fitted.best_epoch, **asdict(result.validation)},
+            truth=truth.tolist(),
+            predicted=called.tolist(),
+            genres=cache.genres,
+            history=fitted.history,
+            bundle=result.bundle,
+        )
     return result
 
 
@@ -152,11 +156,15 @@ def _new(values: Mapping[str, Any], out: Path | None, runs: Path) -> tuple[Train
     config = TrainConfig.of(values)
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise GenrekitError(f"{out} exists already: choose another name for the run, or resume it")
+            raise _exists(out)
         return config, out
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.stem}"
     names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
     return config, next(path for path in names if not path.exists())
+
+
+def _exists(run: Path) -> GenrekitError:
+    return GenrekitError(f"{run} exists already: choose another name for the run, or resume it")
 
 
 def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, Path]:
@@ -204,7 +212,8 @@ def _training_source(config: TrainConfig, cache: Cache, split: Split, reporter: 
 
 
 def _create(run: Path, config: TrainConfig, data: dict[str, str]) -> None:
-    run.mkdir(parents=True, exist_ok=True)
+    if (run / "config.json").exists():  # another process was first
+        raise _exists(run)
     values = config.model_dump(mode="json")
     write_json(run / "config.json", {"format_version": RUN_FORMAT_VERSION, "data": data, **values})
 

@@ -71,6 +71,24 @@ class TestCompare:
         assert sum(line.split()[0].endswith("*1") for line in outcome.out.splitlines() if line.split()) == 2
         assert "ranked apart: their figures cannot be compared" in outcome.err
 
+    def test_runs_of_two_collections_whose_splits_are_named_alike_are_ranked_apart(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        """Their ties are marked each in their own ranking."""
+        write_collection(Path("fewer"), {"blues": 10, "jazz": 10}, duration_s=1.0, sample_rate=8_000)
+        genrekit("prepare", "fewer", *SMALL, "--out", "fewer.h5", "--quiet")
+        common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet", "--cache", "fewer.h5")
+        for lr in ("0.1", "0.2"):
+            genrekit("train", *common, "--lr", lr, "--out", f"runs/fewer-{lr}")
+        outcome = genrekit("compare")
+        assert "validation, track, seed 0 split, collection 1" in outcome.out
+        assert "validation, track, seed 0 split, collection 2" in outcome.out
+        firsts = [line.split()[0] for line in outcome.out.splitlines() if line.split()]
+        assert firsts.count("=*1") == firsts.count("=*2") == 2
+        rows = genrekit("compare", "--json").json["runs"]
+        assert [row["group"].rpartition(" ")[2] for row in rows] == ["1", "1", "2", "2"]
+        assert {row["name"].partition("-")[0] for row in rows[:2]} in ({"fewer"}, {"cel", "mlp"})
+
     def test_a_run_of_before_there_were_answers_is_ranked_and_described(
         self, here: Path, genrekit: CommandLine
     ) -> None:
@@ -93,6 +111,18 @@ class TestCompare:
         outcome = genrekit("compare", "runs")
         assert outcome.code == 0
         assert "finished runs left out, whose models are gone: gone, lost" in outcome.err
+        twice = genrekit("compare", "runs", "runs", "--json").json
+        assert [(item["path"], item["reason"]) for item in twice["skipped"]] == [
+            ("runs/gone", "its model is gone"),
+            ("runs/lost", "its model is gone"),
+        ]
+
+    def test_a_folder_of_runs_without_models_says_what_they_lack(self, here: Path, genrekit: CommandLine) -> None:
+        Path("old/gone").mkdir(parents=True)
+        shutil.copy("runs/mlp/result.json", "old/gone")
+        outcome = genrekit("compare", "old")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "no run in old has its model any more: those of old/gone are gone" in outcome.err
 
     def test_a_run_that_cannot_be_read_is_skipped_with_a_warning(self, here: Path, genrekit: CommandLine) -> None:
         Path("runs/cel/best/model.json").write_text("{")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert genrekit("compare", "tiny.toml", "--seeds", "3").err == ""
 
 
+def test_the_table_has_the_figures_of_the_place_that_is_declared(capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of()
+    assert found.head is not None
+    best = replace(found, head=replace(found.head, at="best"))
+    first = best.runs[0]
+    best = replace(best, runs=(replace(first, track_accuracy={"mean": 0.123, "low": 0.1, "high": 0.2}), *best.runs[1:]))
+    show_study(best)
+    shown = capsys.readouterr().out
+    assert "tracks (best)" in shown
+    assert "12.3 (10.0 to 20.0)" in shown
+
+
+def test_where_no_arm_is_above_chance_none_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of()
+    show_study(replace(found, runs=tuple(replace(run, trained=False) for run in found.runs)))
+    shown = capsys.readouterr().out
+    assert "no arm is above chance" in shown
+    assert "=1" not in shown
+
+
 def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[str]) -> None:
     two = study_of(2, ("",))
     for ties, first in ((two.ranking[:1], " 1"), (two.ranking, "=1")):
@@ -62,6 +83,18 @@ def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, mo
     out = genrekit("compare", "tiny.toml", "--seeds", "3").out
     assert max(map(len, out.splitlines())) <= 80
     assert "fast is better" in out
+
+
+def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
+    study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["compare", "tiny.toml", "--seeds", "3", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["genrekit", *asked])
+    genrekit(*asked)
+    monkeypatch.setattr(sys, "argv", ["genrekit", *asked, "--report-only", "--json", "-q"])
+    genrekit(*asked, "--report-only", "--json", "-q")
+    text = Path("reports/tiny/report.md").read_text(encoding="utf-8")
+    assert f"```sh\ngenrekit {' '.join(asked)}\n```" in text
 
 
 def test_a_failed_run_is_said_and_ends_with_1(study: Path, genrekit: CommandLine) -> None:
@@ -140,6 +173,11 @@ def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its
         pytest.param(["optimisers"], 2, "unknown study or folder of runs 'optimisers': did you mean opt", id="name"),
         pytest.param(["absent.toml"], 1, "cannot read absent.toml: No such file or directory", id="file"),
         pytest.param(["cnn", "mlp"], 2, "cnn is a study: compare one study at a time", id="two"),
+        pytest.param(["--seeds", "3"], 2, "--seeds is for a study: name one, or leave it out", id="no study"),
+        pytest.param(
+            ["runs", "--dry-run"], 2, "--dry-run is for a study: name one, or leave it out", id="no study to plan"
+        ),
+        pytest.param(["tiny.toml", "--list"], 2, "--list shows all studies: leave tiny.toml out", id="list of one"),
         pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
         pytest.param(["tiny.toml", "--fragments", "some"], 2, "unknown fragments 'some'", id="fragments"),
         pytest.param(

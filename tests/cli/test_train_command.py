@@ -400,7 +400,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
     assert f"to begin again with epoch 1: {command}\n" in outcome.err
-    assert sorted(path.name for path in Path("runs/stopped").iterdir()) == ["config.json"]
+    assert sorted(path.name for path in Path("runs/stopped").iterdir()) == [".lock", "config.json"]
     assert genrekit(*shlex.split(command)[1:]).code == genrekit(*options, "--out", "runs/whole").code == 0
     stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
     assert stopped == whole

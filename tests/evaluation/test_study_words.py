@@ -8,9 +8,14 @@ import pytest
 from tiny_study import FINDINGS, bare, claim, study
 
 from genrekit.evaluation import study_words as words
-from genrekit.records import CompareResult, Finding, Interval, Verdict
+from genrekit.records import CompareResult, Finding, Interval, Reading, Verdict
 
 MINUS = "\N{MINUS SIGN}"
+
+
+def judged(effect: float | None, low: float | None, high: float | None, statistic: str) -> Reading:
+    """A reading with these figures."""
+    return Reading("last", "undecided", effect, low, high, None, statistic)
 
 
 @pytest.mark.parametrize(
@@ -23,15 +28,43 @@ MINUS = "\N{MINUS SIGN}"
     ],
 )
 def test_effects_are_in_points_and_those_of_losses_in_nats(statistic: str, text: str) -> None:
-    assert words.effect(-0.047, -0.077, 0.003, statistic) == text
+    assert words.effect(judged(-0.047, -0.077, 0.003, statistic)) == text
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan, math.inf])
 def test_where_there_is_no_figure_there_is_a_dash(nothing: float | None) -> None:
-    assert words.effect(nothing, 0.1, 0.2, "accuracy") == words.NONE
+    assert words.effect(judged(nothing, 0.1, 0.2, "accuracy")) == words.NONE
     assert words.p_value(nothing) == words.NONE
     assert words.percent(None if nothing is None else Interval(nothing, 0.1, 0.2)) == words.NONE
-    assert words.effect(0.1, nothing, 0.2, "loss") == "+0.100 nats"
+    assert words.effect(judged(0.1, nothing, 0.2, "loss")) == "+0.100 nats"
+
+
+def test_what_is_claimed_above_more_than_zero_says_so() -> None:
+    more = replace(judged(0.032, 0.005, 0.059, "training_accuracy"), bound=0.03)
+    assert words.effect(more) == "+3.2 points (+0.5 to +5.9), claimed above +3.0"
+    less = replace(judged(-0.007, None, None, "accuracy"), bound=-0.03)
+    assert words.effect(less) == f"{MINUS}0.7 points, claimed above {MINUS}3.0"
+
+
+def test_a_winner_has_an_accuracy_and_no_difference() -> None:
+    found = replace(FINDINGS[0], statistic="winner", effect=0.35, low=0.3, high=0.4)
+    assert words.declared(found) == "35.0 % (30.0 to 40.0): the winner's accuracy at the last epoch"
+
+
+def test_a_ranking_has_the_figures_of_the_place_that_is_declared() -> None:
+    run = replace(study().runs[0], track_accuracy={"mean": 0.3, "low": 0.2, "high": 0.4})
+    last, steps = Interval(0.1, 0.0, 0.2), Interval(0.2, 0.1, 0.3)
+    run = replace(run, last_accuracy=last, equal_steps_accuracy=steps)
+    assert [words.accuracy_at(run, at) for at in ("last", "best", "equal steps")] == [
+        last,
+        Interval(0.3, 0.2, 0.4),
+        steps,
+    ]
+
+
+def test_what_is_not_there_is_not_tested_only_where_something_is_claimed() -> None:
+    assert "what is claimed" in words.in_short(replace(study(), absent=("gone",)))
+    assert words.in_short(replace(study(), absent=("gone",), findings=())).endswith("No whole seed is there of gone.")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_the_better_arm_is_the_one_that_is_credited(statistic: str, credited: st
         pytest.param("[base]\narch = 'cell'\n", "line 5: arm own: unknown arch 'cell': did you mean cel", id="value"),
         pytest.param(
             "[base]\narch = 'cel'\n[[claims]]\ntext = 'c'\nwinner = { has = { opt = 'sgd' } }\nmarginn = 1\n",
-            "line 9: unknown key of claims 'marginn': (choices: text, parts, winner)",
+            "line 9: unknown key of claims 'marginn' (choices: text, parts, winner)",
             id="key of a claim",
         ),
         pytest.param("seedz = 3\n[base]\narch = 'cel'\n", "line 4: unknown key 'seedz': did you mean seeds", id="top"),
@@ -129,6 +129,15 @@ def test_the_better_arm_is_the_one_that_is_credited(statistic: str, credited: st
         pytest.param("name = 'x'\n[base]\narch='cel'\n", "line 4: name is not set in the file", id="name"),
         pytest.param("[axes.a]\n'x/y' = {}\n", "'x/y' cannot be part of a run's name", id="slash"),
         pytest.param("[grid]\nlr = []\n", "grid.lr names no value", id="empty grid"),
+        pytest.param("[grid]\nlr = [0.1, 0.1]\n", "two arms are named lr=0.1", id="equal arms"),
+        pytest.param(
+            "[axes.a]\nx = {}\nx-y = {}\n[axes.b]\ny-z = {}\nz = {}\n", "two arms are named x-y-z", id="equal names"
+        ),
+        pytest.param("[grid]\nseed = [1, 2]\n", "'seed' is no part of an arm", id="seed"),
+        pytest.param("[base]\ndevice = 'cpu'\n", "'device' is no part of an arm", id="device"),
+        pytest.param(
+            "[base]\narch='cel'\n[[claims]]\ntext='c'\nwinner={has={archh='cel'}}\n", "did you mean arch", id="has"
+        ),
         pytest.param(
             "[axes.a]\nx = {}\ny = {}\n[[claims]]\ntext = 'c'\nparts = [{statistic='accuracy',higher='x',lower='z'}]\n",
             "unknown arm of a claim 'z'",
@@ -148,6 +157,22 @@ def test_what_no_study_can_say_is_refused_with_file_and_line(tmp_path: Path, tex
         read_study(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+def test_a_study_of_another_format_is_refused_with_the_one_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    path.write_text(
+        HEAD.replace("format_version = 1", "format_version = 2") + "[base]\narch = 'cel'\n", encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match="line 1: format_version 2 is of another genrekit: this one reads 1"):
+        read_study(path)
+
+
+def test_a_key_that_is_not_known_is_named_before_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "titel.toml"
+    path.write_text(HEAD.replace("title =", "titel =") + "[base]\narch = 'cel'\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="unknown key 'titel': did you mean title"):
+        read_study(path)
 
 
 def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None:

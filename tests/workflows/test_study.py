@@ -16,6 +16,7 @@ import pytest
 from tiny_workflow import STUDY, Ears, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
+from genrekit.files import exclusive_lock
 from genrekit.records import CompareResult
 from genrekit.workflows.experiments import StudyOptions
 from genrekit.workflows.reporter import Reporter
@@ -70,6 +71,22 @@ def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: 
     assert ears.states == []
     assert {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")} == before
     assert len(again.runs) == 2
+
+
+def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache: Path) -> None:
+    with (
+        exclusive_lock(Path("reports/tiny/.lock"), "another"),
+        pytest.raises(GenrekitError, match="the study tiny: proc"),
+    ):
+        run(study, cache)
+    assert not Path("runs").exists()
+    run(study, cache)
+    Path("runs/tiny-fast-seed1/result.json").unlink()
+    ears = Ears()
+    with exclusive_lock(Path("runs/tiny-fast-seed1/.lock"), "another"):
+        found = run(study, cache, ears)
+    assert "fast-seed1 failed: cannot train runs/tiny-fast-seed1: process" in ears.warnings[-1]
+    assert [item.path for item in found.skipped] == ["fast-seed1"]
 
 
 def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: Path, cache: Path) -> None:
