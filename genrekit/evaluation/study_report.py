@@ -22,8 +22,8 @@ from genrekit.records import CompareResult, Epoch, StudyHead, Verdict, to_json
 
 CAPTIONS = {
     "accuracy": "Share of validation tracks that each arm calls right, with 95 % intervals, beside chance. The best "
-    "epoch is chosen on the same tracks, so its figure is optimistic; where their loss chooses it, the last epoch may be "
-    "more accurate.",
+    "epoch is chosen on the same tracks, so its figure is optimistic; where their loss chooses it, the last epoch may "
+    "be more accurate.",
     "figures": "Track accuracy, loss and overfitting at the last epoch, with 95 % intervals. Overfitting is accuracy "
     "on the training part minus that on the validation part.",
     "curves": "Learning curves: means over seeds as far as all of them go, and each seed as a thin line. Training "
@@ -43,8 +43,8 @@ _METHODS = (
     "with {resampled} as the units that vary (Cameron, Gelbach and Miller 2011; Bouthillier et al. 2021).",
     "A claim says that one difference, or each of several, is above zero (Berger 1982); its effect is the one that is "
     "least sure. A p counts every difference of its claim where one is below zero, and is corrected for the number of "
-    "claims (Holm 1979), each place of reading apart; intervals are not, so one may leave out zero where p is above 0.05. "
-    "Arms that answered partly other tracks are compared on those of both where these are half of them, else as "
+    "claims (Holm 1979), each place of reading apart; intervals are not, so one may leave out zero where p is above "
+    "0.05. Arms that answered partly other tracks are compared on those of both where these are half of them, else as "
     "independent.",
     "The best epoch of a run is chosen on the tracks that it is judged by, which favours it (Cawley and Talbot 2010): "
     "the last epoch is what counts unless the study declares another place. Equal steps compares arms after as many "
