@@ -27,7 +27,6 @@ arch = "cel"
 channels = [8, 16, 32]
 epochs = {epochs}
 patience = 0
-device = "cpu"
 [grid]
 lr = {rates}
 """
@@ -41,7 +40,8 @@ from genrekit.workflows.train import train
 cache, study, runs, threads = sys.argv[1:]
 torch.set_num_threads(int(threads))
 for arm in study_arms(open_study(study)):
-    train(cache, arm.config(0).model_dump(mode="json"), out=f"{runs}/{arm.name}", best_models=f"{runs}-best")
+    values = arm.config(0, device="cpu").model_dump(mode="json")
+    train(cache, values, out=f"{runs}/{arm.name}", best_models=f"{runs}-best")
 """
 """The same trainings one after another in one process, with no study around them."""
 
@@ -73,7 +73,7 @@ def of_study(bench: Bench, workers: int, threads: int) -> float:
     cache, study = prepared(bench)
     with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
         where = ("--runs", f"{folder}/runs", "--reports", f"{folder}/reports", "--best-models", f"{folder}/best")
-        options = ("--cache", cache, "--seeds", 1, "--workers", workers, "--quiet", *where)
+        options = ("--cache", cache, "--seeds", 1, "--workers", workers, "--device", "cpu", "--quiet", *where)
         return seconds([sys.executable, "-c", LIMITED, threads, "compare", study, *options])
 
 

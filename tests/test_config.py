@@ -406,7 +406,7 @@ class TestKeys:
             (TrainConfig, {"epoch": 3}, "unknown key 'epoch': did you mean epochs"),
             (FrontEnd, {"hop_lenght": 3}, "unknown key 'hop_lenght': did you mean hop_length"),
             (PrepareConfig, {"frontend": {}}, "unknown key 'frontend': did you mean front_end"),
-            (TrainConfig, {"qqq": 3}, "unknown key 'qqq': (choices: arch, input, hidden, "),
+            (TrainConfig, {"qqq": 3}, "unknown key 'qqq' (choices: arch, input, hidden, "),
         ],
         ids=["epochs", "hop_length", "front_end", "nothing-close"],
     )

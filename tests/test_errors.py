@@ -5,7 +5,7 @@ from genrekit.errors import GenrekitError, unknown_name
 
 
 def test_a_name_like_none_of_the_choices_gets_the_choices_alone() -> None:
-    assert str(unknown_name("schedule", "zzz", ["none", "cosine"])) == "unknown schedule 'zzz': (choices: none, cosine)"
+    assert str(unknown_name("schedule", "zzz", ["none", "cosine"])) == "unknown schedule 'zzz' (choices: none, cosine)"
 
 
 @pytest.mark.parametrize(

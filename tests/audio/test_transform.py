@@ -5,7 +5,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import level_db, loudest_hz, sine, white_noise
@@ -253,7 +253,7 @@ def test_full_scale_is_stored_as_the_largest_number_on_either_side() -> None:
 
 
 @given(st.lists(arrays(np.float32, N_SAMPLES, elements=st.floats(-1, 1, width=32)), min_size=1, max_size=3))
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_mel_is_within_0_and_1(fragments: list[FloatArray]) -> None:
     mels = unit_mels(fragments, FrontEnd(**SMALL))
     assert mels.shape == (len(fragments), 16, 16)
