@@ -480,8 +480,8 @@ class StudyPlan:
     """A study before it runs: `seconds` is about what the missing runs take, one after another, on this machine.
 
     `detectable` is the smallest true difference of accuracy that the plan finds four times in five with that `noise`;
-    None where it finds none, or there is no cache. `obstacle` says why a study that is listed cannot run on the cache;
-    the rest is then as without one.
+    None where it finds none, or there is no cache. `shortages` say of what the runs need more than is free. `obstacle`
+    says why a study that is listed cannot run on the cache; the rest is then as without one.
     """
 
     study: str
@@ -497,6 +497,7 @@ class StudyPlan:
     noise: Noise
     folds: int = 0
     obstacle: str = ""
+    shortages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

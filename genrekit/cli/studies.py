@@ -133,4 +133,6 @@ def show_plan(plan: StudyPlan) -> None:
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
     disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
     console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
+    for shortage in plan.shortages:
+        console.print(escape(shortage), style="yellow")
     show_detectable(console, plan.seeds, plan.detectable, plan.noise.arms)

@@ -136,25 +136,34 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
 
     Errors: GenrekitError where the disk cannot hold them.
     """
-    missing = distinct([item for item in experiments if item.missing and item.config.arch not in CLASSICAL])
-    sizes = [_footprint(item.config, cache.config, len(cache.genres)) for item in missing]
-    if not missing:
-        return
+    memory, disk = _shortages(distinct([item for item in experiments if item.missing]), cache, workers)
+    if memory:
+        reporter.warning(memory)
+    if disk:
+        raise GenrekitError(disk)
+
+
+def _shortages(missing: Sequence[Experiment], cache: Cache, workers: int) -> tuple[str, str]:
+    """What missing runs need more of than is free, of memory and of disk; nothing where there is enough."""
+    networks = [item for item in missing if item.config.arch not in CLASSICAL]
+    if not networks:
+        return "", ""
+    sizes = [_footprint(item.config, cache.config, len(cache.genres)) for item in networks]
     largest = sorted((size.memory for size in sizes), reverse=True)[:workers]
-    free = free_memory(choose_device(missing[0].config.device))
+    free, memory = free_memory(choose_device(networks[0].config.device)), ""
     if free is not None and sum(largest) > free:
-        reporter.warning(
-            f"{len(largest)} runs at once need about {size_text(sum(largest))} of memory, {size_text(free)} are free: "
-            "choose fewer workers"
-        )
-    needed = sum(map(_disk, sizes))
-    folder = next(path for path in (missing[0].run, *missing[0].run.parents) if path.exists())
-    room = shutil.disk_usage(folder).free
+        at_once = "a run needs" if len(largest) == 1 else f"{len(largest)} runs at once need"
+        remedy = "leave the largest arms out" if largest[0] > free else "choose fewer workers"
+        memory = f"{at_once} about {size_text(sum(largest))} of memory, {size_text(free)} are free: {remedy}"
+    needed, run = sum(map(_disk, sizes)), networks[0].run
+    folder = next(path for path in (run, *run.parents) if path.exists())
+    room, disk = shutil.disk_usage(folder).free, ""
     if needed > room:
-        raise GenrekitError(
+        disk = (
             f"the missing runs need {size_text(needed)} of disk, {size_text(room)} are free in {folder}: make room, or "
             "choose fewer seeds"
         )
+    return memory, disk
 
 
 def _plan(
@@ -189,6 +198,7 @@ def _plan(
         else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),
         noise=noise,
         folds=folds,
+        shortages=() if cache is None else tuple(filter(None, _shortages(missing, cache, options.workers))),
     )
 
 

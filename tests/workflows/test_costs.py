@@ -55,6 +55,11 @@ def test_more_runs_at_once_than_memory_holds_are_a_warning(
     costs.warn_of_size(experiments, open_cache(cache), 2, ears)
     assert "2 runs at once need about" in ears.warnings[0]
     assert "choose fewer workers" in ears.warnings[0]
+    monkeypatch.setattr(costs, "free_memory", lambda _device: one // 2)
+    for workers, needs in ((1, "a run needs about "), (2, "2 runs at once need about ")):
+        (said,) = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=2, workers=workers)).shortages
+        assert said.startswith(needs)
+        assert said.endswith("are free: leave the largest arms out")
 
 
 def test_a_plan_counts_the_memory_of_batches(cache: Path, experiments: list[Experiment]) -> None:
@@ -73,6 +78,8 @@ def test_more_than_the_disk_holds_is_refused_before_the_first_run(
     with pytest.raises(GenrekitError, match=r"the missing runs need .* of disk, 1.0 kB are free"):
         run_study("tiny.toml", cache, StudyOptions(seeds=2))
     assert not Path("runs").exists()
+    (said,) = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=2)).shortages
+    assert said.startswith("the missing runs need ")
 
 
 def test_a_plan_counts_what_is_there_and_takes_its_time_from_it(cache: Path, experiments: list[Experiment]) -> None:
