@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from genrekit.errors import GenrekitError
@@ -27,15 +28,19 @@ def metadata_of(values: Mapping[str, Any]) -> dict[str, str]:
     return {_KEY: json.dumps(values)}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor | npt.NDArray[Any]], metadata: dict[str, str] | None = None
+) -> None:
     """Write a file from the tensors' own memory, which it takes nothing beside; its permissions are the owner's alone.
 
     Errors: OSError where it cannot be written, such as on a full disk.
     """
+    import torch
     from safetensors.torch import save_file
 
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+        whole = {name: torch.as_tensor(tensor).detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(whole, path, metadata)
     except SafetensorError as error:
         if found := re.search(r"I/O error: .*\(os error (\d+)\)", str(error)):
             number = int(found[1])

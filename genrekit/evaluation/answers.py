@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
 from genrekit.errors import GenrekitError
-from genrekit.files import atomic_write, reason
+from genrekit.files import new_file, reason
 from genrekit.records import FloatArray, TrainingFigures
-from genrekit.tensors import DAMAGES, metadata_of, read_tensors
+from genrekit.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 
@@ -71,11 +70,10 @@ def save_answers(path: Path, answers: Answers) -> None:
         "training": {name: asdict(figures) for name, figures in answers.training.items()},
         "dead_channels": answers.dead_channels,
     }
-    tensors = {"right": np.ascontiguousarray(answers.right), "loss": np.ascontiguousarray(answers.loss, np.float32)}
-    data = save(tensors, metadata_of(metadata))
+    tensors = {"right": answers.right, "loss": np.asarray(answers.loss, np.float32)}
     try:
-        with atomic_write(path) as file:
-            file.write(data)
+        with new_file(path) as new:
+            write_tensors(new, tensors, metadata_of(metadata))
     except OSError as error:
         raise GenrekitError(f"cannot write {path}: {reason(error)}; mend that, then resume the training") from error
 
