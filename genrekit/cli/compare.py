@@ -157,20 +157,24 @@ def compare(
     if search is not None and what:
         raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
     study = str(search) if search is not None else _study(what or [])
-    if list_them and (what or search is not None):
-        raise UsageError(f"--list shows all studies: leave {study or (what or [''])[0]} out")
+    named = search or (what[0] if what else None)
+    if list_them and named:
+        raise UsageError(f"--list shows all studies: leave {named} out")
     if arms and report_only:
         raise UsageError("--report-only trains no arms: leave it, or --arms, out")
-    of_study: dict[str, object] = {
+    of_study = {
         "--seeds": seeds,
         "--folds": folds,
         "--epochs": epochs,
         "--fragments": fragments,
         "--split": split,
+        "--split-seed": split_seed,
+        "--arms": arms or None,
+        "--dry-run": dry_run or None,
+        "--amend": amend or None,
+        "--report-only": report_only or None,
     }
-    of_study |= {"--split-seed": split_seed, "--arms": arms, "--dry-run": dry_run or None, "--amend": amend or None}
-    of_study |= {"--report-only": report_only or None}
-    given = [name for name, value in of_study.items() if value is not None]
+    given = [option for option, value in of_study.items() if value is not None]
     if study is None and not list_them and given:
         raise UsageError(f"{given[0]} is for a study: name one, or leave it out")
     # What takes seconds to import comes behind what is refused at once, and is imported where it is needed.

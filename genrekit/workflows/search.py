@@ -54,7 +54,7 @@ def run_search(
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)
     folder = Path(reports) / search.name
-    with exclusive_lock(folder / ".search.lock", f"the search {search.name}"):
+    with exclusive_lock(folder / ".lock", f"the search {search.name}"):
         planned = _hold_to_plan(folder, search, splits, options)
         trying = Conditions(cache.path, None, tracking, strict)
         with open_trials(folder / TRIALS_FILE, search) as trials:
