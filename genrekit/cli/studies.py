@@ -8,7 +8,7 @@ from rich.markup import escape
 from genrekit.cli.display import duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import few
-from genrekit.evaluation.study_words import accuracy_at, none_trained
+from genrekit.evaluation.study_words import NONE, accuracy_at, effect, none_trained, p_value
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
 
@@ -21,7 +21,8 @@ def show_study(result: CompareResult) -> None:
     if result.search is not None:
         show_trials(console, result.search)
     table = plain_table(
-        "", "arm", "seeds", f"tracks ({head.at})", "loss", "overfitting", "", right=("", "seeds", "loss", "overfitting")
+        *("", "arm", "seeds", f"tracks ({head.at})", "loss", "overfitting", "remarks"),
+        right=("", "seeds", "loss", "overfitting"),
     )
     by_name = {run.name: run for run in result.runs}
     ties = result.ties if len(result.ties) > 1 and not none_trained(result) else ()
@@ -52,10 +53,9 @@ def _show_findings(console: Console, findings: tuple[Finding, ...]) -> None:
         return
     table = plain_table("claim", "verdict", "effect", "p", right=("p",))
     for finding in findings:
-        p = "" if finding.p is None else f"{finding.p:.3f}" if finding.p >= 0.001 else "<0.001"
         note = f" ({escape(finding.note)})" if finding.note else ""
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]{note}"
-        table.add_row(escape(finding.claim), verdict, _effect(finding), p)
+        table.add_row(escape(finding.claim), verdict, _ascii(effect(finding)), _ascii(p_value(finding.p)))
     console.print(table)
 
 
@@ -69,15 +69,9 @@ _COLOURS = {
 }
 
 
-def _effect(finding: Finding) -> str:
-    """An effect with its interval: percentage points, or nats for a loss."""
-    if finding.effect is None:
-        return ""
-    scale, digits = (1, 2) if finding.statistic == "loss" else (100, 1)
-    text = f"{scale * finding.effect:.{digits}f}"
-    if finding.low is not None and finding.high is not None:
-        text += f" ({scale * finding.low:.{digits}f} to {scale * finding.high:.{digits}f})"
-    return text + (f", claimed above {scale * finding.bound:.{digits}f}" if finding.bound else "")
+def _ascii(cell: str) -> str:
+    """A report's cell as a terminal shows it, whatever it can show."""
+    return "" if cell == NONE else cell.replace("\N{MINUS SIGN}", "-")
 
 
 def _percent(figure: Interval | None) -> str:

@@ -66,6 +66,18 @@ def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[
         assert any(line.startswith(f"{first}  ") for line in out.splitlines()), out
 
 
+@pytest.mark.parametrize(
+    ("statistic", "effect"), [("accuracy", "-76.1 points (-90.6 to -61.6)"), ("loss", "-0.761 nats (-0.906 to -0.616)")]
+)
+def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of()
+    finding = replace(found.findings[0], statistic=statistic, effect=-0.761, low=-0.906, high=-0.616, bound=0.0, p=None)
+    show_study(replace(found, findings=(finding,)))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if finding.claim[:20] in line)
+    assert effect in line
+    assert line.isascii()
+
+
 def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
     found = genrekit("compare", "tiny.toml", "--seeds", "3", "--json").json
     assert found["study"] == "tiny"
@@ -83,6 +95,16 @@ def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, mo
     out = genrekit("compare", "tiny.toml", "--seeds", "3").out
     assert max(map(len, out.splitlines())) <= 80
     assert "fast is better" in out
+
+
+def test_remarks_leave_arms_their_room(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found = study_of()
+    first = replace(found.runs[0], name="waveform-nesterov", trained=False, cut="3 of 5 seeds, 30 of 100 epochs")
+    show_study(replace(found, runs=(first, *found.runs[1:]), ranking=(first.name, *found.ranking[1:])))
+    lines = capsys.readouterr().out.splitlines()
+    assert any("waveform-nest" in line and "not trained" in line for line in lines), lines
+    assert "3 of 5 seeds, 30 of 100 epochs" not in "".join(lines)
 
 
 def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
