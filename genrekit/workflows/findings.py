@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from genrekit.config import CLASSICAL
+from genrekit.errors import few
 from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
     Difference,
@@ -314,10 +315,12 @@ def _why_not(claim: Claim, evidence: Evidence, own: Reading, at: At) -> str:
         return f"not above chance: {', '.join(untrained)}"
     reasons = [own.note] if own.note else []
     short = [evidence.arms[name] for name in sorted(involved) if not evidence.arms[name].tested]
+    absent = sorted(name for name in involved if not evidence.arms[name].answers)
     seeds = min((len(runs.answers) for runs in short), default=0)
-    reasons += [counted(seeds, "seed")] if short and seeds <= MOST_SEEDS_UNTESTED else []
+    reasons += [counted(seeds, "seed")] if 0 < seeds <= MOST_SEEDS_UNTESTED else []
     fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
     reasons += [f"{fewer[0].epochs} of {fewer[0].declared_epochs} epochs"] if fewer else []
+    reasons += [f"no whole seed of {few(absent)}"] if absent else []
     return ", ".join(reasons) or "the figure is not known there"
 
 

@@ -67,7 +67,7 @@ def test_fewer_epochs_than_declared_test_nothing_but_show_what_was_seen() -> Non
 
 def test_an_arm_without_a_finished_run_leaves_the_claim_untested() -> None:
     finding = judged(evidence(a=runs("a", []), b=runs("b", poor())), MORE)
-    assert (finding.verdict, finding.effect, finding.note) == ("not tested", None, "0 seeds")
+    assert (finding.verdict, finding.effect, finding.note) == ("not tested", None, "no whole seed of a")
 
 
 def test_a_claim_of_several_parts_needs_all() -> None:
@@ -237,7 +237,7 @@ def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_a
     assert (steps.verdict, steps.note) == ("not tested", "1 of 2 pairs")
     assert words.reading(steps).startswith("at equal steps: not tested (1 of 2 pairs), +")
     none = judged(evidence(**arms | {"b-1": runs("b", [])}), claim)
-    assert (none.verdict, none.effect, none.note) == ("not tested", None, "0 seeds")
+    assert (none.verdict, none.effect, none.note) == ("not tested", None, "no whole seed of b-1, b-2")
 
 
 def test_an_arm_of_a_pair_that_is_there_is_named_short_of_seeds_although_another_of_its_pairs_is_missing() -> None:
@@ -251,7 +251,7 @@ def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", []))
     claim = Claim.of({"text": "claim", "winner": {"contains": 0.85}})
     (finding,) = judge_claims([claim], found, "last", ["a"])
-    assert (finding.verdict, finding.note) == ("not tested", "0 seeds")
+    assert (finding.verdict, finding.note) == ("not tested", "no whole seed of b")
 
 
 def test_ties_are_sought_among_arms_with_the_same_tracks_alone() -> None:
