@@ -575,7 +575,8 @@ def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:
         if part in cls.model_fields:  # else it is a place in a list
             cls = next(_configs(cls.model_fields[part].annotation), cls)
     named = [part for part in reversed(parts) if not part.isdecimal()]
-    return unknown_name(" of ".join(["key", *named]), key, cls.model_fields)
+    known = [name for name, its in cls.model_fields.items() if not its.exclude]
+    return unknown_name(" of ".join(["key", *named]), key, known)
 
 
 def _configs(annotation: Any) -> Iterator[type[Config]]:

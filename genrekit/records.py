@@ -431,7 +431,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class StudyHead:
-    """What a study asks, and of what."""
+    """What a study asks, and of what; `chance` is the share of the most frequent genre among the validation tracks."""
 
     name: str
     title: str
@@ -447,6 +447,7 @@ class StudyHead:
     declared_seeds: int
     declared_epochs: int
     at: str = "last"
+    chance: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ HEAD = StudyHead(
     genres=GENRES,
     declared_seeds=5,
     declared_epochs=30,
+    chance=0.1,
 )
 
 ARMS = (

@@ -8,7 +8,7 @@ from rich.markup import escape
 from genrekit.cli.display import duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import few
-from genrekit.evaluation.study_words import NONE, accuracy_at, effect, none_trained, p_value
+from genrekit.evaluation.study_words import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
 
@@ -30,7 +30,7 @@ def show_study(result: CompareResult) -> None:
         run = by_name[name]
         loss = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
         table.add_row(
-            f"{'=' if name in ties else ' '}{place}",
+            f"{'=' if name in ties else ' '}{place}" if run.comparable else "-",
             escape(name),
             str(len(run.seeds)),
             _percent(accuracy_at(run, head.at)),
@@ -40,8 +40,13 @@ def show_study(result: CompareResult) -> None:
         )
     console.print(table)
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
-    first = "no arm is above chance" if none_trained(result) else "= cannot be told from the first"
-    console.print(f"validation, {tracks}; {first}", style="dim")
+    marks = ["= cannot be told from the first"] if ties else []
+    if none_trained(result):
+        marks = ["no arm is above chance"]
+    elif has_few_seeds(by_name[result.ranking[0]]):
+        marks = ["fewer than three seeds tell no arms apart"]
+    marks += [] if all(run.comparable for run in result.runs) else ["- partly on other tracks: not ranked"]
+    console.print("; ".join([f"validation, {tracks}", *marks]), style="dim")
     if result.absent:
         console.print(f"no whole seed is there of {escape(few(result.absent))}", style="dim")
     _show_findings(console, result.findings)

@@ -146,6 +146,8 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
     known = all(len(sample.values) > 1 for _, sample in terms)
     if not known or (len(set(terms[0][1].clusters)) == 1 < len(terms[0][1].clusters)):
         return Difference(estimate.effect)
+    if estimate.error == 0 and abs(estimate.effect) >= _NOTHING:
+        return Difference(estimate.effect)  # no seed differs from another: the noise is not known, and not zero
     half = estimate.half
     low, high = estimate.effect - half, estimate.effect + half
     return Difference(estimate.effect, low, high, estimate.p, estimate.df, estimate.error)

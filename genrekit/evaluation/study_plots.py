@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit.evaluation.plots import Axes, Figure, Patch
-from genrekit.evaluation.study_words import best_accuracy, in_order
+from genrekit.evaluation.study_words import best_accuracy, first_of, in_order
 from genrekit.records import CompareResult, Epoch, Interval, RankedRun
 
 _BEST, _TIE, _OTHER, _MARK, _QUIET = "#0072B2", "#56B4E9", "#B9BEC5", "#D55E00", "#666666"
@@ -140,7 +140,7 @@ def _panels(result: CompareResult, value: Callable[[RankedRun], float]) -> list[
     runs = sorted(in_order(result), key=lambda run: (not run.trained, -value(run)))
     groups = list(dict.fromkeys(run.group for run in result.runs)) or [""]
     members = [tuple(run for run in runs if run.group == group) for group in groups]
-    best = result.ranking[0] if result.ranking else ""
+    best = first_of(result)
     return [
         _Panel(group, own, tuple(_row_name(run, result, best) for run in own))
         for group, own in zip(groups, members, strict=True)
@@ -207,7 +207,7 @@ def _whisker(axes: Axes, row: int, figure: Interval, scale: float) -> None:
 def _bar_look(run: RankedRun, result: CompareResult) -> dict[str, Any]:
     if not run.trained:
         return {"color": "#F1F2F4", "edgecolor": "#8A9099", "hatch": "////"}
-    if result.ranking[:1] == (run.name,):
+    if run.name == first_of(result):
         return {"color": _BEST}
     return {"color": _TIE if run.name in result.ties else _OTHER}
 
@@ -263,8 +263,7 @@ def _upper_limit(figures: Sequence[Interval | None]) -> float:
 
 
 def _chance(result: CompareResult) -> float:
-    genres = len(result.head.genres) if result.head is not None else 0
-    return 100 / genres if genres else math.nan
+    return 100 * result.head.chance if result.head is not None and result.head.chance else math.nan
 
 
 def _look(index: int) -> dict[str, Any]:

@@ -43,17 +43,24 @@ _METHODS = (
     "with {resampled} as the units that vary (Cameron, Gelbach and Miller 2011; Bouthillier et al. 2021).",
     "A claim says that one difference, or each of several, is above zero (Berger 1982); its effect is the one that is "
     "least sure. A p counts every difference of its claim where one is below zero, and is corrected for the number of "
-    "claims (Holm 1979), each place of reading apart; intervals are not, so one may leave out zero where p is above "
-    "0.05. Arms that answered partly other tracks are compared on those of both where these are half of them, else as "
-    "independent.",
+    "claims, those that are not tested included (Holm 1979), each place of reading apart; intervals are not, so one "
+    "may leave out zero where p is above 0.05. Arms that answered partly other tracks are compared on those of both "
+    "where these are half of them, else as independent.",
     "The best epoch of a run is chosen on the tracks that it is judged by, which favours it (Cawley and Talbot 2010): "
     "the last epoch is what counts unless the study declares another place. Equal steps compares arms after as many "
     "steps of the optimizer.",
     "Arms cannot be told from the first where they are in one model confidence set with it (Hansen, Lunde and Nason "
-    "2011).",
-    "An arm is not trained where its accuracy is not above chance. Overfitting is accuracy on the training part minus "
+    "2011). It is made of trained arms with three seeds or more, on the same tracks.",
+    "An arm is not trained where its accuracy is not above chance, the share of the genre that most of its validation "
+    "tracks have. Overfitting is accuracy on the training part minus "
     "that on the validation part, both on unaltered tracks in evaluation mode. A channel is dead that no validation "
     "fragment activates. The test part is not read.",
+)
+
+_OF_THE_WINNER = (
+    "The winner is the first arm where the claim is read. A claim about its configuration is upheld where it holds of "
+    "all arms that cannot be told from it, refuted where it holds of none, and else undecided; one about its accuracy "
+    "is upheld where the interval contains what is claimed. These have no p."
 )
 
 _CITATIONS = (
@@ -127,7 +134,7 @@ def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
         _under("## Search", _markdown_search(result, picture)),
         _under("## Left out", _bullets(f"{plain(item.path)}: {plain(item.reason)}" for item in result.skipped)),
         f"## To repeat this\n\n{markdown.code(head.command)}\n{plain(_BESIDE)}\n",
-        "## Methods\n\n" + "\n\n".join(map(plain, _methods(head))) + "\n",
+        "## Methods\n\n" + "\n\n".join(map(plain, _methods(result))) + "\n",
         f"### References\n\n{_bullets(map(plain, _citations(result)))}",
     ]
     return "\n".join(filter(None, parts))
@@ -158,7 +165,7 @@ def to_html(result: CompareResult, figures: Mapping[str, bytes]) -> str:
         "repeat": ("To repeat this", page.code(head.command) + e("p", _BESIDE)),
         "methods": (
             "Methods",
-            page.joined([e("p", text) for text in _methods(head)])
+            page.joined([e("p", text) for text in _methods(result)])
             + e("h3", "References")
             + e("ul", *(e("li", citation) for citation in _citations(result)), class_="quiet"),
         ),
@@ -213,18 +220,26 @@ def _facts(result: CompareResult) -> list[tuple[str, str]]:
         ),
         ("Genres", f"{len(head.genres)}: {', '.join(head.genres)}"),
         ("Declared", f"{words.counted(head.declared_seeds, 'seed')}, {words.counted(head.declared_epochs, 'epoch')}"),
-        ("Intervals", f"95 %, over seeds and {head.resampled}"),
+        ("Intervals", f"95 %, over seeds and {head.resampled}{_of_one_seed(result)}"),
         *(("Note", note) for note in head.notes),
         *((("Note", of_search.NOTE),) if result.search is not None else ()),
     ]
+
+
+def _of_one_seed(result: CompareResult) -> str:
+    """What the interval of an arm with one seed leaves out, where there is such an arm."""
+    one = any(len(run.seeds) == 1 for run in result.runs)
+    return f"; of an arm with one seed over {_head(result).resampled} alone" if one else ""
 
 
 def _citations(result: CompareResult) -> list[str]:
     return sorted([*_CITATIONS, *(of_search.CITATIONS if result.search is not None else ())])
 
 
-def _methods(head: StudyHead) -> list[str]:
-    return [text.replace("{resampled}", head.resampled) for text in _METHODS]
+def _methods(result: CompareResult) -> list[str]:
+    head = _head(result)
+    texts = [text.replace("{resampled}", head.resampled) for text in _METHODS]
+    return [*texts, _OF_THE_WINNER] if any(finding.statistic == "winner" for finding in result.findings) else texts
 
 
 def _alt(result: CompareResult, name: str) -> str:

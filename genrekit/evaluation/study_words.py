@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from genrekit.evaluation.verdicts import MOST_SEEDS_UNTESTED
 from genrekit.records import CompareResult, Finding, Interval, RankedRun, Reading, Verdict
 
 NONE = "\N{EN DASH}"
@@ -254,14 +255,24 @@ def ranking(result: CompareResult) -> Cells:
 
 
 def _beside_first(result: CompareResult, name: str) -> str:
-    if none_trained(result):
+    runs = {run.name: run for run in result.runs}
+    run, first = (runs.get(each) for each in (name, result.ranking[0]))
+    if run is None or first is None:
+        return NONE  # it has no figures
+    if not run.trained:
         return "not above chance"
-    if name == result.ranking[0]:
+    if run is not first and not run.comparable:
+        return "partly on other tracks: not ranked against it"
+    if untested := [arm for arm in (run, first) if has_few_seeds(arm)]:
+        return f"not tested: {counted(len(untested[0].seeds), 'seed')}"
+    if run is first:
         return "first"
-    if name in result.ties:
-        return "a tie: cannot be told from it"
-    other = any(run.name == name and not run.comparable for run in result.runs)
-    return "partly on other tracks: not ranked against it" if other else "worse"
+    return "a tie: cannot be told from it" if name in result.ties else "worse"
+
+
+def has_few_seeds(run: RankedRun) -> bool:
+    """Whether it has too few seeds to be told from another."""
+    return len(run.seeds) <= MOST_SEEDS_UNTESTED
 
 
 def summary(result: CompareResult) -> str:
@@ -284,10 +295,26 @@ def tied(result: CompareResult) -> str:
         return "No arm is ranked."
     if none_trained(result):
         return "No arm is above chance, so none is first."
-    ties = [name for name in result.ties if name != result.ranking[0]]
-    if not ties:
-        return f"{result.ranking[0]} is first."
-    return f"{result.ranking[0]} is first, but {_listed(ties)} cannot be told from it."
+    first, *others = result.ranking
+    runs = {run.name: run for run in result.runs}
+    elsewhere = [name for name in others if name in runs and not runs[name].comparable]
+    if others and elsewhere == others:
+        return f"{first} has the highest accuracy; no other arm answered the same tracks, so none is ranked against it."
+    if first in runs and has_few_seeds(runs[first]):
+        return f"{first} has the highest accuracy so far: fewer than three seeds tell no arms apart."
+    ties = [name for name in result.ties if name != first]
+    said = f"{first} is first, but {_listed(ties)} cannot be told from it" if ties else f"{first} is first"
+    more = f"; not ranked against it, on partly other tracks: {_listed(elsewhere)}" if elsewhere else ""
+    return f"{said}{more}."
+
+
+def first_of(result: CompareResult) -> str:
+    """The arm that is first among others that it can be compared with; empty where there is none."""
+    runs = {run.name: run for run in result.runs}
+    first, *others = result.ranking or ("",)
+    if none_trained(result) or (others and not any(runs[name].comparable for name in others if name in runs)):
+        return ""
+    return first
 
 
 def in_short(result: CompareResult) -> str:

@@ -3,7 +3,8 @@
 A claim is one difference above zero, or several that all have to be. All are above zero where the least sure one is, so
 no correction is needed to uphold them together (Berger's intersection-union test, 1982); one below zero is enough to
 refute, so the smallest p of those counts as often as there are differences. Either way a claim has one two-sided p,
-and the p of a study's claims are corrected for their number (Holm 1979). A p below 0.05 and a 95 % interval on one
+and the p of a study's claims are corrected for the number that was declared (Holm 1979), so that no verdict depends on
+which of the others could be judged. A p below 0.05 and a 95 % interval on one
 side of zero are the same statement. A difference that is not found is not yet an absence: that takes an interval that
 lies within a margin on both sides of zero.
 """
@@ -18,6 +19,9 @@ from genrekit.records import Interval, Reading, Verdict
 
 MARGINS = {"accuracy": 0.03, "loss": 0.1, "overfitting": 0.03, "training_accuracy": 0.03, "dead_channels": 0.03}
 """Differences of each statistic that are too small to matter: shares, and nats for the loss."""
+
+MOST_SEEDS_UNTESTED = 2
+"""With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class Part:
     note: str = ""
 
 
-def is_trained(accuracy: Interval, n_genres: int) -> bool:
-    """Whether an accuracy is above chance: its interval lies above 1 / n_genres."""
-    return accuracy.low > 1 / n_genres
+def is_trained(accuracy: Interval, chance: float) -> bool:
+    """Whether an accuracy is above chance: its interval lies above it."""
+    return accuracy.low > chance
 
 
 def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
@@ -48,20 +52,29 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
 
     The verdicts, the first that holds: "not tested" and "not trained" if one part is; "upheld" if all parts are above
     zero, and "refuted" if one is below, with a corrected p under 0.05; "equivalent" if all intervals that do not lie
-    above zero lie within their margin; else "undecided". Claims that are not tested or not trained have no p and do
-    not count for the correction. The figures are those of the part that is least sure to be above zero, without what
-    the claim adds to the difference of its arms.
+    above zero lie within their margin; else "undecided". Claims that are not tested or not trained have no p,
+    and count for the correction as if theirs were 1. The figures are those of the part that is least sure to be above
+    zero, without what the claim adds to the difference of its arms.
     """
-    p_values = holm([_p(parts) if _obstacle(parts) is None else None for parts in claims])
-    return [_reading(parts, p, at) for parts, p in zip(claims, p_values, strict=True)]
+    corrected = holm([1.0 if _obstacle(parts) else _p(parts) for parts in claims])
+    return [_reading(parts, p, at) for parts, p in zip(claims, corrected, strict=True)]
 
 
-def _reading(parts: Sequence[Part], p: float | None, at: str) -> Reading:
+def _reading(parts: Sequence[Part], p: float, at: str) -> Reading:
     least = max(parts, key=_doubt)
-    its, bound = least.difference, 0.0 - least.by
-    verdict = _obstacle(parts) or _verdict(parts, p)
+    its, bound, obstacle = least.difference, 0.0 - least.by, _obstacle(parts)
     low, high = (None if limit is None else limit + bound for limit in (its.low, its.high))
-    return Reading(at, verdict, its.effect + bound, low, high, p, least.statistic, least.note, bound)
+    return Reading(
+        at,
+        obstacle or _verdict(parts, p),
+        its.effect + bound,
+        low,
+        high,
+        None if obstacle else p,
+        least.statistic,
+        least.note,
+        bound,
+    )
 
 
 def _obstacle(parts: Sequence[Part]) -> Verdict | None:
@@ -70,8 +83,8 @@ def _obstacle(parts: Sequence[Part]) -> Verdict | None:
     return None if all(part.favoured_trained for part in parts) else "not trained"
 
 
-def _verdict(parts: Sequence[Part], p: float | None) -> Verdict:
-    if p is not None and p < LEVEL:
+def _verdict(parts: Sequence[Part], p: float) -> Verdict:
+    if p < LEVEL:
         return "refuted" if any(part.difference.effect < 0 for part in parts) else "upheld"
     within = [_is_within(part) for part in parts]
     settled = all(small or (part.difference.low or 0.0) > 0 for small, part in zip(within, parts, strict=True))

@@ -293,16 +293,31 @@ def _pairs(part: Part, higher: list[str], lower: list[str]) -> Iterator[tuple[st
 
 
 def place_in(path: Path, message: str) -> str:
-    """The file, and the line of the first name in quotes or before a colon that stands in it."""
+    """The file, and the line of what a message is about: the first name in quotes, or the key that it begins with."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    words = re.findall(r"'([^']+)'", message) + re.findall(r"[A-Za-z_]+", message)
-    for word in words:
+    said = re.sub(r"^arm [^:]*: ", "", message)
+    for pattern in _what_is_meant(said):
         for number, line in enumerate(lines, 1):
-            if re.match(rf'\s*(\[+\s*(\w+\.)*)?"?{re.escape(word)}"?\s*[=\].]', line) or re.search(
-                rf'[{{,]\s*"?{re.escape(word)}"?\s*=', line
-            ):
+            if re.search(pattern, line):
                 return f"{path}, line {number}"
     return str(path)
+
+
+def _what_is_meant(said: str) -> Iterator[str]:
+    """Patterns of the lines that a message may be about, the surest first."""
+    if quoted := re.search(r"'([^']+)'", said):
+        yield rf"{_as_key(quoted[1])}|[\"']{re.escape(quoted[1])}[\"']"
+    key = re.match(r"[\w.]+", said)
+    names = [name for name in key[0].split(".") if not name.isdecimal()] if key else []
+    if names and (got := re.search(r", got ([^,]+)$", said)):
+        yield rf"{_as_key(names[-1])}\s*(\[.*)?(?<![\w.]){re.escape(got[1])}(?![\w.])"
+    yield from map(_as_key, reversed(names))
+
+
+def _as_key(name: str) -> str:
+    """A pattern of a TOML table or key of that name."""
+    word = rf"[\"']?{re.escape(name)}[\"']?"
+    return rf"(^\s*\[+(.*\.)?\s*{word}\s*[\].]|(^|[{{,])\s*([\w-]+\.)*{word}(\.[\w-]+)*\s*=)"
 
 
 def _plain(value: Any) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.errors import GenrekitError
 from genrekit.models.sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
 
@@ -43,6 +46,26 @@ class Footprint:
     def memory(self) -> int:
         """The most that the training holds at once."""
         return self.checkpoint + self.gradients + self.batch + self.heap
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say it in a line where memory runs out within.
+
+    Errors: GenrekitError in place of what torch and NumPy raise then.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _NO_MEMORY.search(str(error))):
+            raise
+        raise GenrekitError(
+            "there was not enough memory: a smaller batch_size, a smaller model, or fewer trainings at once need less"
+        ) from error
+
+
+_NO_MEMORY = re.compile("can't allocate memory|not enough memory")
+"""What torch says of the CPU's, in no class of its own."""
 
 
 def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], device: torch.device) -> Footprint:

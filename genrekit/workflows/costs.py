@@ -182,7 +182,7 @@ def _plan(
         for item in missing
         if cache is not None and item.config.arch not in CLASSICAL
     ]
-    noise = USUAL if cache is None else noise_of(study, experiments, folds, len(cache.genres))
+    noise = USUAL if cache is None else noise_of(study, experiments, folds)
     return StudyPlan(
         study=study.name,
         title=study.title,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,14 @@ class StudyOptions:
 class Experiment:
     """One run of a study; `run` is its folder, `finished` whether it is there and `begun` whether it was begun.
 
-    `wanted` tells whether it is made where it is not there.
+    `key` is its identity, by which it is found under any name. `wanted` tells whether it is made where it is not there.
     """
 
     arm: Arm
     seed: int
     fold: int
     config: TrainConfig
+    key: str
     run: Path
     finished: bool
     begun: bool
@@ -128,8 +129,23 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
                 found[key] = run
                 taken.add(run)
                 finished, begun = is_usable(run), (run / "config.json").is_file()
-                experiments.append(Experiment(arm, seed, fold, config, run, finished, begun, wanted))
+                experiments.append(Experiment(arm, seed, fold, config, key, run, finished, begun, wanted))
     return experiments
+
+
+def by_now(experiments: Iterable[Experiment]) -> Iterator[Experiment]:
+    """Experiments as their runs are now: another study may have begun or finished them since they were planned.
+
+    Where something else has taken the folder of one that is not there yet, it has another.
+    """
+    known: dict[Path, dict[str, Path]] = {}
+    for item in experiments:
+        runs = item.run.parent
+        run = known.setdefault(runs, index_runs(runs)).get(item.key)
+        begun = run is not None
+        if run is None:
+            run = free_path(runs, item.run.name, ())
+        yield replace(item, run=run, finished=is_usable(run), begun=begun)
 
 
 def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -140,11 +156,11 @@ def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
     return list(found.values())
 
 
-def index_runs(runs: Path) -> dict[str, Path]:
-    """The runs there are by what they are; of equal ones a finished one, and none that a search gave up."""
+def index_runs(runs: Path, *, pruned: bool = False) -> dict[str, Path]:
+    """The runs there are by what they are; of equal ones a finished one, and none, or with `pruned` all, given up."""
     found: dict[str, Path] = {}
     for path in sorted(runs.glob("*/config.json")):
-        if is_pruned(path.parent):
+        if is_pruned(path.parent) != pruned:
             continue
         try:
             config, data = TrainConfig.of(read_config(path)), read_json(path).get("data")
@@ -197,6 +213,8 @@ def fix_plan(
     then = read_json(path)
     if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
         raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: remove {folder} to plan anew")
+    if "study" not in then:
+        raise GenrekitError(f"{path} is of a search: give the file another name, or choose another folder for reports")
     if other := other_data(then.get("data", {}), data):
         raise GenrekitError(
             f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "

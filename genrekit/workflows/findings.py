@@ -22,17 +22,13 @@ from genrekit.evaluation.comparison import (
     seed_mean,
 )
 from genrekit.evaluation.study_words import counted
-from genrekit.evaluation.verdicts import MARGINS, Part, is_trained, judge
+from genrekit.evaluation.verdicts import MARGINS, MOST_SEEDS_UNTESTED, Part, is_trained, judge
 from genrekit.records import Finding, Interval, Reading, Verdict
 from genrekit.studies.schema import Arm, At, Claim, Statistic, WinnerClaim, differences
 from genrekit.studies.schema import Part as ClaimedPart
 from genrekit.workflows.experiments import Experiment
 
 READINGS: tuple[At, ...] = ("last", "best", "equal steps")
-
-MOST_SEEDS_UNTESTED = 2
-"""With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
-
 
 Pair = tuple[str, str]
 """The arms of a difference, the one that is claimed to be higher first."""
@@ -82,10 +78,10 @@ def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_e
 
 
 class Evidence:
-    """The arms of a study, as samples of each statistic at each reading."""
+    """The arms of a study, as samples of each statistic at each reading; `genre_of` has the genres of tracks by ID."""
 
-    def __init__(self, arms: Mapping[str, ArmRuns], n_genres: int) -> None:
-        self.arms, self._n_genres = arms, n_genres
+    def __init__(self, arms: Mapping[str, ArmRuns], genre_of: Mapping[str, str]) -> None:
+        self.arms, self._genre_of = arms, genre_of
         stepping = [runs for runs in arms.values() if runs.makes_steps]
         self._steps = min((_steps(answers) for runs in stepping for answers in runs.answers), default=0)
         self._samples: dict[tuple[str, Statistic, At], Sample | None] = {}
@@ -132,7 +128,25 @@ class Evidence:
     def trained(self, name: str) -> bool:
         """Whether an arm's accuracy in its last epoch is above chance."""
         found = self.interval(name, "accuracy", "last")
-        return found is not None and is_trained(found, self._n_genres)
+        return found is not None and is_trained(found, self.chance(name))
+
+    def chance(self, name: str) -> float:
+        """What an arm would get right by always naming the genre that most of its validation tracks have."""
+        genres = [self._genre_of[track_id] for track_id in self._tracks(name)]
+        return max(Counter(genres).values()) / len(genres)
+
+    def ranking(self, at: At) -> list[str]:
+        """The arms with finished seeds, the best first: the trained ones before others, by accuracy there, then loss.
+
+        Those that have no figures there are last.
+        """
+        return sorted((name for name, its in self.arms.items() if its.answers), key=lambda name: self._rank(name, at))
+
+    def _rank(self, name: str, at: At) -> tuple[bool, bool, float, float]:
+        accuracy, loss = (self.interval(name, "accuracy", at), self.interval(name, "loss", at))
+        if accuracy is None or loss is None:
+            return (True, True, 0.0, 0.0)
+        return (False, not self.trained(name), -accuracy.value, loss.value)
 
     def part(self, claimed: ClaimedPart, pairs: Sequence[Pair], at: At) -> Part:
         """One difference of a claim."""
@@ -150,9 +164,18 @@ class Evidence:
             note=f"{len(known)} of {len(unique)} pairs" if 0 < len(known) < len(unique) else "",
         )
 
+    def compared(self, claimed: ClaimedPart) -> list[tuple[Pair, ...]]:
+        """The differences of a part of a claim, without those of an arm and its own runs under another name."""
+        found = differences(claimed, list(self.arms))
+        return [pairs for pairs in found if any(map(self._apart, pairs))] or found
+
     def unique(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """One of the pairs that have the same runs."""
-        return list(dict.fromkeys((self.first(higher), self.first(lower)) for higher, lower in pairs))
+        """One of the pairs that have the same runs, and none of an arm with its own, unless there are no others."""
+        apart = [pair for pair in pairs if self._apart(pair)] or pairs
+        return list(dict.fromkeys((self.first(higher), self.first(lower)) for higher, lower in apart))
+
+    def _apart(self, pair: Pair) -> bool:
+        return self.first(pair[0]) != self.first(pair[1])
 
     def known(self, statistic: Statistic, pairs: Sequence[Pair], at: At) -> list[Pair]:
         """The pairs of which both have a figure at that reading."""
@@ -184,8 +207,14 @@ class Evidence:
         return self._tracks(name) == self._tracks(first)
 
     def ties(self, order: Sequence[str], at: At) -> tuple[str, ...]:
-        """Those that cannot be told from the first of an order, among the arms that answered the same tracks."""
-        samples = {name: self.sample(name, "accuracy", at) for name in order if self.comparable(name, order[0])}
+        """Those that cannot be told from the first of an order, among trained arms that answered the same tracks.
+
+        Arms with too few seeds are told from none: they are left out, and where the first is one of them all are.
+        """
+        able = [name for name in order if self.trained(name) and len(self.arms[name].seeds) > MOST_SEEDS_UNTESTED]
+        if order[0] not in able:
+            return ()
+        samples = {name: self.sample(name, "accuracy", at) for name in able if self.comparable(name, order[0])}
         return indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
 
     def _places(self, folds: Sequence[Answers], at: At) -> list[int]:
@@ -235,23 +264,20 @@ _VALUES: dict[Statistic, Callable[[Sequence[Answers], Sequence[int], At], Values
 }
 
 
-def judge_claims(claims: Sequence[Claim], evidence: Evidence, at: At, ranking: Sequence[str]) -> tuple[Finding, ...]:
+def judge_claims(claims: Sequence[Claim], evidence: Evidence, at: At) -> tuple[Finding, ...]:
     """Judge a study's claims where it declares it, and beside that at the other readings."""
-    readings = {place: _readings(claims, evidence, place, ranking) for place in READINGS}
+    readings = {place: _readings(claims, evidence, place) for place in READINGS}
     return tuple(
         _finding(claim, at, {place: its[index] for place, its in readings.items()}, evidence)
         for index, claim in enumerate(claims)
     )
 
 
-def _readings(claims: Sequence[Claim], evidence: Evidence, at: At, ranking: Sequence[str]) -> list[Reading]:
+def _readings(claims: Sequence[Claim], evidence: Evidence, at: At) -> list[Reading]:
     """Claims about differences are corrected for their number together; those about the winner have no p."""
-    names = list(evidence.arms)
     compared = [claim for claim in claims if claim.parts]
-    judged = iter(map(_known, judge([list(_parts(claim, evidence, names, at)) for claim in compared], at)))
-    return [
-        next(judged) if claim.winner is None else _of_winner(claim.winner, evidence, at, ranking) for claim in claims
-    ]
+    judged = iter(map(_known, judge([_parts(claim, evidence, at) for claim in compared], at)))
+    return [next(judged) if claim.winner is None else _of_winner(claim.winner, evidence, at) for claim in claims]
 
 
 def _known(reading: Reading) -> Reading:
@@ -259,12 +285,13 @@ def _known(reading: Reading) -> Reading:
     return replace(reading, effect=None) if reading.effect is not None and math.isnan(reading.effect) else reading
 
 
-def _parts(claim: Claim, evidence: Evidence, names: list[str], at: At) -> list[Part]:
-    return [evidence.part(part, pairs, at) for part in claim.parts for pairs in differences(part, names)]
+def _parts(claim: Claim, evidence: Evidence, at: At) -> list[Part]:
+    return [evidence.part(part, pairs, at) for part in claim.parts for pairs in evidence.compared(part)]
 
 
-def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At, ranking: Sequence[str]) -> Reading:
-    """The winner is the first of the ranking; what is claimed of its configuration holds if all its ties have it."""
+def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At) -> Reading:
+    """The winner is the first there; what is claimed of its configuration holds if all its ties have it."""
+    ranking = evidence.ranking(at)
     winner = ranking[0]
     found = evidence.interval(winner, "accuracy", at)
     if found is None or not all(runs.tested for runs in evidence.arms.values()):
@@ -321,15 +348,15 @@ def _why_not(claim: Claim, evidence: Evidence, own: Reading, at: At) -> str:
     fewer = [runs for runs in short if runs.epochs < runs.declared_epochs]
     reasons += [f"{fewer[0].epochs} of {fewer[0].declared_epochs} epochs"] if fewer else []
     reasons += [f"no whole seed of {few(absent)}"] if absent else []
-    return ", ".join(reasons) or "the figure is not known there"
+    unknown = "the figure" if own.effect is None else "the noise of seeds that are all equal"
+    return ", ".join(reasons) or f"{unknown} is not known there"
 
 
 def _involved(claim: Claim, evidence: Evidence, at: At) -> set[str]:
     """The arms that a claim is judged by; of pairs that are partly there, those that are."""
-    names = list(evidence.arms)
     found = set[str]()
     for part in claim.parts:
-        for pairs in differences(part, names):
+        for pairs in evidence.compared(part):
             unique = evidence.unique(pairs)
             found.update(name for pair in evidence.known(part.statistic, unique, at) or unique for name in pair)
-    return found or set(names)
+    return found or set(evidence.arms)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genrekit.evaluation.comparison import RUN_SD, TRACK_SD, Sample, spread
+from genrekit.evaluation.verdicts import MOST_SEEDS_UNTESTED
 from genrekit.records import Noise
 from genrekit.studies.schema import Study, study_arms
 from genrekit.workflows.experiments import Experiment
-from genrekit.workflows.findings import MOST_SEEDS_UNTESTED, Evidence, arm_runs
+from genrekit.workflows.findings import Evidence, arm_runs
 
 USUAL = Noise(RUN_SD, TRACK_SD, arms=0)
 """What is assumed where nothing has been measured."""
@@ -18,14 +19,14 @@ _NOTHING = 1e-9
 """Spreads below are rounding."""
 
 
-def noise_of(study: Study, experiments: Sequence[Experiment], folds: int, n_genres: int) -> Noise:
+def noise_of(study: Study, experiments: Sequence[Experiment], folds: int) -> Noise:
     """The noise of accuracy where a study judges it, from its arms with three finished seeds; the usual one without.
 
     Arms with other validation tracks than the first of them are left out. What shows no noise at all has measured none.
     """
     arms = {arm.name: arm_runs(arm, experiments, folds, declared_epochs=0) for arm in study_arms(study)}
     enough = {name: runs for name, runs in arms.items() if len(runs.seeds) > MOST_SEEDS_UNTESTED}
-    samples = list(_samples(Evidence(enough, n_genres), study))
+    samples = list(_samples(Evidence(enough, {}), study))
     found = spread(samples)
     if not samples or max(found.run_sd, found.track_sd) < _NOTHING:
         return USUAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -62,22 +62,14 @@ class Watcher:
         """A training is finished or stopped, or has failed with a problem."""
 
 
-def train_all(jobs: Sequence[Job], conditions: Conditions, *, workers: int, watcher: Watcher) -> dict[str, str]:
-    """Do all jobs, at most `workers` at once, and return the problems of those that failed by their names.
-
-    Each worker has an equal part of the cores. An exception in the caller, such as Ctrl-C, ends the workers: their runs
-    go on from their last whole epoch when they are asked for again.
-    """
-    waiting = iter(jobs)
-    return train_each(lambda: next(waiting, None), conditions, workers=min(workers, len(jobs)), watcher=watcher)
-
-
 def train_each(
     take: Callable[[], Job | None], conditions: Conditions, *, workers: int, watcher: Watcher
 ) -> dict[str, str]:
-    """Do the jobs that `take` gives, as `train_all` does; it is asked for one whenever a worker is free.
+    """Do the jobs that `take` gives, at most `workers` at once, and return the problems of those that failed by name.
 
-    Where it has none it is asked again after the next training has ended: what it gives may depend on how others went.
+    It is asked for one whenever a worker is free, and where it has none, again after the next training has ended: what
+    it gives may depend on how others went. Each worker has an equal part of the cores. An exception in the caller, such
+    as Ctrl-C, ends the workers: their runs go on from their last whole epoch when they are asked for again.
     """
     if workers <= 1:
         return _one_by_one(take, conditions, watcher)
@@ -116,8 +108,6 @@ def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
         return None
     except GenrekitError as error:
         return str(error)
-    except MemoryError:
-        return "there was not enough memory: choose fewer workers, or a smaller batch_size"
     return None
 
 

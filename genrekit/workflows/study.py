@@ -30,9 +30,9 @@ from genrekit.records import (
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.schema import Study, declared_epochs, open_study, study_arms
 from genrekit.workflows.costs import warn_of_size
-from genrekit.workflows.experiments import Experiment, StudyOptions, distinct, fix_plan, is_usable, plan_experiments
+from genrekit.workflows.experiments import Experiment, StudyOptions, by_now, distinct, fix_plan, plan_experiments
 from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
-from genrekit.workflows.pool import Conditions, Job, train_all
+from genrekit.workflows.pool import Conditions, Job, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import read_history
@@ -99,6 +99,9 @@ def conclude(
     """
     concerned = [item for item in experiments if item.finished or item.wanted]
     problems = _train_missing(concerned, conditions, options, reporter)
+    experiments = list(by_now(experiments))
+    there = {item.name for item in experiments if item.finished}
+    problems = {name: problem for name, problem in problems.items() if name not in there}
     result, histories, records = _judge(study, splits, experiments, planned, options, command)
     for failed, problem in problems.items():
         reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
@@ -119,23 +122,27 @@ def _train_missing(
     missing = [place for place, item in enumerate(experiments) if item.missing]
     if not missing:
         return {}
-    jobs = [
-        Job(
-            name=experiments[place].name,
-            values={} if experiments[place].begun else experiments[place].config.model_dump(mode="json"),
-            run=experiments[place].run,
-            resume=experiments[place].begun,
-        )
-        for place in missing
-    ]
     states = [
         ExperimentState(item.name, "there" if item.finished else "waiting", epochs=item.config.epochs)
         for item in experiments
     ]
-    progress = Progress(states, missing, reporter)
+    taken: list[int] = []
+    progress = Progress(states, taken, reporter)
+    waiting = iter(missing)
+
+    def take() -> Job | None:
+        for place in waiting:
+            (item,) = by_now([experiments[place]])
+            if not item.finished:
+                taken.append(place)
+                values = {} if item.begun else item.config.model_dump(mode="json")
+                return Job(item.name, values, item.run, item.begun)
+            progress.change(place, state="there")
+        return None
+
     progress.tell()
     try:
-        return train_all(jobs, conditions, workers=options.workers, watcher=progress)
+        return train_each(take, conditions, workers=min(options.workers, len(missing)), watcher=progress)
     except BaseException as error:
         reporter.finished()
         if not isinstance(error, Exception):
@@ -154,18 +161,16 @@ def _judge(
     command: str,
 ) -> tuple[CompareResult, dict[str, list[tuple[Epoch, ...]]], dict[str, dict[str, Any]]]:
     """Read the finished runs, and make the study's result, the arms' learning curves and one record a run."""
-    experiments = [replace(item, finished=is_usable(item.run)) for item in experiments]
     finished = [item for item in experiments if item.finished]
     if not finished:
         raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
     declared = declared_epochs(study)
     folds = options.fold_count(study)
     arms = {arm.name: arm_runs(arm, experiments, folds, declared[arm.name]) for arm in study_arms(study)}
-    evidence = Evidence(arms, len(splits.cache.genres))
-    order = [name for name in arms if arms[name].answers]
+    evidence = Evidence(arms, {track.id: track.genre for track in splits.cache.tracks})
+    order = evidence.ranking(study.at)
     if not order:
         raise GenrekitError(f"of no seed of {study.name} all folds are there: train the others")
-    order.sort(key=lambda name: _rank(evidence, name, study))
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
     results = {item.name: read_json(item.run / "result.json") for item in finished}
     own = {name: [results[item.name] for item in finished if item.arm.name == name] for name in arms}
@@ -185,23 +190,15 @@ def _judge(
         ranking=tuple(name for name in order if name in shown),
         ties=tuple(name for name in ties if name in shown),
         study=study.name,
-        findings=judge_claims(study.claims, evidence, study.at, order),
+        findings=judge_claims(study.claims, evidence, study.at),
         absent=tuple(name for name in arms if not arms[name].answers),
-        head=_head(study, splits, finished, arms, planned, command),
+        head=_head(study, splits, finished, arms, planned, command, max(map(evidence.chance, order))),
     )
     histories: dict[str, list[tuple[Epoch, ...]]] = {}
     for item in finished:
         if item.arm.name in shown:
             histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
     return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
-
-
-def _rank(evidence: Evidence, name: str, study: Study) -> tuple[bool, float, float]:
-    """Trained arms first, then by accuracy and loss where the study judges."""
-    accuracy, loss = (evidence.interval(name, "accuracy", study.at), evidence.interval(name, "loss", study.at))
-    assert accuracy is not None
-    assert loss is not None
-    return (not evidence.trained(name), -accuracy.value, loss.value)
 
 
 def _cut(arm: ArmRuns, wanted: int, study: Study) -> str:
@@ -248,6 +245,7 @@ def _head(
     arms: Mapping[str, ArmRuns],
     planned: Mapping[str, Any],
     command: str,
+    chance: float,
 ) -> StudyHead:
     epochs = [arm.declared_epochs for arm in arms.values()]
     notes = (*study.notes, *(("The study was changed after its first run.",) if planned["amended"] else ()))
@@ -267,6 +265,7 @@ def _head(
         declared_seeds=study.seeds,
         declared_epochs=max(epochs),
         at=study.at,
+        chance=chance,
     )
 
 

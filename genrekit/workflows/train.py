@@ -35,7 +35,7 @@ from genrekit.models.classical import Classifier
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
 from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, enough_memory, free_memory, measure
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
@@ -62,6 +62,7 @@ _LOCK = ".lock"
 """Held in a run's folder while a process trains it."""
 
 
+@enough_memory()
 def train(
     cache_path: AnyPath,
     values: Mapping[str, Any],

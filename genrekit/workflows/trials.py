@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class _Tryout(Watcher):
         reporter: Reporter,
     ) -> None:
         self._search, self._trials, self._splits, self._options = search, trials, splits, options
-        self._runs, self._known = runs, index_runs(runs)
+        self._runs, self._known, self._given_up = runs, index_runs(runs), index_runs(runs, pruned=True)
         self._at: list[_Training] = []
         self._figures: dict[int, list[float]] = {}
         self._pruned: set[int] = set()
@@ -112,13 +113,14 @@ class _Tryout(Watcher):
             self._failed(trial, f"no training accepts it: {error}")
             return None
         stem = f"{self._search.name}-{trial.name}" + (f"-seed{config.seed}" if self._search.trial_seeds > 1 else "")
-        if index == 0 and trial.curve and pruned_after(self._runs / stem) == len(trial.curve):
+        key = identity(config, self._splits.fingerprints(config))
+        given_up = self._given_up.get(key)
+        if index == 0 and trial.curve and given_up is not None and pruned_after(given_up) == len(trial.curve):
             self._give_up(trial)  # it was stopped between the mark and the book
             return None
-        key = identity(config, self._splits.fingerprints(config))
         taken = {training.run for training in self._at}
         run = self._known.get(key)
-        if run is None or not (is_usable(run) or (run == self._runs / stem and run not in taken)):
+        if run is None or not (is_usable(run) or (_is_own(run, stem) and run not in taken)):
             run = free_path(self._runs, stem, taken)
         training = _Training(trial, index, config, run)
         self._known[key] = run
@@ -196,6 +198,11 @@ class _Tryout(Watcher):
     def _give_up(self, trial: Trial) -> None:
         self._trials.prune(trial.number)
         self._progress.change(trial.number, state="pruned", seconds_left=0.0)
+
+
+def _is_own(run: Path, stem: str) -> bool:
+    """Whether a run's folder is one that `free_path` gives for a stem."""
+    return re.fullmatch(rf"{re.escape(stem)}(-\d+)?", run.name) is not None
 
 
 def _figure(epoch: Epoch, objective: Objective) -> float:

@@ -58,6 +58,17 @@ def test_where_no_arm_is_above_chance_none_is_marked(capsys: pytest.CaptureFixtu
     assert "=1" not in shown
 
 
+def test_what_cannot_be_ranked_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of(2, ("",))
+    first, second = found.runs
+    show_study(replace(found, runs=(first, replace(second, comparable=False)), ties=(), report=Path("report.md")))
+    out = capsys.readouterr().out
+    assert "-  " in next(line for line in out.splitlines() if second.name in line)[:4]
+    assert "- partly on other tracks: not ranked" in out
+    show_study(replace(found, runs=(replace(first, seeds=(0,)), second), ties=(), report=Path("report.md")))
+    assert "fewer than three seeds tell no arms apart" in capsys.readouterr().out
+
+
 def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[str]) -> None:
     two = study_of(2, ("",))
     for ties, first in ((two.ranking[:1], " 1"), (two.ranking, "=1")):

@@ -167,7 +167,7 @@ def test_the_ranking_tells_ties_from_those_that_are_worse() -> None:
     assert [row[3] for row in rows[:4]] == ["first", *["a tie: cannot be told from it"] * 2, "worse"]
     assert rows[0][:3] == ("1", "cel3, sgd, cosine (spectrogram)", "66.0 % (59.0 to 72.0)")
     assert words.ranking(bare()).rows[1][2] == "40.0 %"
-    assert words.ranking(replace(study(), ranking=("gone",))).rows == (("1", "gone", words.NONE, "first"),)
+    assert words.ranking(replace(study(), ranking=("gone",))).rows == (("1", "gone", words.NONE, words.NONE),)
 
 
 def test_an_arm_on_other_tracks_is_not_called_worse() -> None:
@@ -209,3 +209,32 @@ def test_of_arms_that_are_not_above_chance_none_is_first() -> None:
 )
 def test_verdicts_are_counted(findings: tuple[Finding, ...], text: str) -> None:
     assert words.summary(replace(study(), findings=findings)) == text
+
+
+def test_arms_on_other_tracks_are_not_ranked_and_so_none_is_first() -> None:
+    found = study(3, ("",))
+    elsewhere = tuple(replace(run, comparable=run.name == found.ranking[0]) for run in found.runs)
+    alone = replace(found, runs=elsewhere, ties=())
+    assert words.tied(alone).startswith(f"{found.ranking[0]} has the highest accuracy; no other arm answered the same")
+    assert words.first_of(alone) == ""
+    partly = replace(found, runs=(*found.runs[:2], elsewhere[2]), ties=())
+    assert words.tied(partly) == (
+        f"{found.ranking[0]} is first; not ranked against it, on partly other tracks: {found.ranking[2]}."
+    )
+    assert words.first_of(partly) == found.ranking[0]
+
+
+def test_few_seeds_tell_no_arms_apart() -> None:
+    found = study(3, ("",))
+    first, *others = found.runs
+    few = replace(found, runs=(replace(first, seeds=(0, 1)), *others), ties=())
+    assert words.tied(few).endswith("has the highest accuracy so far: fewer than three seeds tell no arms apart.")
+    assert {row[3] for row in words.ranking(few).rows} == {"not tested: 2 seeds"}
+    later = replace(found, runs=(first, replace(others[0], seeds=(0,)), others[1]), ties=())
+    assert [row[3] for row in words.ranking(later).rows] == ["first", "not tested: 1 seed", "worse"]
+
+
+def test_an_arm_that_did_not_train_is_said_to_have_no_place() -> None:
+    found = study(3, ("",))
+    runs = (*found.runs[:2], replace(found.runs[2], trained=False))
+    assert words.ranking(replace(found, runs=runs)).rows[2][3] == "not above chance"

@@ -1,5 +1,6 @@
 """Study files: arms from axes, claims on arms, and what is refused with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from genrekit.config import CLASSICAL
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import (
+    SHIPPED,
     Part,
     declared_epochs,
     differences,
@@ -157,6 +159,35 @@ def test_what_no_study_can_say_is_refused_with_file_and_line(tmp_path: Path, tex
         read_study(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("study", "said", "wrong", "time"),
+    [
+        pytest.param("cnn", "dropout = 0.3", "dropout = 1.3", 1, id="a value of an arm"),
+        pytest.param("cnn", "lr = 0.0005", "lr = -1", 2, id="a value of the second of two"),
+        pytest.param("cnn", "epochs = 100", "epochs = 0", 1, id="a value of the base"),
+        pytest.param("cnn", 'statistic = "accuracy"', 'statistic = "acuracy"', 2, id="a word of a claim"),
+        pytest.param("cnn", 'lower = "waveform-*"', 'lower = "wavform-*"', 1, id="an arm of a claim"),
+        pytest.param("mlp", "by = 0.03", "by = 20", 1, id="a number of a claim"),
+        pytest.param("final", "contains = 0.30", "contains = 1.30", 1, id="a number of the winner"),
+        pytest.param("final", 'opt = "sgd"', 'optt = "sgd"', 1, id="a key of the winner"),
+        pytest.param("inputs", '"training"', '"trainingg"', 1, id="a study that is included"),
+    ],
+)
+def test_the_line_is_that_of_the_fault(tmp_path: Path, study: str, said: str, wrong: str, time: int) -> None:
+    before, *after = (SHIPPED / f"{study}.toml").read_text(encoding="utf-8").split(said)
+    path = tmp_path / "own.toml"
+    path.write_text(said.join([before, *after[: time - 1]]) + wrong + said.join(after[time - 1 :]), encoding="utf-8")
+    line = 1 + said.join([before, *after[: time - 1]]).count("\n")
+    with pytest.raises(UsageError, match=re.escape(f"own.toml, line {line}: ")):
+        read_study(path)
+
+
+def test_keys_that_a_file_cannot_set_are_not_offered(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown key 'nam'") as caught:
+        read_study(written(tmp_path, "nam = 'x'\n[base]\narch = 'cel'\n"))
+    assert not {"name", "digest"} & set(re.findall(r"\w+", str(caught.value).partition("choices")[2]))
 
 
 def test_a_study_of_another_format_is_refused_with_the_one_that_is_read(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_noise_is_that_of_the_arms_with_three_finished_seeds(
     firsts = experiments[::2]
     assert len({item.arm.name for item in firsts}) == 2
     done = [[answered(item, seed, 10 * place + seed) for seed in range(seeds)] for place, item in enumerate(firsts)]
-    found = noise_of(read_study(Path("tiny.toml")), [*experiments, *chain(*done[:arms])], 0, 2)
+    found = noise_of(read_study(Path("tiny.toml")), [*experiments, *chain(*done[:arms])], 0)
     assert found.arms == measured
     if measured:
         assert Spread(found.run_sd, found.track_sd) == spread(list(map(sample_of, done[:arms])))
@@ -154,7 +154,7 @@ def test_noise_is_that_of_the_arms_with_three_finished_seeds(
 
 def test_runs_that_all_answer_the_same_have_measured_no_noise(experiments: list[Experiment]) -> None:
     own = [answered(item, seed, 0) for item in experiments[::2] for seed in range(3)]
-    assert noise_of(read_study(Path("tiny.toml")), own, 0, 2) == USUAL
+    assert noise_of(read_study(Path("tiny.toml")), own, 0) == USUAL
 
 
 def test_a_plan_of_a_study_with_finished_runs_uses_their_noise(cache: Path, experiments: list[Experiment]) -> None:
@@ -162,4 +162,4 @@ def test_a_plan_of_a_study_with_finished_runs_uses_their_noise(cache: Path, expe
     found = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=5))
     splits = TrainedSplits(open_cache(cache))
     again = plan_experiments(read_study(Path("tiny.toml")), splits, StudyOptions(seeds=5), Path("runs"))
-    assert found.noise == noise_of(read_study(Path("tiny.toml")), again, 0, 2)
+    assert found.noise == noise_of(read_study(Path("tiny.toml")), again, 0)

@@ -23,7 +23,8 @@ def runs(name: str, seeds: list[Answers], epochs: int = 4, declared: int = 4, **
 
 
 def evidence(**arms: ArmRuns) -> Evidence:
-    return Evidence(arms, n_genres=10)
+    answered = [one for its in arms.values() for folds in its.answers for one in folds]
+    return Evidence(arms, {track_id: f"genre {track_id[-1]}" for one in answered for track_id in one.track_ids})
 
 
 def good(n: int = 5, **options: Any) -> list[Answers]:
@@ -36,7 +37,7 @@ def poor(n: int = 5, **options: Any) -> list[Answers]:
 
 def judged(found: Evidence, *parts: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None) -> Finding:
     claim = Claim.of({"text": "claim", "parts": parts, "winner": winner})
-    (finding,) = judge_claims([claim], found, at, sorted(found.arms))
+    (finding,) = judge_claims([claim], found, at)
     return finding
 
 
@@ -250,7 +251,7 @@ def test_an_arm_of_a_pair_that_is_there_is_named_short_of_seeds_although_another
 def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", []))
     claim = Claim.of({"text": "claim", "winner": {"contains": 0.85}})
-    (finding,) = judge_claims([claim], found, "last", ["a"])
+    (finding,) = judge_claims([claim], found, "last")
     assert (finding.verdict, finding.note) == ("not tested", "no whole seed of b")
 
 
@@ -276,3 +277,62 @@ def test_what_is_claimed_of_the_winner() -> None:
 def test_a_tie_with_another_configuration_leaves_the_winner_undecided() -> None:
     found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", good(), opt="adam"))
     assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "undecided"
+
+
+def test_an_arm_that_is_not_above_chance_cannot_be_the_winner_however_far_its_seeds_are_apart() -> None:
+    lucky = runs("b", [answers(share, seed=s) for s, share in enumerate((0.02, 0.02, 0.03, 0.9, 0.95))], opt="adam")
+    found = evidence(a=runs("a", [answers(0.4, seed=s) for s in range(5)], opt="sgd"), b=lucky)
+    assert not found.trained("b")
+    assert found.ties(["a", "b"], "last") == ("a",)
+    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
+
+
+def test_each_reading_has_its_own_winner() -> None:
+    def changing(first: float, last: float) -> list[Answers]:
+        seeds = [(answers(first, seed=s), answers(last, seed=s, best=1)) for s in range(5)]
+        return [replace(then, right=np.concatenate([now.right[:1], then.right[1:]])) for now, then in seeds]
+
+    found = evidence(a=runs("a", changing(0.3, 0.8), opt="sgd"), b=runs("b", changing(0.7, 0.5), opt="adam"))
+    finding = judged(found, winner={"has": {"opt": "sgd"}})
+    best = next(reading for reading in finding.readings if reading.at == "best")
+    assert (finding.verdict, best.verdict) == ("upheld", "refuted")
+    assert best.effect == pytest.approx(0.7, abs=0.1)
+
+
+def test_arms_without_figures_at_a_reading_are_last_there() -> None:
+    fitted = replace(runs("b", good()), arm=Arm("b", "", {"arch": "lda"}, "study"))
+    found = evidence(a=runs("a", poor()), b=fitted)
+    assert (found.ranking("last"), found.ranking("equal steps")) == (["b", "a"], ["a", "b"])
+    assert found.ties(["a", "b"], "equal steps") == ("a",)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_arms_with_so_few_seeds_are_told_from_none(seeds: int) -> None:
+    found = evidence(a=runs("a", good(seeds)), b=runs("b", good()), c=runs("c", good()))
+    assert found.ties(["a", "b", "c"], "last") == ()
+    assert "a" not in found.ties(["b", "a", "c"], "last")
+
+
+def test_chance_is_the_share_of_the_most_frequent_genre() -> None:
+    arm = runs("a", [answers(0.72, seed=s) for s in range(5)])
+    even = evidence(a=arm)
+    (ids,) = {one.track_ids for (one,) in arm.answers}
+    uneven = Evidence({"a": arm}, {track_id: "rock" if place < 48 else "jazz" for place, track_id in enumerate(ids)})
+    assert (even.chance("a"), uneven.chance("a")) == (0.1, 0.8)
+    assert (even.trained("a"), uneven.trained("a")) == (True, False)
+
+
+def test_an_arm_is_not_compared_with_its_own_runs_under_another_name() -> None:
+    a, b = (replace(runs(name, seeds), runs=(Path(name),)) for name, seeds in (("a", good()), ("b", poor())))
+    finding = judged(evidence(a=a, same=a, b=b), {"statistic": "accuracy", "higher": "a", "lower": "*"})
+    assert (finding.verdict, finding.effect) == ("upheld", judged(evidence(a=a, b=b), MORE).effect)
+    alone = judged(evidence(a=a, same=a), {"statistic": "accuracy", "higher": "a", "lower": "same"})
+    assert (alone.verdict, alone.effect) == ("equivalent", 0.0)
+
+
+def test_seeds_that_do_not_differ_show_no_noise_and_prove_nothing() -> None:
+    a, b = (runs(name, [answers(0.8, seed=s, dead=dead) for s in range(3)]) for name, dead in (("a", 0.1), ("b", 0.0)))
+    finding = judged(evidence(a=a, b=b), {"statistic": "dead_channels", "higher": "a", "lower": "b"})
+    assert (finding.verdict, finding.p) == ("not tested", None)
+    assert finding.effect == pytest.approx(0.1)
+    assert finding.note == "the noise of seeds that are all equal is not known there"

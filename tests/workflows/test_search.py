@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -328,3 +329,16 @@ def test_a_study_of_the_same_name_is_not_taken_for_a_search(file: Path, cache: P
     Path("reports/tiny/plan.json").write_text('{"format_version": 1, "study": "x"}')
     with pytest.raises(GenrekitError, match="is of no search: give the file another name"):
         run(file, cache)
+
+
+def test_a_trial_whose_name_was_taken_goes_on_in_its_own_folder(file: Path, cache: Path) -> None:
+    one = SEARCH.replace("trials = 5", "trials = 1")
+    for text in (one, one.replace("batch_size = 8", "batch_size = 4")):
+        shutil.rmtree("reports", ignore_errors=True)
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(KeyboardInterrupt):
+            run(file, cache, Ears(lambda its: its.state == "running" and its.epoch == 1))
+    run(file, cache)
+    assert not Path("runs/tiny-trial0-3").exists()
+    assert not Path("runs/tiny-trial0/result.json").exists()
+    assert Path("runs/tiny-trial0-2/result.json").exists()

@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_workflow import STUDY, Ears, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.files import exclusive_lock
-from genrekit.records import CompareResult
+from genrekit.records import CompareResult, Experiment
+from genrekit.training.loop import FitResult, fit
 from genrekit.workflows.experiments import StudyOptions
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.study import run_study
@@ -318,3 +322,59 @@ def test_an_arm_to_train_that_the_study_does_not_have_is_refused_with_those_it_h
     with pytest.raises(UsageError, match=r"unknown arm 'fats': did you mean fast\? \(choices: slow, fast\)"):
         run(study, cache, arms=("slow", "fats"))
     assert not Path("runs").exists()
+
+
+class Beside(Ears):
+    """Lets another study of the same runs have its way while this one's first run trains."""
+
+    def __init__(self, other: Callable[[], object]) -> None:
+        super().__init__()
+        self._other = [other]
+
+    def experiments(self, experiments: Sequence[Experiment]) -> None:
+        super().experiments(experiments)
+        if self._other and "running" in self.states[-1]:
+            self._other.pop()()
+
+
+def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_are(study: Path, cache: Path) -> None:
+    study.with_name("other.toml").write_text(STUDY, encoding="utf-8")
+    options = StudyOptions(seeds=1, device="cpu")
+
+    def other() -> None:
+        stopping = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "fast-seed1")
+        with pytest.raises(KeyboardInterrupt):
+            run_study("other.toml", cache, replace(options, seeds=2, arms=("fast",)), reporter=stopping)
+
+    beside = Beside(other)
+    result = run_study(str(study), cache, replace(options, seeds=2), reporter=beside)
+    assert (beside.warnings, result.skipped) == ([], ())
+    assert beside.states[-1] == ("finished", "finished", "there", "finished")
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        "other-fast-seed0",
+        "other-fast-seed1",
+        "tiny-slow-seed0",
+        "tiny-slow-seed1",
+    ]
+
+
+def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([10**15, 1])
+
+    def fitting(*arguments: Any, **options: Any) -> FitResult:
+        torch.empty(next(taken))
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
+    assert result.ranking == ("fast",)
+
+
+def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    plan = Path("reports/tiny/plan.json")
+    plan.write_text(plan.read_text().replace('"study"', '"search"'))
+    with pytest.raises(GenrekitError, match="is of a search: give the file another name"):
+        run(study, cache, seeds=1)
