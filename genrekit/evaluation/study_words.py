@@ -115,9 +115,13 @@ def best_accuracy(run: RankedRun) -> Interval | None:
 
 
 def accuracy_at(run: RankedRun, at: str) -> Interval | None:
-    """Track accuracy at the place that a study declares; at the best epochs where others are not known."""
-    known = {"last": run.last_accuracy, "equal steps": run.equal_steps_accuracy}
-    return known.get(at) or best_accuracy(run)
+    """Track accuracy at the place that a study declares; at the best epochs where no other is known of the run.
+
+    None at equal steps for what makes no steps.
+    """
+    if run.last_accuracy is None or at == "best":
+        return best_accuracy(run)
+    return run.equal_steps_accuracy if at == "equal steps" else run.last_accuracy
 
 
 def in_order(result: CompareResult) -> tuple[RankedRun, ...]:
@@ -250,15 +254,14 @@ def ranking(result: CompareResult) -> Cells:
     for place, name in enumerate(result.ranking, 1):
         run = runs.get(name)
         accuracy = None if run is None else accuracy_at(run, "last" if result.head is None else result.head.at)
-        rows.append((str(place), name, percent(accuracy), _beside_first(result, name)))
+        beside = NONE if accuracy is None else _beside_first(result, name)
+        rows.append((str(place), name, percent(accuracy), beside))
     return Cells(("place", "arm", "accuracy", "beside the first"), tuple(rows), frozenset({0, 2}))
 
 
 def _beside_first(result: CompareResult, name: str) -> str:
     runs = {run.name: run for run in result.runs}
-    run, first = (runs.get(each) for each in (name, result.ranking[0]))
-    if run is None or first is None:
-        return NONE  # it has no figures
+    run, first = runs[name], runs[result.ranking[0]]
     if not run.trained:
         return "not above chance"
     if run is not first and not run.comparable:

@@ -238,3 +238,12 @@ def test_an_arm_that_did_not_train_is_said_to_have_no_place() -> None:
     found = study(3, ("",))
     runs = (*found.runs[:2], replace(found.runs[2], trained=False))
     assert words.ranking(replace(found, runs=runs)).rows[2][3] == "not above chance"
+
+
+def test_what_makes_no_steps_has_no_place_at_equal_steps() -> None:
+    found = study(2, ("",))
+    assert found.head is not None
+    fitted = replace(found.runs[1], equal_steps_accuracy=None)
+    rows = words.ranking(replace(found, head=replace(found.head, at="equal steps"), runs=(found.runs[0], fitted))).rows
+    assert rows[1][2:] == (words.NONE, words.NONE)
+    assert words.accuracy_at(fitted, "last") == fitted.last_accuracy
