@@ -11,6 +11,7 @@ lies within a margin on both sides of zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
 
 
 def _reading(parts: Sequence[Part], p: float, at: str) -> Reading:
-    least = max(parts, key=_doubt)
+    least = max(parts, key=lambda part: (_doubt(part), -part.difference.effect))
     its, bound, obstacle = least.difference, 0.0 - least.by, _obstacle(parts)
     low, high = (None if limit is None else limit + bound for limit in (its.low, its.high))
     return Reading(
@@ -97,11 +98,11 @@ def _is_within(part: Part) -> bool:
 
 
 def _doubt(part: Part) -> float:
-    """Sort by one-sided p of being above zero; what is missing, in whole or in part, is in most doubt."""
-    p = part.difference.p
-    if p is None:
+    """Sort by one-sided p of being above zero, a half where noise is not known; what is missing is in most doubt."""
+    p, effect = part.difference.p, part.difference.effect
+    if math.isnan(effect):
         return 2.0
-    doubt = p / 2 if part.difference.effect > 0 else 1 - p / 2
+    doubt = 0.5 if p is None else p / 2 if effect > 0 else 1 - p / 2
     return 1 + doubt if part.note else doubt
 
 

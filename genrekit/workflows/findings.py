@@ -178,8 +178,9 @@ class Evidence:
         return self.first(pair[0]) != self.first(pair[1])
 
     def known(self, statistic: Statistic, pairs: Sequence[Pair], at: At) -> list[Pair]:
-        """The pairs of which both have a figure at that reading."""
-        return [pair for pair in pairs if all(self.sample(name, statistic, at) is not None for name in pair)]
+        """The pairs of which both have a figure at that reading, and more than one seed, if there are such."""
+        found = [pair for pair in pairs if all(self.sample(name, statistic, at) is not None for name in pair)]
+        return [pair for pair in found if all(len(self.arms[name].seeds) > 1 for name in pair)] or found
 
     def _difference(self, claimed: ClaimedPart, pairs: Sequence[Pair], at: At) -> Difference:
         """The mean over pairs of known figures; arms with other tracks are compared on those that all have."""

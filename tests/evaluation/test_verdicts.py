@@ -1,5 +1,6 @@
 """Claims are judged by what their differences show, and no more."""
 
+import math
 from statistics import NormalDist
 from typing import Any
 
@@ -100,6 +101,15 @@ def test_the_figures_are_those_of_the_least_sure_difference() -> None:
     assert (reading.verdict, reading.effect, reading.low) == ("refuted", DOWN.effect, DOWN.low)
     (reading,) = judge([[part(UP), part(UNKNOWN)]])
     assert reading == Reading("last", "not tested", 0.2, None, None, None)
+
+
+def test_a_difference_below_zero_is_not_hidden_by_one_whose_noise_is_not_known() -> None:
+    (reading,) = judge([[part(UNKNOWN), part(Difference(-0.025, -0.08, 0.03, 0.4))]])
+    assert (reading.verdict, reading.effect) == ("not tested", -0.025)
+    (reading,) = judge([[part(Difference(float("nan"))), part(DOWN)]])
+    assert math.isnan(reading.effect or 0.0)  # what is missing leaves the claim without a figure
+    (reading,) = judge([[part(UNKNOWN), part(Difference(0.1))]])
+    assert reading.effect == 0.1
 
 
 def test_the_chances_to_refute_are_counted_and_those_to_uphold_are_not() -> None:

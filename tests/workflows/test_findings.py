@@ -229,6 +229,8 @@ def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_a
     beside = evidence(**arms, x=runs("x", poor()), y=runs("y", poor()))
     part = judged(beside, claim, {"statistic": "accuracy", "higher": "x", "lower": "y"})
     assert (part.effect, part.note) == (found.effect, "1 of 2 pairs")
+    lone = judged(evidence(**arms | {"b-2": runs("d", poor(1))}), claim)
+    assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", found.low, found.high)  # one seed tells no noise
     few = judged(evidence(**arms | {"b-1": runs("b", poor(1), epochs=2)}), claim)
     assert few.note == "1 of 2 pairs, 1 seed, 2 of 4 epochs"
     fitted = replace(arms["b-1"], arm=Arm("b", "", {"arch": "lda"}, "study"))
