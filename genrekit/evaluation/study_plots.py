@@ -152,10 +152,9 @@ def _row_name(run: RankedRun, result: CompareResult, best: str) -> str:
     return (sign if run.trained else "") + _label(run.name, _NAME_WIDTH)
 
 
-def _label(name: str, width: int) -> str:
+def _label(name: str, width: int, lines: int = _NAME_LINES) -> str:
     """A name on as few lines as it needs, shortened where it needs more than there are."""
-    lines = textwrap.wrap(name, width, max_lines=_NAME_LINES, placeholder=" …") or [""]
-    return "\n".join(lines)
+    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …") or [""])
 
 
 def _stacked(panels: Sequence[_Panel], columns: int) -> tuple[Figure, list[list[Axes]]]:
@@ -236,7 +235,7 @@ def _extremes(panel: _Panel, place: _Place) -> str:
     if not judged:
         return f"{prefix}no trained arm has a figure"
     best, worst = (
-        f"{_label(run.name, _NAME_WIDTH)} ({100 * _value(place(run)):.1f} %)" for run in (judged[0], judged[-1])
+        f"{_label(run.name, 2 * _NAME_WIDTH, 1)} ({100 * _value(place(run)):.1f} %)" for run in (judged[0], judged[-1])
     )
     begin = f"{panel.group}, best" if panel.group else "best"
     lines = [f"{begin}: {best}", f"worst: {worst}"] if len(judged) > 1 else [f"{prefix}{best}"]

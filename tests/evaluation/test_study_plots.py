@@ -100,6 +100,14 @@ def test_a_panel_s_title_names_its_best_and_its_worst_trained_arm() -> None:
     assert [axes.get_title(loc="left") for axes in accuracy_bars(bare()).axes] == ["no trained arm has a figure"]
 
 
+def test_a_title_names_an_arm_as_it_is_named_although_its_bar_breaks_the_name() -> None:
+    found = study(2, ("",))
+    name = "optimizers/spectrogram-adam-plateau"
+    renamed = replace(found, runs=(replace(found.runs[0], name=name), found.runs[1]), ranking=(name, found.ranking[1]))
+    (axes,) = (axes for axes in accuracy_bars(renamed).axes if axes.get_title(loc="left"))
+    assert f"best: {name} (" in axes.get_title(loc="left")
+
+
 def test_the_first_its_ties_and_the_untrained_are_marked_by_more_than_colour() -> None:
     result = study()
     figure = accuracy_bars(result)
