@@ -300,12 +300,12 @@ def tied(result: CompareResult) -> str:
         return "No arm is above chance, so none is first."
     first, *others = result.ranking
     runs = {run.name: run for run in result.runs}
-    elsewhere = [name for name in others if name in runs and not runs[name].comparable]
-    if others and elsewhere == others:
+    if not first_of(result):
         return f"{first} has the highest accuracy; no other arm answered the same tracks, so none is ranked against it."
     if first in runs and has_few_seeds(runs[first]):
         return f"{first} has the highest accuracy so far: fewer than three seeds tell no arms apart."
     ties = [name for name in result.ties if name != first]
+    elsewhere = [name for name in others if name in runs and not runs[name].comparable]
     said = f"{first} is first, but {_listed(ties)} cannot be told from it" if ties else f"{first} is first"
     more = f"; not ranked against it, on partly other tracks: {_listed(elsewhere)}" if elsewhere else ""
     return f"{said}{more}."
@@ -315,7 +315,7 @@ def first_of(result: CompareResult) -> str:
     """The arm that is first among others that it can be compared with; empty where there is none."""
     runs = {run.name: run for run in result.runs}
     first, *others = result.ranking or ("",)
-    if none_trained(result) or (others and not any(runs[name].comparable for name in others if name in runs)):
+    if none_trained(result) or (others and all(name in runs and not runs[name].comparable for name in others)):
         return ""
     return first
 

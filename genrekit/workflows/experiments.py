@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -133,19 +134,13 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
     return experiments
 
 
-def by_now(experiments: Iterable[Experiment]) -> Iterator[Experiment]:
-    """Experiments as their runs are now: another study may have begun or finished them since they were planned.
+def by_now(item: Experiment, known: Mapping[str, Path]) -> Experiment:
+    """An experiment as its run is in an index of now: another study may have begun or finished it since the plan.
 
     Where something else has taken the folder of one that is not there yet, it has another.
     """
-    known: dict[Path, dict[str, Path]] = {}
-    for item in experiments:
-        runs = item.run.parent
-        run = known.setdefault(runs, index_runs(runs)).get(item.key)
-        begun = run is not None
-        if run is None:
-            run = free_path(runs, item.run.name, ())
-        yield replace(item, run=run, finished=is_usable(run), begun=begun)
+    run = known.get(item.key) or free_path(item.run.parent, item.run.name, ())
+    return replace(item, run=run, finished=is_usable(run), begun=item.key in known)
 
 
 def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -192,6 +187,11 @@ def free_path(runs: Path, stem: str, taken: Collection[Path]) -> Path:
     """A folder for a new run: its stem, with a number where there is such a folder."""
     names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
     return next(path for path in names if path not in taken and not path.exists())
+
+
+def is_own(run: Path, stem: str) -> bool:
+    """Whether a run's folder is one that `free_path` gives for a stem."""
+    return re.fullmatch(rf"{re.escape(stem)}(-\d+)?", run.name) is not None
 
 
 def fix_plan(

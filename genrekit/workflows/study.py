@@ -30,7 +30,15 @@ from genrekit.records import (
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.schema import Study, declared_epochs, open_study, study_arms
 from genrekit.workflows.costs import warn_of_size
-from genrekit.workflows.experiments import Experiment, StudyOptions, by_now, distinct, fix_plan, plan_experiments
+from genrekit.workflows.experiments import (
+    Experiment,
+    StudyOptions,
+    by_now,
+    distinct,
+    fix_plan,
+    index_runs,
+    plan_experiments,
+)
 from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
 from genrekit.workflows.pool import Conditions, Job, train_each
 from genrekit.workflows.progress import Progress
@@ -99,7 +107,8 @@ def conclude(
     """
     concerned = [item for item in experiments if item.finished or item.wanted]
     problems = _train_missing(concerned, conditions, options, reporter)
-    experiments = list(by_now(experiments))
+    known = index_runs(experiments[0].run.parent)
+    experiments = [by_now(item, known) for item in experiments]
     there = {item.name for item in experiments if item.finished}
     problems = {name: problem for name, problem in problems.items() if name not in there}
     result, histories, records = _judge(study, splits, experiments, planned, options, command)
@@ -132,7 +141,7 @@ def _train_missing(
 
     def take() -> Job | None:
         for place in waiting:
-            (item,) = by_now([experiments[place]])
+            item = by_now(experiments[place], index_runs(experiments[place].run.parent))
             if not item.finished:
                 taken.append(place)
                 values = {} if item.begun else item.config.model_dump(mode="json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from genrekit.records import Epoch, Step, Trial
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.search import TRIAL_SEED, Objective, Search
 from genrekit.training.sampling import Trials
-from genrekit.workflows.experiments import StudyOptions, free_path, identity, index_runs, is_usable
+from genrekit.workflows.experiments import StudyOptions, free_path, identity, index_runs, is_own, is_usable
 from genrekit.workflows.pool import Conditions, Job, Stopped, Watcher, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
@@ -120,7 +119,7 @@ class _Tryout(Watcher):
             return None
         taken = {training.run for training in self._at}
         run = self._known.get(key)
-        if run is None or not (is_usable(run) or (_is_own(run, stem) and run not in taken)):
+        if run is None or not (is_usable(run) or (is_own(run, stem) and run not in taken)):
             run = free_path(self._runs, stem, taken)
         training = _Training(trial, index, config, run)
         self._known[key] = run
@@ -198,11 +197,6 @@ class _Tryout(Watcher):
     def _give_up(self, trial: Trial) -> None:
         self._trials.prune(trial.number)
         self._progress.change(trial.number, state="pruned", seconds_left=0.0)
-
-
-def _is_own(run: Path, stem: str) -> bool:
-    """Whether a run's folder is one that `free_path` gives for a stem."""
-    return re.fullmatch(rf"{re.escape(stem)}(-\d+)?", run.name) is not None
 
 
 def _figure(epoch: Epoch, objective: Objective) -> float:
