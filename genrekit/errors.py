@@ -1,5 +1,6 @@
 """What a user can fix, and the one way in which an unknown name is refused."""
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -57,6 +58,36 @@ def few(names: Sequence[str], limit: int = 3) -> str:
     ('a, b, c and 1 more', 'a')
     """
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+_SURROUNDINGS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.ENOENT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+        errno.EMFILE,
+    }
+)
+
+
+def of_surroundings(error: OSError) -> str | None:
+    """What an operating system says of the disk, the permissions or a path, which no traceback would explain.
+
+    None for anything else.
+
+    >>> of_surroundings(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
+    'runs/cel: No space left on device'
+    """
+    if error.errno not in _SURROUNDINGS:
+        return None
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
 def _either(names: list[str]) -> str:

@@ -1,6 +1,5 @@
 """Files that are replaced whole or not at all, locks between processes, and the space that is left."""
 
-import hashlib
 import json
 import os
 import stat
@@ -84,11 +83,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise GenrekitError(f"cannot read {path}: {reason(error)}") from error
-
-
-def digest_text(path: Path) -> str:
-    """The sha256 of a text file's content, without what only line ends differ in."""
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def reason(error: Exception) -> str:

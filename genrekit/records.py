@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -362,7 +364,9 @@ class RankedRun:
     them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
     unaltered tracks in evaluation mode; `cut` says what is less than the study declares, `comparable` whether it
     answered the tracks of the first of the ranking. `group` is a study's panel, or what runs are ranked within, where
-    `tied` tells that it cannot be told from the first.
+    `tied` tells that it cannot be told from the first. `kept` tells whether one of its runs is among the five best that
+    are ranked together, or of the study; `trained` whether its accuracy is above chance, and `later_seeds` which of its
+    seeds were not planned before the first run. `seconds` is what a run took, the mean over them.
     """
 
     name: str
@@ -628,15 +632,18 @@ class FragmentView:
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """A record as a JSON object: paths as text, tuples as lists, field names as keys."""
-    converted = _plain(asdict(record))
+    """A record as a JSON object, with field names as keys."""
+    converted = json_value(asdict(record))
     assert isinstance(converted, dict)
     return converted
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+def json_value(value: Any) -> Any:
+    """A value as JSON knows it: paths as text, tuples and sets as lists, and null where a number is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_value(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value

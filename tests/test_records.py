@@ -1,6 +1,7 @@
 """Records: what the stages exchange and what `--json` prints."""
 
 import json
+import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,10 @@ def test_a_model_is_called_by_its_folder_or_by_its_run(bundle: str, name: str) -
 
 def test_a_confusion_is_rows_of_numbers_in_json() -> None:
     assert to_json(EVALUATED)["models"][0]["confusion"] == [[1, 0], [1, 0]]
+
+
+def test_a_number_that_is_not_finite_is_null_in_json() -> None:
+    assert to_json(Interval(0.5, -math.inf, math.nan)) == {"value": 0.5, "low": None, "high": None}
 
 
 def test_paths_and_keys_are_text_in_json() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -16,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from genrekit import __version__
 from genrekit.cli.signals import Terminated, listen
-from genrekit.errors import GenrekitError, UsageError, unknown_name
+from genrekit.errors import GenrekitError, UsageError, of_surroundings, unknown_name
 
 COMMANDS = {
     "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
@@ -96,10 +95,10 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in _SURROUNDINGS:
+        problem = of_surroundings(error)
+        if problem is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror}; what was there before is untouched", 1, arguments)
+        return _failed(f"{problem}; what was there before is untouched", 1, arguments)
     except tuple(_CODES) as error:
         code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
         return _failed(_message(error), code, arguments)
@@ -117,23 +116,6 @@ _CODES: dict[type[BaseException], int] = {
     Terminated: 143,
 }
 """The exit code of each kind of error, the special ones first."""
-
-
-_SURROUNDINGS = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EIO,
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.ENAMETOOLONG,
-        errno.EMFILE,
-    }
-)
-"""What an operating system says of the disk, the permissions or a path: nothing that a traceback would explain."""
 
 
 def _message(error: BaseException) -> str:

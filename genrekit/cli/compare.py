@@ -158,8 +158,6 @@ def compare(
         raise UsageError(f"a search is compared with nothing else, got {what[0]} beside {search}")
     study = str(search) if search is not None else _study(what or [])
     named = search or (what[0] if what else None)
-    if list_them and named:
-        raise UsageError(f"--list shows all studies: leave {named} out")
     if arms and report_only:
         raise UsageError("--report-only trains no arms: leave it, or --arms, out")
     of_study = {
@@ -175,16 +173,16 @@ def compare(
         "--report-only": report_only or None,
     }
     given = [option for option, value in of_study.items() if value is not None]
-    if study is None and not list_them and given:
-        raise UsageError(f"{given[0]} is for a study: name one, or leave it out")
     # What takes seconds to import comes behind what is refused at once, and is imported where it is needed.
     if list_them:
+        _require_alone(named, given)
         from genrekit.workflows.costs import list_studies
 
         listed = list_studies(cache, runs=runs)
         emit_json(listed) if as_json else show_list(listed, str(cache))
         return
     if study is None:
+        _require_no_plan(given)
         from genrekit.workflows.compare import compare as rank
 
         with terminal(quiet=quiet or as_json) as reporter:
@@ -225,6 +223,20 @@ def compare(
     emit_json(result) if as_json else show_study(result)
     if result.skipped:
         raise typer.Exit(1)
+
+
+def _require_alone(named: str | Path | None, given: list[str]) -> None:
+    """Refuse what --list does not take."""
+    if named:
+        raise UsageError(f"--list shows all studies: leave {named} out")
+    if given:
+        raise UsageError(f"--list shows all studies as they are declared: leave {given[0]} out, or plan one: --dry-run")
+
+
+def _require_no_plan(given: list[str]) -> None:
+    """Refuse what runs that are ranked do not take."""
+    if given:
+        raise UsageError(f"{given[0]} is for a study: name one, or leave it out")
 
 
 def _study(what: list[str]) -> str | None:

@@ -79,7 +79,7 @@ class Sample:
         return self.values.mean(axis=1, dtype=float)
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Sample:
-        """The same of some of its tracks; shape [T]."""
+        """The same of some of its tracks; shape [T]. Raises UsageError where none is kept."""
         return Sample(self.values[:, kept], tuple(np.array(self.clusters)[kept].tolist()))
 
     @cached_property
@@ -116,9 +116,12 @@ def seed_mean(sample: Sample, *, share: bool = False) -> Interval:
 
     A `share` stays in [0, 1], and of none or all of the tracks it has Wilson's interval for as many clusters. One seed
     does not say what others would do: the interval is then one over tracks alone, and too narrow. A single value is its
-    own interval, and so is a figure of the run that is the same with all seeds.
+    own interval, and so is a figure of the run that is the same with all seeds. Tracks that are all of one cluster do
+    not say what others would give: the interval holds all values.
     """
     estimate, clusters = _estimate([(1.0, sample)]), len(set(sample.clusters))
+    if _of_one_cluster(sample):
+        return Interval(estimate.effect, 0.0 if share else -math.inf, 1.0 if share else math.inf)
     if share and clusters > 1 and estimate.error < _NOTHING and estimate.effect in (0.0, 1.0):
         return wilson(round(estimate.effect) * clusters, clusters)
     half = estimate.half
@@ -144,7 +147,7 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
     terms = [(sign / len(pairs), sample) for pair in pairs for sign, sample in zip((1, -1), pair, strict=True)]
     estimate = _estimate(terms, by)
     known = all(len(sample.values) > 1 for _, sample in terms)
-    if not known or (len(set(terms[0][1].clusters)) == 1 < len(terms[0][1].clusters)):
+    if not known or _of_one_cluster(pairs[0][0]):
         return Difference(estimate.effect)
     if estimate.error == 0 and abs(estimate.effect) >= _NOTHING:
         return Difference(estimate.effect)  # no seed differs from another: the noise is not known, and not zero
@@ -156,11 +159,14 @@ def matched_difference(pairs: Sequence[tuple[Sample, Sample]], by: float = 0.0) 
 def independent_difference(first: Sample, second: Sample, by: float = 0.0) -> Difference:
     """How much higher the first mean is than the second, each on tracks of its own, plus `by`.
 
-    The squared errors add up, with Welch's (1947) degrees of freedom.
+    The squared errors add up, with Welch's (1947) degrees of freedom. All but the effect are None where one has one
+    seed or one cluster, or no spread is seen.
     """
     one, other = _estimate([(1.0, first)]), _estimate([(1.0, second)])
     effect, squared = one.effect - other.effect + by, one.error**2 + other.error**2
     if min(len(first.values), len(second.values)) < 2 or squared < _NOTHING**2:
+        return Difference(effect)
+    if _of_one_cluster(first) or _of_one_cluster(second):
         return Difference(effect)
     estimate = _Estimate(
         effect, math.sqrt(squared), squared**2 / (one.error**4 / one.df + other.error**4 / other.df), 0
@@ -224,7 +230,8 @@ def spread(samples: Sequence[Sample]) -> Spread:
 def detectable_difference(n_seeds: int, n_clusters: int, run_sd: float = RUN_SD, track_sd: float = TRACK_SD) -> float:
     """The smallest true difference of two configurations that `difference` finds with a power of 0.8.
 
-    It is the sum of Student's quantiles for 0.975 and for 0.8 times the error. One seed finds nothing: infinity.
+    It is the sum of Student's quantiles for 0.975 and for 0.8 times the error. One seed finds nothing: infinity. One
+    cluster is a figure of the run alone.
     """
     if n_seeds < 2:
         return math.inf
@@ -272,6 +279,11 @@ class _Estimate:
         if self.error == 0:
             return float(abs(self.effect) < _NOTHING)
         return float(2 * stdtr(self.df, -abs(self.effect) / self.error))
+
+
+def _of_one_cluster(sample: Sample) -> bool:
+    """Whether its tracks, which are several, are one unit."""
+    return len(set(sample.clusters)) == 1 < len(sample.clusters)
 
 
 def _errors(values: Floats, clusters: Sequence[str]) -> _Errors:

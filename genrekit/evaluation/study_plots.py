@@ -297,5 +297,5 @@ def _finish(axes: Axes, epochs: Sequence[Epoch]) -> None:
     """End the axis of losses where nearly all of them are, so that one that diverged does not flatten the others."""
     losses = np.array([value for epoch in epochs for value in (epoch.train_loss, epoch.validation_loss)])
     losses = losses[np.isfinite(losses)]
-    if losses.size:
-        axes.set_ylim(0, 1.05 * min(losses.max(), 2 * np.quantile(losses, 0.9)))
+    if losses.any():  # of nothing but zeros no axis has an end
+        axes.set_ylim(0, 1.05 * min(losses.max(), 2 * np.quantile(losses, 0.9) or math.inf))

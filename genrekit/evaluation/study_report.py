@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from genrekit.evaluation.plots import save_png
 from genrekit.evaluation.search_plots import search_figures
 from genrekit.evaluation.study_plots import accuracy_bars, curves, overview
 from genrekit.files import write_json, write_text
-from genrekit.records import CompareResult, Epoch, StudyHead, Verdict, to_json
+from genrekit.records import CompareResult, Epoch, StudyHead, Verdict, json_value, to_json
 
 CAPTIONS = {
     "accuracy": "Share of validation tracks that each arm calls right, with 95 % intervals, beside chance. The best "
@@ -88,6 +86,8 @@ def write_report(
     The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png, curves.png and of a
     search trials.png, importances.png and slices.png, result.json, and for each entry of `configs` (an experiment's
     name: its hyperparameters and figures) experiments/NAME.json. `histories` has the epochs of each arm's seeds.
+    What an earlier report left there and this one does not have is removed.
+    Errors: OSError where a file cannot be written.
     """
     place = "last" if any(run.last_accuracy is not None for run in result.runs) else "best"
     figures = {"accuracy": accuracy_bars(result, place)}
@@ -100,12 +100,16 @@ def write_report(
     files = {name: f"{name}.png" for name in figures}
     for name, picture in figures.items():
         save_png(picture, folder / files[name])
-    for name, file in safe_names(configs).items():
-        write_json(folder / "experiments" / f"{file}.json", _writable(dict(configs[name])))
+    experiments = {folder / "experiments" / f"{file}.json": name for name, file in safe_names(configs).items()}
+    for path, name in experiments.items():
+        write_json(path, json_value(configs[name]))
     write_text(folder / "report.md", to_markdown(result, figures=files))
     pictures = {name: (folder / file).read_bytes() for name, file in files.items()}
     write_text(folder / "report.html", to_html(result, pictures))
-    write_json(folder / "result.json", _writable(to_json(result)))
+    write_json(folder / "result.json", to_json(result))
+    before = {*(folder / "experiments").glob("*.json"), *(folder / f"{name}.png" for name in CAPTIONS)}
+    for path in before - set(experiments) - {folder / file for file in files.values()}:
+        path.unlink(missing_ok=True)
 
 
 def to_markdown(result: CompareResult, *, figures: Mapping[str, str]) -> str:
@@ -332,14 +336,3 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def _under(heading: str, content: str) -> str:
     return f"{heading}\n\n{content}" if content else ""
-
-
-def _writable(value: Any) -> Any:
-    """A value as JSON knows it: paths as text, and nothing where a figure is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): _writable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_writable(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -305,8 +305,11 @@ def tied(result: CompareResult) -> str:
     if first in runs and has_few_seeds(runs[first]):
         return f"{first} has the highest accuracy so far: fewer than three seeds tell no arms apart."
     ties = [name for name in result.ties if name != first]
+    named = [name for name in ties if name in result.ranking]
+    if hidden := len(ties) - len(named):
+        named.append(f"{hidden}{' more' if named else ''} that {'is' if hidden == 1 else 'are'} not shown")
     elsewhere = [name for name in others if name in runs and not runs[name].comparable]
-    said = f"{first} is first, but {_listed(ties)} cannot be told from it" if ties else f"{first} is first"
+    said = f"{first} is first, but {_listed(named)} cannot be told from it" if ties else f"{first} is first"
     more = f"; not ranked against it, on partly other tracks: {_listed(elsewhere)}" if elsewhere else ""
     return f"{said}{more}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from pydantic import Field, model_validator
 
 from genrekit.config import Config, TrainConfig
 from genrekit.errors import UsageError, unknown_name
-from genrekit.files import digest_text, read_toml
+from genrekit.files import read_toml
 
 SHIPPED = Path(__file__).parent
 """Where the studies that come with genrekit lie."""
@@ -28,7 +29,7 @@ Values = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,-]*")
 
 
-_OF_THE_RUN = frozenset({"seed", "device", "folds", "fold"})
+OF_THE_RUN = frozenset({"seed", "device", "folds", "fold"})
 """What tells the runs of one arm apart."""
 
 
@@ -127,7 +128,7 @@ class Study(Config):
     best: int = Field(0, ge=0, description="Show this many arms only, the best; 0 shows all.")
     claims: tuple[Claim, ...] = ()
     name: Annotated[str, Field(exclude=True)] = ""
-    digest: Annotated[str, Field(exclude=True)] = ""
+    file: Annotated[Path, Field(exclude=True)] = Path()
 
     @model_validator(mode="after")
     def _has_arms(self) -> Self:
@@ -144,7 +145,7 @@ class Study(Config):
                 raise ValueError(f"grid.{name} names no value")
         own = [self.base, *(its for values in self.axes.values() for its in values.values())]
         own += [self.grid, *(override.set for override in self.overrides)]
-        if fixed := sorted(_OF_THE_RUN & set().union(*own)):
+        if fixed := sorted(OF_THE_RUN & set().union(*own)):
             raise ValueError(f"{fixed[0]!r} is no part of an arm: the study's seeds and folds, and options, say it")
         return self
 
@@ -180,6 +181,17 @@ class Study(Config):
         """The epochs that the study declares for an arm."""
         return arm.config(0).epochs
 
+    @property
+    def fingerprint(self) -> str:
+        """What must not change once runs are there: all but what explains it, of included studies too.
+
+        Errors: as of `study_arms`.
+        """
+        free = {"title", "question", "source", "notes"}
+        every = [self, *(study for _, study in _included(self, ()))]
+        said = [study.model_dump_json(exclude=free, exclude_defaults=True) for study in every]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
 
 def overridden(values: Values, overrides: Sequence[Override]) -> Values:
     """Values with those of the overrides whose conditions they meet, one override after another."""
@@ -200,15 +212,26 @@ def open_study(name: str) -> Study:
 
     Errors: UsageError for an unknown name, or for a file that says what no study can, with the line.
     """
-    return read_study(Path(name)) if Path(name).suffix == ".toml" else _shipped(name)
+    path = _file_of(name, Path())
+    return _shipped(path) if path.parent == SHIPPED else read_study(path)
+
+
+def _file_of(name: str, folder: Path) -> Path:
+    """The file of a study, whose path is relative to a folder.
+
+    Errors: UsageError where it is neither a path nor the name of a study that comes with genrekit.
+    """
+    if Path(name).suffix == ".toml":
+        return folder / name
+    if name not in shipped_studies():
+        raise unknown_name("study", name, shipped_studies())
+    return SHIPPED / f"{name}.toml"
 
 
 @cache
-def _shipped(name: str) -> Study:
+def _shipped(path: Path) -> Study:
     """Read a study that comes with genrekit, once however many others include it."""
-    if name not in shipped_studies():
-        raise unknown_name("study", name, shipped_studies())
-    return read_study(SHIPPED / f"{name}.toml")
+    return read_study(path)
 
 
 def read_study(path: Path) -> Study:
@@ -216,14 +239,23 @@ def read_study(path: Path) -> Study:
 
     Errors: GenrekitError where it cannot be read, UsageError where it says what no study can; both name the file.
     """
+    study = _read(path)
+    try:
+        _require_known_arms(study, study_arms(study))
+    except UsageError as error:
+        raise UsageError(f"{place_in(path, str(error))}: {error}") from error
+    return study
+
+
+def _read(path: Path) -> Study:
+    """Read a study file by itself, without what it includes."""
     values = read_toml(path)
-    for key in ("name", "digest"):
+    for key in ("name", "file"):
         if key in values:
             raise UsageError(f"{place_in(path, key)}: {key} is not set in the file: it follows from it")
     try:
-        study = Study.of({**values, "name": path.stem, "digest": digest_text(path)})
-        arms = study_arms(study)
-        _require_known_arms(study, arms)
+        study = Study.of({**values, "name": path.stem, "file": path})
+        study.own_arms()
     except UsageError as error:
         raise UsageError(f"{place_in(path, str(error))}: {error}") from error
     return study
@@ -232,24 +264,39 @@ def read_study(path: Path) -> Study:
 def study_arms(study: Study) -> list[Arm]:
     """The study's own arms and those of the studies that it includes, whose names are put before theirs.
 
-    Errors: UsageError for an unknown study, or one that includes itself.
+    Errors: UsageError for an unknown study, one that includes itself, or two whose arms are named alike;
+    GenrekitError where one cannot be read.
     """
-    return [arm for arm, _ in _all_arms(study, ())]
+    arms = [arm for arm, _ in _all_arms(study)]
+    if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
+        raise UsageError(f"include: two arms are named {twice[0]}: include each study once, under a name of its own")
+    return arms
 
 
 def declared_epochs(study: Study) -> dict[str, int]:
     """The epochs that each arm is to have, by its name."""
-    return {arm.name: epochs for arm, epochs in _all_arms(study, ())}
+    return {arm.name: epochs for arm, epochs in _all_arms(study)}
 
 
-def _all_arms(study: Study, above: tuple[str, ...]) -> Iterator[tuple[Arm, int]]:
+def _all_arms(study: Study) -> Iterator[tuple[Arm, int]]:
     for arm in study.own_arms():
         yield arm, study.epochs(arm)
+    for prefix, included in _included(study, ()):
+        for arm in included.own_arms():
+            name = f"{prefix}/{arm.name}"
+            yield Arm(name, prefix.partition("/")[0], arm.values, arm.study), included.epochs(arm)
+
+
+def _included(study: Study, above: tuple[Path, ...]) -> Iterator[tuple[str, Study]]:
+    """The studies that one includes, and those that they include, by what is put before the names of their arms."""
     for name in study.include:
-        if name in (*above, study.name):
-            raise UsageError(f"include: {name} includes itself")
-        for arm, epochs in _all_arms(open_study(name), (*above, study.name)):
-            yield Arm(f"{name}/{arm.name}", name, arm.values, arm.study), epochs
+        path = _file_of(name, study.file.parent)
+        below = (*above, study.file.resolve())
+        if path.resolve() in below:
+            raise UsageError(f"include: {name!r} includes itself")
+        included = _shipped(path) if path.parent == SHIPPED else _read(path)
+        yield included.name, included
+        yield from ((f"{included.name}/{prefix}", its) for prefix, its in _included(included, below))
 
 
 def _require_known_arms(study: Study, arms: list[Arm]) -> None:

@@ -35,7 +35,7 @@ from pydantic import Field, model_validator
 from genrekit.config import Config, TrainConfig
 from genrekit.errors import UsageError, unknown_name
 from genrekit.files import read_toml
-from genrekit.studies.schema import Arm, At, Override, Study, Values, overridden, place_in
+from genrekit.studies.schema import OF_THE_RUN, Arm, At, Override, Study, Values, overridden, place_in
 
 Objective = Literal["track_accuracy", "loss"]
 
@@ -187,6 +187,7 @@ def read_search(path: Path) -> Search:
                 raise unknown_name("key", key, [name for name in Search.model_fields if name != "name"])
         search = Search.of({**values, "name": path.stem})
         _require_space(search)
+        _require_base(search)
         _require_corners(search)
     except UsageError as error:
         raise UsageError(f"{place_in(path, str(error))}: {error}") from error
@@ -206,20 +207,33 @@ def _is_number(name: str) -> bool:
     return TrainConfig.model_fields[name].annotation in (int, float, float | None)
 
 
+_FREE = [name for name in TrainConfig.model_fields if name not in _FIXED]
+"""What a trial may choose."""
+
+
 def _require_space(search: Search) -> None:
-    free = [name for name in TrainConfig.model_fields if name not in _FIXED]
     for name in search.space:
         if name in _FIXED:
-            raise UsageError(f"{name!r} of space: all trials have the same, so set it in base or when the search runs")
-        if name not in free:
-            raise unknown_name("hyperparameter of space", name, free)
+            place = "when the search runs" if name in OF_THE_RUN else "in base, or when the search runs"
+            raise UsageError(f"{name!r} of space: all trials have the same, so set it {place}")
+        if name not in _FREE:
+            raise unknown_name("hyperparameter of space", name, _FREE)
         if name in search.base:
             raise UsageError(f"{name!r} is in space and in base: leave it out of one of them")
+
+
+def _require_base(search: Search) -> None:
     for name in search.base:
-        if name in ("folds", "fold", "seed"):
-            raise UsageError(f"{name!r} of base: a search has no folds, and seeds of its own")
+        if name in OF_THE_RUN:
+            raise UsageError(f"{name!r} of base: a search has no folds, seeds of its own, and its device is an option")
         if name not in TrainConfig.model_fields:
             raise unknown_name("hyperparameter of base", name, TrainConfig.model_fields)
+    for override in search.overrides:
+        for name in (*override.set, *override.when):
+            if name in _FIXED and name in override.set:
+                raise UsageError(f"{name!r} of overrides: all trials have the same")
+            if name not in TrainConfig.model_fields:
+                raise unknown_name("hyperparameter of overrides", name, _FREE)
 
 
 def _require_corners(search: Search) -> None:

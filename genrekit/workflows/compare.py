@@ -185,7 +185,9 @@ def _interval(runs: Sequence[_Run]) -> Interval:
 def _ties(ranking: Sequence[Sequence[_Run]]) -> set[int]:
     """The places that cannot be told from the first one, which is among them; none where all can."""
     samples = {str(place): _accuracies(runs) for place, runs in enumerate(ranking)}
+    first = samples["0"]
+    if first is None:
+        return set()
     known = {place: sample for place, sample in samples.items() if sample is not None}
-    shared = next(iter(known.values())).clusters if known else ()
-    found = indistinguishable({place: sample for place, sample in known.items() if sample.clusters == shared})
+    found = indistinguishable({place: sample for place, sample in known.items() if sample.clusters == first.clusters})
     return {int(place) for place in found} if len(found) > 1 else set()

@@ -93,6 +93,7 @@ def plan_search(
     """
     options.require_search()
     search = read_search(Path(path))
+    options.require_split([search.arm(0, {})])
     splits = TrainedSplits(open_cache(Path(cache_path)))
     book = Path(reports) / search.name / TRIALS_FILE
     done = count_ended(book, search) if book.exists() else 0
@@ -210,6 +211,8 @@ def _first_seed(experiments: Sequence[Experiment]) -> list[Experiment]:
 def _detectable(splits: TrainedSplits, folds: Sequence[TrainConfig], seeds: int, noise: Noise) -> float | None:
     names = artist_clusters(split_tracks(splits.cache))
     clusters = len({names[track_id] for config in folds for track_id in splits.of(config).ids("validation")})
+    if clusters < 2:
+        return None
     found = detectable_difference(seeds, clusters, noise.run_sd, noise.track_sd)
     return found if found < 1 else None
 

@@ -17,15 +17,17 @@ from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
 from genrekit.workflows.runs import has_result, is_pruned, other_data, read_config
 
-PLAN_FORMAT_VERSION = 1
+PLAN_FORMAT_VERSION = 2
+
+_OF_THE_SPLIT = ("split", "split_seed")
 
 
 @dataclass(frozen=True)
 class StudyOptions:
     """How a study is run: what is None is as the study declares it.
 
-    `arms` are the names of arms to train, with * for any text, None for all: the others are judged by the runs there
-    are.
+    What a file says of an arm's split is not changed. `arms` are the names of arms to train, with * for any text, None
+    for all: the others are judged by the runs there are.
     """
 
     seeds: int | None = None
@@ -67,11 +69,17 @@ class StudyOptions:
         if folds:
             changed |= {"folds": folds, "fold": fold}
         for name in ("fragments", "split", "split_seed"):
-            if (value := getattr(self, name)) is not None and not (name == "split" and name in arm.values):
+            if (value := getattr(self, name)) is not None and not (name in _OF_THE_SPLIT and name in arm.values):
                 changed[name] = value
         if self.epochs is not None and arm.values.get("arch") not in CLASSICAL:
             changed["epochs"] = self.epochs
         return changed
+
+    def require_split(self, arms: Sequence[Arm]) -> None:
+        """Errors: UsageError where a split is asked for, and all arms say which one is theirs."""
+        for name in _OF_THE_SPLIT:
+            if getattr(self, name) is not None and all(name in arm.values for arm in arms):
+                raise UsageError(f"{name} is {arms[0].values[name]} by the file, for each of its arms: leave it out")
 
     def trains(self, arm: str) -> bool:
         """Whether runs of an arm are made where they are missing."""
@@ -109,9 +117,10 @@ class Experiment:
 def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions, runs: Path) -> list[Experiment]:
     """All runs of a study, with those that are there.
 
-    Errors: UsageError for arms to train that the study does not have.
+    Errors: UsageError for arms to train that the study does not have, or a split that none of them takes.
     """
     arms = study_arms(study)
+    options.require_split(arms)
     for pattern in options.arms or ():
         if not any(fnmatchcase(arm.name, pattern) for arm in arms):
             raise unknown_name("arm", pattern, [arm.name for arm in arms])
@@ -197,12 +206,17 @@ def is_own(run: Path, stem: str) -> bool:
 def fix_plan(
     folder: Path, study: Study, splits: TrainedSplits, experiments: Sequence[Experiment], options: StudyOptions
 ) -> dict[str, Any]:
-    """Write down, before the first run, what was planned; later calls are held to it."""
+    """Write down, before the first run, what was planned; later calls are held to it.
+
+    The data are those of the first arm whose split the study leaves open: those of others follow from it and the cache.
+    Errors: GenrekitError where the study, the collection or the split is another one than was planned.
+    """
     path = folder / "plan.json"
-    data = splits.fingerprints(experiments[0].config)
+    open_to = [item for item in experiments if "split" not in item.arm.values] or experiments
+    data = splits.fingerprints(open_to[0].config)
     now = {
         "format_version": PLAN_FORMAT_VERSION,
-        "study": study.digest,
+        "study": study.fingerprint,
         "data": data,
         "seeds": sorted({experiment.seed for experiment in experiments}),
         "amended": False,
@@ -220,12 +234,12 @@ def fix_plan(
             f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "
             "choose another folder for reports, or use that study's cache"
         )
-    if then["study"] != study.digest:
+    if then["study"] != now["study"]:
         if not options.amend:
             raise GenrekitError(
                 f"the study {study.name} has changed since {path} was written: give the file another name, or amend "
                 "the plan, which the report will say"
             )
-        then = {**then, "study": study.digest, "amended": True}
+        then = {**then, "study": now["study"], "amended": True}
         write_json(path, then)
     return then

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrekit.config import CLASSICAL
+from genrekit.config import CLASSICAL, TrainConfig
 from genrekit.errors import few
 from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
@@ -45,15 +45,21 @@ _ENOUGH_IN_COMMON = 0.5
 class ArmRuns:
     """The finished runs of an arm, one a seed; with folds, the answers of a seed's folds stand side by side.
 
-    `runs` are their folders, which other arms of the study may share.
+    `config` is the configuration that they were planned with, of the first seed and fold; `runs` are their folders,
+    which other arms of the study may share.
     """
 
     arm: Arm
+    config: TrainConfig
     seeds: tuple[int, ...]
     answers: tuple[tuple[Answers, ...], ...]
-    epochs: int
     declared_epochs: int
     runs: tuple[Path, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of each run."""
+        return self.config.epochs
 
     @property
     def tested(self) -> bool:
@@ -63,7 +69,7 @@ class ArmRuns:
     @property
     def makes_steps(self) -> bool:
         """Whether an optimizer trains it; what is fitted at once has no state after as many steps as another."""
-        return self.arm.config(0).arch not in CLASSICAL
+        return self.config.arch not in CLASSICAL
 
 
 def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_epochs: int) -> ArmRuns:
@@ -74,7 +80,7 @@ def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_e
     seeds = tuple(sorted(seed for seed, count in counts.items() if count == max(folds, 1)))
     answers = tuple(tuple(load_answers(item.run / ANSWERS) for item in finished if item.seed == seed) for seed in seeds)
     runs = tuple(item.run for item in finished if item.seed in seeds)
-    return ArmRuns(arm, seeds, answers, own[0].config.epochs, declared_epochs, runs)
+    return ArmRuns(arm, own[0].config, seeds, answers, declared_epochs, runs)
 
 
 class Evidence:
@@ -211,12 +217,15 @@ class Evidence:
         """Those that cannot be told from the first of an order, among trained arms that answered the same tracks.
 
         Arms with too few seeds are told from none: they are left out, and where the first is one of them all are.
+        Arms that share their runs are one among those that are compared, and all of them are named.
         """
         able = [name for name in order if self.trained(name) and len(self.arms[name].seeds) > MOST_SEEDS_UNTESTED]
         if order[0] not in able:
             return ()
-        samples = {name: self.sample(name, "accuracy", at) for name in able if self.comparable(name, order[0])}
-        return indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
+        compared = dict.fromkeys(self.first(name) for name in able if self.comparable(name, order[0]))
+        samples = {name: self.sample(name, "accuracy", at) for name in compared}
+        found = indistinguishable({name: sample for name, sample in samples.items() if sample is not None})
+        return tuple(name for name in able if self.first(name) in found)
 
     def _places(self, folds: Sequence[Answers], at: At) -> list[int]:
         if at == "best":
@@ -301,13 +310,13 @@ def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At) -> Reading:
         return _reading_of(at, "not trained", found)
     if claim.contains is not None:
         return _reading_of(at, "upheld" if found.low <= claim.contains <= found.high else "refuted", found)
-    holds = [_has(evidence.arms[name].arm, claim) for name in evidence.ties(ranking, at)]
+    holds = [_has(evidence.arms[name].config, claim) for name in evidence.ties(ranking, at)]
     return _reading_of(at, "upheld" if all(holds) else "undecided" if any(holds) else "refuted", found)
 
 
-def _has(arm: Arm, claim: WinnerClaim) -> bool:
-    config = arm.config(0).model_dump(mode="json")
-    return all(config.get(key) == wanted for key, wanted in claim.has.items())
+def _has(config: TrainConfig, claim: WinnerClaim) -> bool:
+    values = config.model_dump(mode="json")
+    return all(values.get(key) == wanted for key, wanted in claim.has.items())
 
 
 def _reading_of(at: At, verdict: Verdict, accuracy: Interval | None) -> Reading:

@@ -36,6 +36,8 @@ def noise_of(study: Study, experiments: Sequence[Experiment], folds: int) -> Noi
 def _samples(evidence: Evidence, study: Study) -> Iterator[Sample]:
     names = list(evidence.arms)
     for name in names:
+        if evidence.first(name) != name:
+            continue  # its runs are there under another name
         found = evidence.sample(name, "accuracy", study.at)
         if evidence.comparable(name, names[0]) and found is not None:
             yield found

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from genrekit.dataset.executors import available_cores
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, of_surroundings
 from genrekit.records import Epoch, Step
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.train import Tracking, train
@@ -70,6 +70,7 @@ def train_each(
     It is asked for one whenever a worker is free, and where it has none, again after the next training has ended: what
     it gives may depend on how others went. Each worker has an equal part of the cores. An exception in the caller, such
     as Ctrl-C, ends the workers: their runs go on from their last whole epoch when they are asked for again.
+    Errors: what a training raises that is no problem of the user's; of a worker's, RuntimeError with its traceback.
     """
     if workers <= 1:
         return _one_by_one(take, conditions, watcher)
@@ -108,6 +109,11 @@ def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
         return None
     except GenrekitError as error:
         return str(error)
+    except OSError as error:
+        problem = of_surroundings(error)
+        if problem is None:
+            raise
+        return problem
     return None
 
 
@@ -143,11 +149,10 @@ class _Pool:
         problems: dict[str, str] = {}
         while True:
             while len(busy) < self._most and (job := take()) is not None:
-                connection = self._free(busy)
+                connection = self._give(job, busy)
                 busy[connection] = len(taken)
                 taken.append(job)
                 self._watcher.started(busy[connection])
-                connection.send(job)
             if not busy:
                 return problems
             heard = set(wait(list(busy)))
@@ -159,9 +164,16 @@ class _Pool:
                 if problem:
                     problems[job.name] = problem
 
-    def _free(self, busy: Mapping[Connection, int]) -> Connection:
-        """A worker that has nothing to do, or a new one."""
-        return next((worker for worker in self._workers if worker not in busy), None) or self._start()
+    def _give(self, job: Job, busy: Mapping[Connection, int]) -> Connection:
+        """Give a job to a worker that has nothing to do, or to a new one."""
+        for worker in [worker for worker in self._workers if worker not in busy]:
+            with suppress(OSError):
+                worker.send(job)
+                return worker
+            self._workers.pop(worker).join()  # it died while it had nothing to do
+        worker = self._start()
+        worker.send(job)
+        return worker
 
     def _hear(self, connection: Connection, place: int) -> str | None:
         """Pass on what a worker says; return its problem when a job ends, an empty one if it is finished."""

@@ -50,6 +50,7 @@ def run_search(
     """
     search = read_search(Path(path))
     options.require_search()
+    options.require_split([search.arm(0, {})])
     require_optuna()
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)

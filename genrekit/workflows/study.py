@@ -49,6 +49,9 @@ from genrekit.workflows.train import NO_TRACKING, Tracking
 _OF_THIS_MACHINE = ("format_version", "run", "bundle", "kept")
 """What a run's result says that the record of an experiment does not repeat."""
 
+_OF_THE_RUN = {"seed", "fold"}
+"""In what the runs of an arm differ."""
+
 _QUIET = Reporter()
 _AS_DECLARED = StudyOptions()
 
@@ -144,7 +147,7 @@ def _train_missing(
             item = by_now(experiments[place], index_runs(experiments[place].run.parent))
             if not item.finished:
                 taken.append(place)
-                values = {} if item.begun else item.config.model_dump(mode="json")
+                values = {"device": options.device} if item.begun else item.config.model_dump(mode="json")
                 return Job(item.name, values, item.run, item.begun)
             progress.change(place, state="there")
         return None
@@ -189,15 +192,17 @@ def _judge(
     ]
     ties = evidence.ties(order, study.at)
     shown = set([name for name in order if evidence.first(name) == name][: study.best] if study.best else order)
+    ranked = sorted(finished, key=lambda item: _rank(results[item.name]))
+    best = {item.run for item in distinct(ranked)[:KEPT]}
     kept = [
-        replace(run, kept=order.index(run.name) < KEPT, comparable=evidence.comparable(run.name, order[0]))
+        replace(run, kept=not best.isdisjoint(arms[run.name].runs), comparable=evidence.comparable(run.name, order[0]))
         for run in runs
         if run.name in shown
     ]
     result = CompareResult(
         runs=tuple(kept),
         ranking=tuple(name for name in order if name in shown),
-        ties=tuple(name for name in ties if name in shown),
+        ties=tuple(name for name in ties if name in shown or evidence.first(name) == name),
         study=study.name,
         findings=judge_claims(study.claims, evidence, study.at),
         absent=tuple(name for name in arms if not arms[name].answers),
@@ -208,6 +213,11 @@ def _judge(
         if item.arm.name in shown:
             histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
     return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
+
+
+def _rank(result: Mapping[str, Any]) -> tuple[float, float]:
+    """By what bundles are kept among the best models: a higher track accuracy, then less loss."""
+    return -result["validation"]["track_accuracy"], result["validation"]["loss"]
 
 
 def _cut(arm: ArmRuns, wanted: int, study: Study) -> str:
@@ -222,10 +232,9 @@ def _ranked(
     arm = evidence.arms[name]
     best = evidence.interval(name, "accuracy", "best") or Interval(0.0, 0.0, 1.0)
     loss = evidence.interval(name, "loss", "best")
-    config = arm.arm.config(0)
     return RankedRun(
         name=name,
-        config=config.model_dump(mode="json", exclude={"seed"}),
+        config=arm.config.model_dump(mode="json", exclude=_OF_THE_RUN),
         seeds=arm.seeds,
         track_accuracy={"mean": best.value, "low": best.low, "high": best.high},
         loss=0.0 if loss is None else loss.value,

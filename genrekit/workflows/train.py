@@ -180,9 +180,9 @@ def _resumed(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, 
     asked = TrainConfig.of({**stored, **values})
     for key in values:
         there, here = getattr(config, key), getattr(asked, key)
-        if there != here:
+        if there != here and key != "device":  # a run may go on elsewhere
             raise UsageError(f"{out} was begun with {key} {there}, not {here}: leave it out, or train anew")
-    return config, out
+    return asked, out
 
 
 def _require_masks(config: TrainConfig, front_end: FrontEnd) -> None:

@@ -90,7 +90,7 @@ class _Tryout(Watcher):
                 self._at.append(training)
                 self._places.append(training.trial.number)
                 begun = (training.run / "config.json").is_file()
-                values = {} if begun else training.config.model_dump(mode="json")
+                values = {"device": self._options.device} if begun else training.config.model_dump(mode="json")
                 return Job(f"{self._search.name}-{training.trial.name}", values, training.run, begun)
         return None
 

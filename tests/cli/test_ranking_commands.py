@@ -54,6 +54,13 @@ class TestCompare:
         assert sorted(found["ties"]) == ["cel", "mlp"]
         assert "= cannot be told from the first" in genrekit("compare").out
 
+    def test_where_the_first_kept_no_answers_nothing_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
+        for width in (4, 5):
+            genrekit("train", "--arch", "mlp", "--hidden", f"4,{width}", "--epochs", "1", "--quiet")
+        first = genrekit("compare", "--json").json["ranking"][0]
+        Path("runs", first, "answers.safetensors").unlink()
+        assert genrekit("compare", "--json").json["ties"] == []
+
     def test_named_runs_of_different_splits_are_refused_with_the_difference(
         self, here: Path, genrekit: CommandLine
     ) -> None:

@@ -210,6 +210,7 @@ def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its
         pytest.param(
             ["runs", "--dry-run"], 2, "--dry-run is for a study: name one, or leave it out", id="no study to plan"
         ),
+        pytest.param(["--list", "--seeds", "3"], 2, "--list shows all studies as they are declared", id="list of some"),
         pytest.param(["tiny.toml", "--list"], 2, "--list shows all studies: leave tiny.toml out", id="list of one"),
         pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
         pytest.param(["tiny.toml", "--fragments", "some"], 2, "unknown fragments 'some'", id="fragments"),

@@ -508,3 +508,11 @@ def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandL
     outcome = genrekit("train", "--resume", "--out", "runs/mlp", "--lr", "0.5")
     assert outcome.code == 2
     assert "runs/mlp was begun with lr 0.001, not 0.5" in outcome.err
+
+
+def test_a_run_goes_on_with_another_device_than_it_was_begun_with(here: Path, genrekit: CommandLine) -> None:
+    Path("runs/mlp/result.json").unlink()
+    config = Path("runs/mlp/config.json")
+    config.write_text(config.read_text().replace('"device": "auto"', '"device": "cuda"'))
+    assert genrekit("train", "--resume", "--out", "runs/mlp").code == 1
+    assert genrekit("train", "--resume", "--out", "runs/mlp", "--device", "cpu").code == 0

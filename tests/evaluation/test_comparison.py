@@ -20,6 +20,7 @@ from genrekit.evaluation.comparison import (
     detectable_difference,
     difference,
     holm,
+    independent_difference,
     indistinguishable,
     matched_difference,
     seed_mean,
@@ -193,6 +194,10 @@ class TestDifference:
         assert difference(one, many) == Difference(one.seed_means.mean() - many.seed_means.mean())
         same = [of_tracks(drawn(generator, 5, 8), size=8) for _ in range(2)]
         assert difference(same[0], same[1]).p is None
+        for first, second in ((same[0], many), (many, same[0])):
+            found = independent_difference(first, second)
+            assert found == Difference(found.effect)
+            assert found.effect == pytest.approx(first.seed_means.mean() - second.seed_means.mean())
 
     def test_other_tracks_are_refused(self) -> None:
         with pytest.raises(UsageError, match="60 and 59 tracks are not the same"):
@@ -265,6 +270,12 @@ class TestSeedMean:
 
     def test_of_one_value_it_is_the_value(self) -> None:
         assert seed_mean(of_runs([0.4])) == Interval(0.4, 0.4, 0.4)
+
+    @pytest.mark.parametrize("seeds", [1, 5])
+    def test_tracks_of_one_artist_say_nothing_of_others(self, seeds: int) -> None:
+        values = np.full((seeds, 8), 0.5)
+        assert seed_mean(of_tracks(values, size=8), share=True) == Interval(0.5, 0, 1)
+        assert seed_mean(of_tracks(values, size=8)) == Interval(0.5, -np.inf, np.inf)
 
     @pytest.mark.parametrize("share", [0.0, 1.0])
     def test_none_or_all_of_few_is_not_none_or_all_of_many(self, share: float) -> None:

@@ -214,6 +214,14 @@ def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
     assert 2 < loss.get_ylim()[1] < 5
 
 
+@pytest.mark.parametrize("above", [0, 1])
+def test_losses_that_are_mostly_zero_have_an_axis(above: int) -> None:
+    seeds = [replace(epoch, train_loss=0.0, validation_loss=0.0) for epoch in history(0, 30, 0.6)]
+    seeds[:above] = [replace(seeds[0], train_loss=0.5)] * above
+    low, high = draw(curves({"svm": [seeds]})).axes[0].get_ylim()
+    assert low <= 0.5 * above < high
+
+
 def test_arms_without_histories_are_drawn_as_nothing() -> None:
     draw(curves({}))
     draw(curves({"cel": [], "mlp": [[]]}))

@@ -174,10 +174,17 @@ def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not
 
 
 def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    for result in (study(3, ("",)), study(2, ("",))):
-        write_report(result, histories(result), {"a": {}}, tmp_path)
+    mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
+    for result, names in ((study(3, ("",)), "abc"), (study(2, ("",)), "a")):
+        write_report(result, histories(result), {name: {} for name in names}, tmp_path)
+        for path in mine:
+            path.write_text("mine")
     assert "2 arms" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob(".*"))
+    assert {path.name for path in (tmp_path / "experiments").iterdir()} == {"a.json", "notes.txt"}
+    write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
+    assert not (tmp_path / "curves.png").exists()
+    assert all(path.exists() for path in mine)
 
 
 def test_a_failed_write_leaves_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,8 @@ def test_an_arm_on_other_tracks_is_not_called_worse() -> None:
         (("a", "b"), ("a",), "a is first."),
         (("a", "b"), ("a", "b"), "a is first, but b cannot be told from it."),
         (("a", "b", "c", "d"), ("b", "c", "d"), "a is first, but b, c and d cannot be told from it."),
+        (("a", "b"), ("a", "b", "c", "d"), "a is first, but b and 2 more that are not shown cannot be told from it."),
+        (("a",), ("a", "c"), "a is first, but 1 that is not shown cannot be told from it."),
     ],
 )
 def test_the_first_and_its_ties_are_named(ranking: tuple[str, ...], ties: tuple[str, ...], text: str) -> None:

@@ -89,6 +89,49 @@ def test_the_arms_of_an_included_study_bear_its_name() -> None:
     assert declared_epochs(open_study("inputs"))["training/spectrogram-32-for-50"] == 50
 
 
+def test_a_study_is_included_from_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    axes = "[axes.a]\nx = {}\ny = {}\n"
+    written(tmp_path / "sub", axes, "inner")
+    written(tmp_path / "sub", "include = ['inner.toml']\n" + axes, "middle")
+    names = [arm.name for arm in study_arms(read_study(written(tmp_path, "include = ['sub/middle.toml']\n", "outer")))]
+    assert names == ["middle/x", "middle/y", "middle/inner/x", "middle/inner/y"]
+
+
+def test_an_own_study_may_include_the_shipped_one_of_its_name(tmp_path: Path) -> None:
+    names = [arm.name for arm in study_arms(read_study(written(tmp_path, "include = ['mlp']\n", "mlp")))]
+    assert names == [f"mlp/{arm.name}" for arm in study_arms(open_study("mlp"))]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        pytest.param({"own": "own.toml"}, "line 4: include: 'own.toml' includes itself", id="itself"),
+        pytest.param({"b": "own.toml", "own": "b.toml"}, "include: 'own.toml' includes itself", id="each other"),
+        pytest.param({"own": "./../{}/own.toml"}, "includes itself", id="by another path"),
+        pytest.param({"own": "mlp', 'mlp"}, "line 4: include: two arms are named mlp/1", id="twice"),
+    ],
+)
+def test_a_study_that_includes_itself_or_another_twice_is_refused(
+    tmp_path: Path, files: dict[str, str], message: str
+) -> None:
+    for name, included in files.items():
+        path = written(tmp_path, f"include = ['{included.format(tmp_path.name)}']\n", name)
+    with pytest.raises(UsageError) as caught:
+        read_study(path)
+    assert message in str(caught.value)
+
+
+def test_a_study_s_fingerprint_covers_what_it_includes_and_not_what_explains_it(tmp_path: Path) -> None:
+    written(tmp_path, "[grid]\nlr = [0.1, 0.01]\n", "inner")
+    own = written(tmp_path, "include = ['inner.toml']\n")
+    before = read_study(own).fingerprint
+    own.write_text("notes = ['why']\n" + own.read_text().replace('"T"', '"Title"'), encoding="utf-8")
+    assert read_study(own).fingerprint == before
+    written(tmp_path, "[grid]\nlr = [0.1, 0.02]\n", "inner")
+    assert read_study(own).fingerprint != before
+
+
 NAMES = ["spectrogram-1", "spectrogram-2", "waveform-1", "waveform-2"]
 
 
@@ -187,7 +230,7 @@ def test_the_line_is_that_of_the_fault(tmp_path: Path, study: str, said: str, wr
 def test_keys_that_a_file_cannot_set_are_not_offered(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown key 'nam'") as caught:
         read_study(written(tmp_path, "nam = 'x'\n[base]\narch = 'cel'\n"))
-    assert not {"name", "digest"} & set(re.findall(r"\w+", str(caught.value).partition("choices")[2]))
+    assert not {"name", "file"} & set(re.findall(r"\w+", str(caught.value).partition("choices")[2]))
 
 
 def test_a_study_of_another_format_is_refused_with_the_one_that_is_read(tmp_path: Path) -> None:

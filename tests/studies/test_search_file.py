@@ -79,6 +79,12 @@ def test_a_whole_number_stays_one() -> None:
         pytest.param("[space]", "[space]\nopt_ = {}", "unknown hyperparameter of space 'opt_'", id="close"),
         pytest.param("opt = { choices", "sched = { low = 1, high = 2 }\nopt = { choices", "low and high are", id="no"),
         pytest.param("[base]", "[base]\nfolds = 3", "'folds' of base: a search has no folds", id="folds"),
+        pytest.param("[base]", "[base]\ndevice = 'cpu'", "line 6: 'device' of base: a search has", id="device"),
+        pytest.param(
+            "[space]", "[space]\ndevice = { choices = ['cpu'] }", "set it when the search", id="choice of device"
+        ),
+        pytest.param("set = {", "set = { seed = 4,", "'seed' of overrides: all trials have the same", id="override"),
+        pytest.param("when = {", "when = { optt = 1,", "unknown hyperparameter of overrides 'optt'", id="condition"),
         pytest.param("[base]", "[base]\nepoch = 3", "unknown hyperparameter of base 'epoch'", id="base"),
         pytest.param("[base]", "[base]\ndropout = 2", "dropout: input should be less than 1", id="of base"),
         pytest.param("title", 'name = "x"\ntitle', "'name' is not set in the file: it follows from it", id="own name"),

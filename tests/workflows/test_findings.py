@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_answers import answers
 
+from genrekit.config import CLASSICAL
 from genrekit.evaluation import study_words as words
 from genrekit.evaluation.answers import Answers
 from genrekit.records import Finding
@@ -19,7 +21,12 @@ from genrekit.workflows.findings import ArmRuns, Evidence, judge_claims
 
 def runs(name: str, seeds: list[Answers], epochs: int = 4, declared: int = 4, **values: Any) -> ArmRuns:
     arm = Arm(name, "", {"arch": "cel", **values}, "study")
-    return ArmRuns(arm, tuple(range(len(seeds))), tuple((one,) for one in seeds), epochs, declared)
+    return of_folds(arm, [(one,) for one in seeds], epochs, declared)
+
+
+def of_folds(arm: Arm, seeds: Sequence[tuple[Answers, ...]], epochs: int = 4, declared: int = 4) -> ArmRuns:
+    config = arm.config(0, **({} if arm.values["arch"] in CLASSICAL else {"epochs": epochs}))
+    return ArmRuns(arm, config, tuple(range(len(seeds))), tuple(seeds), declared)
 
 
 def evidence(**arms: ArmRuns) -> Evidence:
@@ -145,7 +152,7 @@ def test_the_best_epoch_is_each_seeds_own() -> None:
 def test_folds_of_a_seed_stand_side_by_side() -> None:
     arm = Arm("a", "", {"arch": "cel"}, "study")
     folds = tuple((answers(0.6, seed=s, prefix="x"), answers(0.6, seed=s + 9, prefix="y")) for s in range(3))
-    sample = evidence(a=ArmRuns(arm, (0, 1, 2), folds, 4, 4)).sample("a", "accuracy", "last")
+    sample = evidence(a=of_folds(arm, folds)).sample("a", "accuracy", "last")
     assert sample is not None
     assert sample.values.shape == (3, 120)
     assert len(set(sample.clusters)) == 120
@@ -154,7 +161,7 @@ def test_folds_of_a_seed_stand_side_by_side() -> None:
 def test_a_track_that_several_folds_answered_counts_once_with_their_mean() -> None:
     arm = Arm("a", "", {"arch": "cel"}, "study")
     folds = tuple((answers(0.6, seed=s), answers(0.6, seed=s + 9)) for s in range(3))
-    sample = evidence(a=ArmRuns(arm, (0, 1, 2), folds, 4, 4)).sample("a", "accuracy", "last")
+    sample = evidence(a=of_folds(arm, folds)).sample("a", "accuracy", "last")
     assert sample is not None
     assert sample.values.shape == (3, 60)
     np.testing.assert_array_equal(sample.values[1], (folds[1][0].right[-1] + 1.0 * folds[1][1].right[-1]) / 2)
@@ -164,11 +171,11 @@ def test_arms_whose_folds_answer_the_same_tracks_are_compared_track_by_track() -
     """Of tracks of which half are easy for both, the difference is surer than of as many other tracks."""
     arm = Arm("a", "", {"arch": "cel"}, "study")
     easy, hard = ([answers(share, seed=9, prefix=name)] * 3 for share, name in ((0.97, "x"), (0.3, "y")))
-    a = ArmRuns(arm, (0, 1, 2), tuple(zip(easy, hard, strict=True)), 4, 4)
+    a = of_folds(arm, list(zip(easy, hard, strict=True)))
     better = [answers(0.5, seed=8, prefix="y")] * 3
-    swapped = ArmRuns(arm, (0, 1, 2), tuple(zip(better, easy, strict=True)), 4, 4)
+    swapped = of_folds(arm, list(zip(better, easy, strict=True)))
     elsewhere = ([answers(share, seed=seed, prefix=name)] * 3 for share, seed, name in ((0.5, 8, "v"), (0.97, 9, "w")))
-    apart = ArmRuns(arm, (0, 1, 2), tuple(zip(*elsewhere, strict=True)), 4, 4)
+    apart = of_folds(arm, list(zip(*elsewhere, strict=True)))
     paired, independent = (judged(evidence(a=a, b=its), MORE) for its in (swapped, apart))
     assert paired.effect == independent.effect
     assert None not in (paired.low, paired.high, independent.low, independent.high)
@@ -186,13 +193,10 @@ def test_arms_that_share_most_of_their_tracks_are_compared_on_these() -> None:
     shared = [[answers(share, seed=s, prefix="x") for s in range(3)] for share in (0.9, 0.5)]
     own = [[answers(0.5, seed=s, tracks=20, prefix=prefix) for s in range(3)] for prefix in ("y", "z")]
     part = {
-        name: ArmRuns(arm, (0, 1, 2), tuple(zip(both, others, strict=True)), 4, 4)
+        name: of_folds(arm, list(zip(both, others, strict=True)))
         for name, both, others in zip("ab", shared, own, strict=True)
     }
-    whole = {
-        name: ArmRuns(arm, (0, 1, 2), tuple((one,) for one in both), 4, 4)
-        for name, both in zip("ab", shared, strict=True)
-    }
+    whole = {name: of_folds(arm, [(one,) for one in both]) for name, both in zip("ab", shared, strict=True)}
     found, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
     assert (found.effect, found.low, found.p) == (expected.effect, expected.low, expected.p)
     assert not evidence(**part).comparable("a", "b")
@@ -204,7 +208,7 @@ def test_pairs_on_partly_other_tracks_are_matched_on_those_that_all_have_and_on_
 
     def of(share: float, *prefixes: str) -> ArmRuns:
         seeds = [tuple(answers(share, seed=s, prefix=prefix) for prefix in prefixes) for s in range(3)]
-        return ArmRuns(arm, (0, 1, 2), tuple(seeds), 4, 4)
+        return of_folds(arm, seeds)
 
     arms = {"a-1": of(0.9, "x", "y"), "a-2": of(0.9, "x"), "b-1": of(0.4, "x", "y"), "b-2": of(0.4, "x")}
     assert judged(evidence(**arms), claim).verdict == "upheld"
@@ -233,7 +237,7 @@ def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_a
     assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", found.low, found.high)  # one seed tells no noise
     few = judged(evidence(**arms | {"b-1": runs("b", poor(1), epochs=2)}), claim)
     assert few.note == "1 of 2 pairs, 1 seed, 2 of 4 epochs"
-    fitted = replace(arms["b-1"], arm=Arm("b", "", {"arch": "lda"}, "study"))
+    fitted = runs("b", poor(), declared=1, arch="lda")
     whole = judged(evidence(**arms | {"b-1": fitted, "b-2": runs("d", poor())}), claim)
     assert (whole.verdict, whole.note) == ("upheld", "")
     steps = next(reading for reading in whole.readings if reading.at == "equal steps")
@@ -289,6 +293,27 @@ def test_an_arm_that_is_not_above_chance_cannot_be_the_winner_however_far_its_se
     assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
 
 
+def test_what_is_claimed_of_the_winner_is_read_in_what_was_trained() -> None:
+    arm = runs("a", good())
+    found = evidence(a=replace(arm, config=arm.config.model_copy(update={"split": "artist"})), b=runs("b", poor()))
+    assert judged(found, winner={"has": {"split": "artist"}}).verdict == "upheld"
+
+
+def test_an_arm_that_stands_under_two_names_has_the_ties_that_it_has_under_one() -> None:
+    told = 0
+    for seed in range(0, 400, 5):
+        a, b = (
+            replace(runs(name, [answers(share, seed=seed + s) for s in range(5)]), runs=(Path(name),))
+            for name, share in (("a", 0.8), ("b", 0.7))
+        )
+        first, *others = evidence(a=a, b=b).ranking("last")
+        once = evidence(a=a, b=b).ties([first, *others], "last")
+        twice = evidence(a=a, b=b, a2=a, b2=b).ties([first, *others, f"{first}2", f"{others[0]}2"], "last")
+        assert set(twice) == {*once, *(f"{name}2" for name in once)}
+        told += len(once) == 1
+    assert 0 < told < 80
+
+
 def test_each_reading_has_its_own_winner() -> None:
     def changing(first: float, last: float) -> list[Answers]:
         seeds = [(answers(first, seed=s), answers(last, seed=s, best=1)) for s in range(5)]
@@ -302,7 +327,7 @@ def test_each_reading_has_its_own_winner() -> None:
 
 
 def test_arms_without_figures_at_a_reading_are_last_there() -> None:
-    fitted = replace(runs("b", good()), arm=Arm("b", "", {"arch": "lda"}, "study"))
+    fitted = runs("b", good(), arch="lda")
     found = evidence(a=runs("a", poor()), b=fitted)
     assert (found.ranking("last"), found.ranking("equal steps")) == (["b", "a"], ["a", "b"])
     assert found.ties(["a", "b"], "equal steps") == ("a",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -23,9 +25,12 @@ from genrekit.files import exclusive_lock
 from genrekit.records import CompareResult, Experiment
 from genrekit.training.loop import FitResult, fit
 from genrekit.workflows.experiments import StudyOptions
+from genrekit.workflows.pool import Conditions, Job, Watcher, train_each
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.study import run_study
-from genrekit.workflows.train import train
+from genrekit.workflows.train import NO_TRACKING, train
+
+HEAD = 'format_version = 1\ntitle = "T"\nquestion = "Q?"\n'
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +173,17 @@ def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
         f"tiny-slow-seed{seed}" for seed in range(3)
     ]
     assert len(Path("runs/tiny-slow-seed1/history.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_that_was_begun_on_another_device_goes_on_where_it_is_asked_to(study: Path, cache: Path) -> None:
+    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed0")
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, ears, seeds=1)
+    config = Path("runs/tiny-slow-seed0/config.json")
+    config.write_text(config.read_text().replace('"device": "cpu"', '"device": "mps"'))
+    result = run(study, cache, seeds=1)
+    assert result.skipped == ()
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
 
 
 def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
@@ -370,6 +386,92 @@ def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypa
     result = run(study, cache, ears, seeds=1)
     assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
     assert result.ranking == ("fast",)
+
+
+def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
+    study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([errno.ENOSPC, 0, errno.EBADF])
+
+    def fitting(*arguments: Any, **options: Any) -> FitResult:
+        if number := next(failures):
+            raise OSError(number, os.strerror(number), "last.safetensors")
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.warnings[0].startswith("slow-seed0 failed: last.safetensors: No space left on device; it is tried")
+    assert (result.ranking, [item.path for item in result.skipped]) == (("fast",), ["slow-seed0"])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        run(study, cache, seeds=1)
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, cache: Path) -> None:
+    """A search has nothing to do for a worker until another trial has ended."""
+    given = [
+        Job(f"run{place}", {"arch": "mlp", "hidden": [4, 4], "epochs": 1, "device": "cpu"}, Path(f"run{place}"), False)
+        for place in range(2)
+    ]
+    ended: list[int] = []
+
+    class Deadly(Watcher):
+        def ended(self, place: int, problem: str | None) -> None:
+            assert problem is None
+            ended.append(place)
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+
+    def take() -> Job | None:
+        return given.pop(0) if given and len(given) == 2 - len(ended) else None
+
+    assert train_each(take, Conditions(cache, None, NO_TRACKING, strict=False), workers=2, watcher=Deadly()) == {}
+    assert Path("run1/result.json").exists()
+
+
+def test_an_arm_of_a_study_says_what_it_was_trained_with(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, epochs=1, split_seed=4)
+    for item in result.runs:
+        assert (item.config["epochs"], item.config["split_seed"], item.epochs) == (1, 4, 1)
+        assert not {"seed", "fold"} & set(item.config)
+
+
+def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties_that_it_does_not_show(
+    study: Path, cache: Path
+) -> None:
+    """Two of the studies share runs, which are one arm here."""
+    for name, archs in (("one", '"lda", "logreg"'), ("two", '"lda", "svm"')):
+        Path(f"{name}.toml").write_text(f"{HEAD}[grid]\narch = [{archs}]\n", encoding="utf-8")
+    claim = '[[claims]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
+    study.write_text(f'{HEAD}include = ["one.toml", "two.toml"]\nbest = 1\n{claim}', encoding="utf-8")
+    ears = Ears()
+    result = run(study, cache, ears, folds=2)
+    assert len(list(Path("runs").iterdir())) == len(ears.states[0]) == 3 * 3 * 2
+    assert len(result.runs) == len(result.ranking) == 1
+    assert set(result.ties) == {"one/arch=lda", "one/arch=logreg", "two/arch=svm"}
+    assert result.report is not None
+    assert "2 that are not shown cannot be told from it" in result.report.read_text(encoding="utf-8")
+    assert result.findings[0].verdict == "refuted"
+    Path("two.toml").write_text(f'{HEAD}[grid]\narch = ["lda", "forest"]\n', encoding="utf-8")
+    with pytest.raises(GenrekitError, match="the study tiny has changed"):
+        run(study, cache, folds=2)
+
+
+def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("[base]", "[base]\nsplit = 'track'"), encoding="utf-8")
+    with pytest.raises(UsageError, match="split is track by the file, for each of its arms: leave it out"):
+        run(study, cache, split="fault-filtered")
+    run(study, cache, seeds=1, split_seed=1)
+    with pytest.raises(GenrekitError, match="of another collection or split"):
+        run(study, cache, seeds=1)
+
+
+def test_a_split_is_held_to_where_the_first_arm_has_its_own(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("slow = {", "slow = { split = 'track', split_seed = 0,"), encoding="utf-8")
+    run(study, cache, seeds=1)
+    with pytest.raises(GenrekitError, match="of another collection or split"):
+        run(study, cache, seeds=1, split_seed=1)
 
 
 def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
