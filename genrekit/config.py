@@ -565,7 +565,8 @@ def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
         return UsageError(str(context["error"]))
     if kind == "missing":  # what was given is all the rest
         return UsageError(f"{key}: field required")
-    return UsageError(f"{key}: {_lower_first(first['msg'])}, got {first['input']!r}")
+    said = _lower_first(first["msg"]).replace("valid tuple", "list")
+    return UsageError(f"{key}: {said}, got {first['input']!r}")
 
 
 def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:

@@ -60,6 +60,15 @@ def few(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "seed"), counted(5, "seed")
+    ('1 seed', '5 seeds')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 _SURROUNDINGS = frozenset(
     {
         errno.ENOSPC,
@@ -69,6 +78,7 @@ _SURROUNDINGS = frozenset(
         errno.EPERM,
         errno.EIO,
         errno.ENOENT,
+        errno.EEXIST,
         errno.EISDIR,
         errno.ENOTDIR,
         errno.ENAMETOOLONG,

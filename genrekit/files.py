@@ -80,8 +80,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     Errors: GenrekitError with the path where the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise GenrekitError(f"cannot read {path}: {reason(error)}") from error
 
 

@@ -435,7 +435,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class StudyHead:
-    """What a study asks, and of what; `chance` is the share of the most frequent genre among the validation tracks."""
+    """What a study asks, and of what; `chance` is the share of the most frequent genre among the validation tracks.
+
+    Splits and folds may train on numbers of tracks from `training_tracks` to `most_training_tracks`.
+    """
 
     name: str
     title: str
@@ -445,6 +448,7 @@ class StudyHead:
     command: str
     split: str
     training_tracks: int
+    most_training_tracks: int
     validation_tracks: int
     resampled: str
     genres: tuple[str, ...]

@@ -18,6 +18,7 @@ HEAD = StudyHead(
     command="genrekit compare optimizers --cache data/cache.h5 --seeds 5",
     split="fault-filtered",
     training_tracks=443,
+    most_training_tracks=443,
     validation_tracks=197,
     resampled="artists",
     genres=GENRES,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from genrekit.cli import compare, evaluate, predict
 from genrekit.cli.display import duration, emit_json, stdout, terminal
@@ -52,6 +53,5 @@ def demo(
     evaluate.show(result.evaluated, details=False)
     console.print()
     predict.show(result.predicted)
-    console.print(
-        f"\nDone in {duration(time.monotonic() - started)}; everything is in {result.folder}/.", _NEXT, sep="\n"
-    )
+    took = duration(time.monotonic() - started)
+    console.print(f"\nDone in {took}; everything is in {escape(str(result.folder))}/.", _NEXT, sep="\n")

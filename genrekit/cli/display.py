@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from genrekit.cli.signals import check, waiting
+from genrekit.errors import counted
 from genrekit.files import size_text
 from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
@@ -52,6 +53,15 @@ def emit_json(record: Any) -> None:
     except UnicodeEncodeError:
         text = json.dumps(to_json(record))
     sys.stdout.write(text + "\n")
+
+
+def are_there(count: int) -> str:
+    """How many there are already.
+
+    >>> are_there(1), are_there(2)
+    ('1 is there', '2 are there')
+    """
+    return f"{count} {'is' if count == 1 else 'are'} there"
 
 
 def percent(value: float) -> str:
@@ -240,7 +250,9 @@ class TerminalReporter(Reporter):
         if not self._counted:
             self._counted = True
             there = sum(experiment.state == "there" for experiment in experiments)
-            self._say(f"{len(experiments) - there} runs to do, {there} are there; each is told when it ends")
+            self._say(
+                f"{counted(len(experiments) - there, 'run')} to do, {are_there(there)}; each is told when it ends"
+            )
         for experiment in experiments:
             if experiment.state in ("finished", "pruned", "failed") and experiment.name not in self._told:
                 self._told.add(experiment.name)

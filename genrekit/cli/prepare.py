@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
@@ -70,7 +71,7 @@ def show(result: PrepareResult) -> None:
     console = stdout()
     variants = f" x {len(result.variants)} variants" if len(result.variants) > 1 else ""
     console.print(
-        f"{result.cache}: {result.tracks} tracks, {result.fragments} fragments{variants}, "
+        f"{escape(str(result.cache))}: {result.tracks} tracks, {result.fragments} fragments{variants}, "
         f"{len(result.skipped)} skipped, {len(result.duplicates) + len(result.near_duplicates)} duplicates, "
         f"{result.reused} tracks reused, {duration(result.seconds)}"
     )

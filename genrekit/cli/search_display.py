@@ -7,7 +7,8 @@ from collections import Counter
 from rich.console import Console
 from rich.markup import escape
 
-from genrekit.cli.display import duration, plain_table, stdout
+from genrekit.cli.display import are_there, duration, plain_table, stdout
+from genrekit.errors import counted
 from genrekit.evaluation.search_words import figure, objective
 from genrekit.files import size_text
 from genrekit.records import SearchPlan, SearchResult
@@ -18,7 +19,7 @@ def show_trials(console: Console, search: SearchResult) -> None:
     """Print how the trials went, and how those did that are repeated."""
     counts = Counter(trial.state for trial in search.trials)
     states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "pruned", "failed") if counts[state])
-    console.print(f"{len(search.trials)} trials: {states}")
+    console.print(f"{counted(len(search.trials), 'trial')}: {states}")
     table = plain_table("finalist", objective(search), "chosen", right=(objective(search),))
     for trial in search.trials:
         if trial.name in search.finalists:
@@ -36,20 +37,20 @@ def show_search_plan(plan: SearchPlan) -> None:
     for name, text in plan.space.items():
         table.add_row(name, escape(text))
     console.print(table)
-    console.print(f"{max(plan.trials - plan.done, 0)} trials to do, {plan.done} are there")
+    console.print(f"{counted(max(plan.trials - plan.done, 0), 'trial')} to do, {are_there(plan.done)}")
     memory = "" if plan.memory is None else f"; a run takes up to {size_text(plan.memory)} of memory"
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} at most, one run after another"
-    console.print(f"then {plan.finalists} finalists x {plan.seeds} seeds{took}{memory}")
+    console.print(f"then {counted(plan.finalists, 'finalist')} x {counted(plan.seeds, 'seed')}{took}{memory}")
     show_detectable(console, plan.seeds, plan.detectable)
 
 
 def show_detectable(console: Console, seeds: int, detectable: float | None, arms: int = 0) -> None:
     """Print the smallest true difference that some seeds find, and on how many arms the noise was measured for it."""
     if detectable is None:
-        console.print(f"with {seeds} seeds and so few tracks no difference can be told from luck")
+        console.print(f"with {counted(seeds, 'seed')} and so few tracks no difference can be told from luck")
     else:
         points = f"{100 * detectable:.1f} points of accuracy"
-        console.print(f"with {seeds} seeds a true difference of {points} is found four times in five")
+        console.print(f"with {counted(seeds, 'seed')} a true difference of {points} is found four times in five")
         measured = f"measured on {arms} arm{'' if arms == 1 else 's'} with three finished seeds"
         whence = measured if arms else "the usual one"
         console.print(f"the noise of seeds and tracks in this is {whence}", style="dim")

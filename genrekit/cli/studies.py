@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from genrekit.cli.display import duration, plain_table, stdout
+from genrekit.cli.display import are_there, duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
-from genrekit.errors import few
+from genrekit.errors import counted, few
 from genrekit.evaluation.study_words import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
@@ -20,9 +20,11 @@ def show_study(result: CompareResult) -> None:
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
     if result.search is not None:
         show_trials(console, result.search)
+    where = {"last": ("", ""), "best": ("", " (last)"), "equal steps": (" (last)", " (last)")}[head.at]
+    elsewhere = (f"loss{where[0]}", f"overfitting{where[1]}")
     table = plain_table(
-        *("", "arm", "seeds", f"tracks ({head.at})", "loss", "overfitting", "remarks"),
-        right=("", "seeds", "loss", "overfitting"),
+        *("", "arm", "seeds", f"tracks ({head.at})", *elsewhere, "remarks"),
+        right=("", "seeds", *elsewhere),
     )
     by_name = {run.name: run for run in result.runs}
     ties = result.ties if len(result.ties) > 1 and not none_trained(result) else ()
@@ -50,7 +52,7 @@ def show_study(result: CompareResult) -> None:
     if result.absent:
         console.print(f"no whole seed is there of {escape(few(result.absent))}", style="dim")
     _show_findings(console, result.findings)
-    console.print(f"report {result.report}")
+    console.print(f"report {escape(str(result.report))}")
 
 
 def _show_findings(console: Console, findings: tuple[Finding, ...]) -> None:
@@ -86,7 +88,7 @@ def _percent(figure: Interval | None) -> str:
 
 
 def _points(figure: Interval | None) -> str:
-    return "" if figure is None else f"{100 * figure.value:.1f}"
+    return "" if figure is None else f"{round(100 * figure.value, 1) + 0.0:.1f}"
 
 
 def show_list(listed: StudyList, cache: str) -> None:
@@ -104,10 +106,11 @@ def _plan_line(plan: StudyPlan) -> str:
     parameters = sorted({arm.parameters for arm in plan.arms})
     memory = [arm.memory for arm in plan.arms if arm.memory is not None]
     parts = [
-        f"{len(plan.arms)} arms x {plan.seeds} seeds" + (f" x {plan.folds} folds" if plan.folds else ""),
+        f"{counted(len(plan.arms), 'arm')} x {counted(plan.seeds, 'seed')}"
+        + (f" x {counted(plan.folds, 'fold')}" if plan.folds else ""),
         " to ".join(f"{number:,}" for number in dict.fromkeys((parameters[0], parameters[-1]))) + " weights",
         *([f"up to {size_text(max(memory))} of memory"] if memory else []),
-        f"{plan.missing} runs to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
+        f"{counted(plan.missing, 'run')} to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
     ]
     return "; ".join(parts)
 
@@ -131,7 +134,7 @@ def show_plan(plan: StudyPlan) -> None:
     console.print(table)
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
     disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
-    console.print(f"{plan.missing} runs to do{took}{disk}; {plan.finished} are there")
+    console.print(f"{counted(plan.missing, 'run')} to do{took}{disk}; {are_there(plan.finished)}")
     for shortage in plan.shortages:
         console.print(escape(shortage), style="yellow")
     show_detectable(console, plan.seeds, plan.detectable, plan.noise.arms)

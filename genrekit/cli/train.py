@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, stdout, terminal
 from genrekit.cli.environment import tracker_settings
@@ -87,7 +88,7 @@ def show(result: TrainResult) -> None:
         which, chosen = f", last epoch {result.epochs}" if result.monitor else "", ""
     console.print(
         f"validation{which}: loss {figures.loss:.3f}, {percent(figures.fragment_accuracy)} of fragments, "
-        f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] ({result.split} split{chosen})"
+        f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] ({escape(result.split)} split{chosen})"
     )
     kept = f", kept as {result.kept}" if result.kept else ""
-    console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}")
+    console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}", markup=False)

@@ -326,7 +326,8 @@ def _combined(tracks: float, runs: Sequence[_Part], both: Sequence[_Part], n: in
     """Squared error and its degrees of freedom from the parts, each a variance with its own degrees.
 
     A few seeds often show less than their spread, and the degrees would then be too many just where the error is too
-    small: they are counted with the runs' part enlarged by S / (S - 1), S being the fewest seeds.
+    small: they are counted with the runs' part enlarged by S / (S - 1), S being the fewest seeds. They are never fewer
+    than those of the part that has the fewest.
     """
     shared = sum(variance for variance, _ in both)
     careful = 1 + 1 / min((df for _, df in runs if df), default=math.inf)
@@ -337,7 +338,8 @@ def _combined(tracks: float, runs: Sequence[_Part], both: Sequence[_Part], n: in
     parts = [(tracks, n - 1), *((careful * variance, df) for variance, df in runs)]
     parts += [(variance, df * (n - 1)) for variance, df in both]
     weight = sum(variance**2 / df for variance, df in parts if df)
-    return squared, counted**2 / weight if weight else 1.0
+    fewest = min((df for variance, df in parts if variance and df), default=1)
+    return squared, max(counted**2 / weight, fewest) if weight else 1.0
 
 
 def _by_luck(samples: Sequence[Sample], pairs: Sequence[tuple[int, int]]) -> Floats:

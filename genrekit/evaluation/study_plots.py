@@ -239,6 +239,8 @@ def _extremes(panel: _Panel, place: _Place) -> str:
     )
     begin = f"{panel.group}, best" if panel.group else "best"
     lines = [f"{begin}: {best}", f"worst: {worst}"] if len(judged) > 1 else [f"{prefix}{best}"]
+    if len(judged) > 1 and _value(place(judged[0])) == _value(place(judged[-1])):
+        lines = [f"{prefix}all {100 * _value(place(judged[0])):.1f} %"]
     return "\n".join(textwrap.fill(line, _TITLE_WIDTH) for line in lines)
 
 
@@ -298,4 +300,8 @@ def _finish(axes: Axes, epochs: Sequence[Epoch]) -> None:
     losses = np.array([value for epoch in epochs for value in (epoch.train_loss, epoch.validation_loss)])
     losses = losses[np.isfinite(losses)]
     if losses.any():  # of nothing but zeros no axis has an end
-        axes.set_ylim(0, 1.05 * min(losses.max(), 2 * np.quantile(losses, 0.9) or math.inf))
+        end = min(losses.max(), 2 * np.quantile(losses, 0.9) or math.inf)
+        axes.set_ylim(0, 1.05 * end)
+        if losses.max() > 1.05 * end:
+            text = f"up to {losses.max():.3g}, above this axis"
+            axes.annotate(text, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=_QUIET)

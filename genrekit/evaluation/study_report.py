@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from genrekit import markdown
+from genrekit.errors import counted
 from genrekit.evaluation import page
 from genrekit.evaluation import search_words as of_search
 from genrekit.evaluation import study_words as words
@@ -24,11 +27,13 @@ CAPTIONS = {
     "be more accurate.",
     "figures": "Track accuracy, loss and overfitting at the last epoch, with 95 % intervals. Overfitting is accuracy "
     "on the training part minus that on the validation part.",
-    "curves": "Learning curves: means over seeds as far as all of them go, and each seed as a thin line. Training "
-    "losses are those measured while training.",
+    "curves": "Learning curves: means over runs as far as all of them go, and each run as a thin line. With folds "
+    "each of a seed is a run. Training losses are those measured while training.",
     **of_search.CAPTIONS,
 }
 """What the pictures show, in the order in which they come."""
+
+_EXPERIMENTS = "experiments"
 
 _BESIDE = (
     "Beside this report, result.json has all figures, and experiments/ the hyperparameters and figures of each run."
@@ -81,7 +86,7 @@ def write_report(
     configs: Mapping[str, Mapping[str, Any]],
     folder: Path,
 ) -> None:
-    """Write the report of a study into a folder, each file whole or not at all.
+    """Write the report of a study into a folder; all of its files are written before one takes the place of another.
 
     The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png, curves.png and of a
     search trials.png, importances.png and slices.png, result.json, and for each entry of `configs` (an experiment's
@@ -98,17 +103,28 @@ def write_report(
     if result.search is not None:
         figures |= search_figures(result.search)
     files = {name: f"{name}.png" for name in figures}
-    for name, picture in figures.items():
-        save_png(picture, folder / files[name])
-    experiments = {folder / "experiments" / f"{file}.json": name for name, file in safe_names(configs).items()}
-    for path, name in experiments.items():
-        write_json(path, json_value(configs[name]))
-    write_text(folder / "report.md", to_markdown(result, figures=files))
-    pictures = {name: (folder / file).read_bytes() for name, file in files.items()}
-    write_text(folder / "report.html", to_html(result, pictures))
-    write_json(folder / "result.json", to_json(result))
-    before = {*(folder / "experiments").glob("*.json"), *(folder / f"{name}.png" for name in CAPTIONS)}
-    for path in before - set(experiments) - {folder / file for file in files.values()}:
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".report-", dir=folder) as named:
+        aside = Path(named)
+        for name, picture in figures.items():
+            save_png(picture, aside / files[name])
+        for name, file in safe_names(configs).items():
+            write_json(aside / _EXPERIMENTS / f"{file}.json", json_value(configs[name]))
+        write_text(aside / "report.md", to_markdown(result, figures=files))
+        pictures = {name: (aside / file).read_bytes() for name, file in files.items()}
+        write_text(aside / "report.html", to_html(result, pictures))
+        write_json(aside / "result.json", to_json(result))
+        _replace(folder, aside)
+
+
+def _replace(folder: Path, aside: Path) -> None:
+    """Put the files of a new report, which are all there, in the place of those of the one before."""
+    written = {path.relative_to(aside) for path in aside.rglob("*") if path.is_file()}
+    (folder / _EXPERIMENTS).mkdir(exist_ok=True)
+    for path in written:
+        os.replace(aside / path, folder / path)
+    before = {*(folder / _EXPERIMENTS).glob("*.json"), *(folder / f"{name}.png" for name in CAPTIONS)}
+    for path in before - {folder / path for path in written}:
         path.unlink(missing_ok=True)
 
 
@@ -218,16 +234,19 @@ def _facts(result: CompareResult) -> list[tuple[str, str]]:
     return [
         ("Study", head.name),
         ("Source", head.source or words.NONE),
-        (
-            "Data",
-            f"{head.training_tracks:,} tracks to train, {head.validation_tracks:,} to validate; split {head.split}",
-        ),
+        ("Data", f"{_to_train(head)} to train, {head.validation_tracks:,} to validate; split {head.split}"),
         ("Genres", f"{len(head.genres)}: {', '.join(head.genres)}"),
-        ("Declared", f"{words.counted(head.declared_seeds, 'seed')}, {words.counted(head.declared_epochs, 'epoch')}"),
+        ("Declared", f"{counted(head.declared_seeds, 'seed')}, {counted(head.declared_epochs, 'epoch')}"),
         ("Intervals", f"95 %, over seeds and {head.resampled}{_of_one_seed(result)}"),
         *(("Note", note) for note in head.notes),
         *((("Note", of_search.NOTE),) if result.search is not None else ()),
     ]
+
+
+def _to_train(head: StudyHead) -> str:
+    """How many tracks, or from how many to how many, as splits and folds have them."""
+    least, most = head.training_tracks, head.most_training_tracks
+    return f"{least:,} to {most:,} tracks" if most > least else f"{least:,} tracks"
 
 
 def _of_one_seed(result: CompareResult) -> str:

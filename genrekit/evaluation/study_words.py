@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from genrekit.errors import counted
 from genrekit.evaluation.verdicts import MOST_SEEDS_UNTESTED
 from genrekit.records import CompareResult, Finding, Interval, RankedRun, Reading, Verdict
 
@@ -332,15 +333,6 @@ def in_short(result: CompareResult) -> str:
     return " ".join(said)
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and what it counts.
-
-    >>> counted(1, "seed"), counted(5, "seed")
-    ('1 seed', '5 seeds')
-    """
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -361,7 +353,8 @@ def _or_nan(value: float | None) -> float:
 
 
 def _number(value: float, form: str) -> str:
-    return format(value, form).replace("-", "\N{MINUS SIGN}")
+    text = format(value, form)
+    return (text if float(text) else format(0.0, form)).replace("-", "\N{MINUS SIGN}")
 
 
 def _with_interval(figure: Interval | None, factor: float, form: str, unit: str = "") -> str:

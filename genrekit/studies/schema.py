@@ -147,6 +147,9 @@ class Study(Config):
         own += [self.grid, *(override.set for override in self.overrides)]
         if fixed := sorted(OF_THE_RUN & set().union(*own)):
             raise ValueError(f"{fixed[0]!r} is no part of an arm: the study's seeds and folds, and options, say it")
+        conditions = [name for override in self.overrides for name in override.when]
+        if unknown := [name for name in conditions if name not in TrainConfig.model_fields]:
+            raise unknown_name("key of when", unknown[0], TrainConfig.model_fields)
         return self
 
     def own_arms(self) -> list[Arm]:
@@ -249,6 +252,7 @@ def read_study(path: Path) -> Study:
 
 def _read(path: Path) -> Study:
     """Read a study file by itself, without what it includes."""
+    require_file_name(path)
     values = read_toml(path)
     for key in ("name", "file"):
         if key in values:
@@ -339,9 +343,15 @@ def _pairs(part: Part, higher: list[str], lower: list[str]) -> Iterator[tuple[st
             yield name, partners[rest]
 
 
+def require_file_name(path: Path) -> None:
+    """Errors: UsageError for a file whose name would name no folder, as `...toml`."""
+    if not path.stem.strip("."):
+        raise UsageError(f"{path}: its report is named after the file, so the file must have a name")
+
+
 def place_in(path: Path, message: str) -> str:
     """The file, and the line of what a message is about: the first name in quotes, or the key that it begins with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     said = re.sub(r"^arm [^:]*: ", "", message)
     for pattern in _what_is_meant(said):
         for number, line in enumerate(lines, 1):

@@ -35,7 +35,17 @@ from pydantic import Field, model_validator
 from genrekit.config import Config, TrainConfig
 from genrekit.errors import UsageError, unknown_name
 from genrekit.files import read_toml
-from genrekit.studies.schema import OF_THE_RUN, Arm, At, Override, Study, Values, overridden, place_in
+from genrekit.studies.schema import (
+    OF_THE_RUN,
+    Arm,
+    At,
+    Override,
+    Study,
+    Values,
+    overridden,
+    place_in,
+    require_file_name,
+)
 
 Objective = Literal["track_accuracy", "loss"]
 
@@ -178,6 +188,7 @@ def read_search(path: Path) -> Search:
 
     Errors: GenrekitError where it cannot be read, UsageError where it says what no search can; both name the file.
     """
+    require_file_name(path)
     values = read_toml(path)
     try:
         if "name" in values:

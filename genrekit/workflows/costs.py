@@ -32,7 +32,7 @@ from genrekit.training.sampling import TRIALS_FILE, count_ended
 from genrekit.workflows.experiments import Experiment, StudyOptions, distinct, plan_experiments
 from genrekit.workflows.noise import USUAL, noise_of
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import read_history
+from genrekit.workflows.runs import HISTORY, read_history
 
 _UNKNOWN_GENRES = 10
 """Genres that are assumed where there is no cache."""
@@ -193,7 +193,7 @@ def _plan(
         finished=len({item.run for item in experiments if item.finished}),
         missing=len(missing) if cache is not None else len(arms) * seeds * max(folds, 1),
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
-        disk=sum(sizes) if cache is not None else None,
+        disk=sum(sizes) if sizes or not missing else None,
         detectable=None
         if splits is None
         else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),
@@ -239,7 +239,7 @@ def _arm(
 
 def _seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSplits, pace: Pace) -> float | None:
     """What a run takes: as long as a finished one of its arm, or by the pace of small steps."""
-    done = [sum(epoch.seconds for epoch in read_history(item.run / "history.csv")) for item in own if item.finished]
+    done = [sum(epoch.seconds for epoch in read_history(item.run / HISTORY)) for item in own if item.finished]
     if done:
         return sum(done) / len(done)
     if config.arch in CLASSICAL:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import CLASSICAL, TrainConfig
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError, UsageError, unknown_name
-from genrekit.evaluation.answers import ANSWERS
+from genrekit.evaluation.answers import ANSWERS, load_answers
 from genrekit.files import read_json, write_json
 from genrekit.studies.schema import Arm, Study, study_arms
-from genrekit.workflows.runs import has_result, is_pruned, other_data, read_config
+from genrekit.workflows.runs import (
+    HISTORY,
+    has_result,
+    is_pruned,
+    other_data,
+    read_config,
+    read_history,
+    read_result,
+)
 
 PLAN_FORMAT_VERSION = 2
 
@@ -163,22 +172,55 @@ def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
 def index_runs(runs: Path, *, pruned: bool = False) -> dict[str, Path]:
     """The runs there are by what they are; of equal ones a finished one, and none, or with `pruned` all, given up."""
     found: dict[str, Path] = {}
-    for path in sorted(runs.glob("*/config.json")):
-        if is_pruned(path.parent) != pruned:
-            continue
-        try:
-            config, data = TrainConfig.of(read_config(path)), read_json(path).get("data")
-        except GenrekitError:
-            continue  # of another version, or no run
-        key = identity(config, data)
-        if key not in found or (is_usable(path.parent) and not is_usable(found[key])):
-            found[key] = path.parent
+    for key, run in _runs_by_identity(runs):
+        if is_pruned(run) == pruned and (key not in found or (is_usable(run) and not is_usable(found[key]))):
+            found[key] = run
     return {key: run for key, run in found.items() if is_usable(run) or not has_result(run)}
 
 
+def _runs_by_identity(runs: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(runs.glob("*/config.json")):
+        try:
+            yield identity(TrainConfig.of(read_config(path)), read_json(path).get("data")), path.parent
+        except GenrekitError:
+            continue  # of another version, or no run
+
+
+def find_damaged(experiments: Sequence[Experiment], runs: Path) -> dict[Path, str]:
+    """The finished runs that experiments would take if they could be read, and what is wrong with each."""
+    lacking = {item.key for item in experiments if not item.finished}
+    damaged = {run: damage(run) for key, run in _runs_by_identity(runs) if key in lacking and has_result(run)}
+    return {run: problem for run, problem in damaged.items() if problem}
+
+
 def is_usable(run: Path) -> bool:
-    """Whether a run is finished and has the answers that a study reads; its weights need not be there any more."""
-    return has_result(run) and (run / ANSWERS).is_file()
+    """Whether a run is finished and has what a study reads; its weights need not be there any more."""
+    return has_result(run) and not damage(run)
+
+
+def damage(run: Path) -> str:
+    """Why what a study reads of a finished run cannot be read; empty where it can."""
+    return _damage(run, tuple(map(_state, (run / name for name in ("result.json", ANSWERS, HISTORY)))))
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What is another when a file has changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=10_000)
+def _damage(run: Path, _states: tuple[tuple[int, int] | None, ...]) -> str:
+    try:
+        read_result(run)
+        answers, history = load_answers(run / ANSWERS), read_history(run / HISTORY)
+    except GenrekitError as error:
+        return str(error)
+    told = len(answers.right)
+    return "" if len(history) == told else f"{run / HISTORY} has {len(history)} epochs of {told}"
 
 
 def identity(config: TrainConfig, data: Any) -> str:
@@ -203,6 +245,24 @@ def is_own(run: Path, stem: str) -> bool:
     return re.fullmatch(rf"{re.escape(stem)}(-\d+)?", run.name) is not None
 
 
+def read_plan(path: Path, folder: Path, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what was planned, a study or a search, and hold it against what is asked for now.
+
+    Errors: GenrekitError where it cannot be read, or is of another format version.
+    """
+    remedy = f"remove {folder} to plan anew"
+    try:
+        then = read_json(path)
+    except GenrekitError as error:
+        raise GenrekitError(f"{error}: {remedy}") from error
+    if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
+        raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: {remedy}")
+    for name, value in now.items():
+        if name not in ("study", "search", "options") and not isinstance(then.get(name), type(value)):
+            raise GenrekitError(f"{path} says no {name}: {remedy}")
+    return then
+
+
 def fix_plan(
     folder: Path, study: Study, splits: TrainedSplits, experiments: Sequence[Experiment], options: StudyOptions
 ) -> dict[str, Any]:
@@ -224,12 +284,10 @@ def fix_plan(
     if not path.exists():
         write_json(path, now)
         return now
-    then = read_json(path)
-    if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
-        raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: remove {folder} to plan anew")
+    then = read_plan(path, folder, now)
     if "study" not in then:
         raise GenrekitError(f"{path} is of a search: give the file another name, or choose another folder for reports")
-    if other := other_data(then.get("data", {}), data):
+    if other := other_data(then["data"], data):
         raise GenrekitError(
             f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "
             "choose another folder for reports, or use that study's cache"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from genrekit.config import CLASSICAL, TrainConfig
-from genrekit.errors import few
+from genrekit.errors import counted, few
 from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
 from genrekit.evaluation.comparison import (
     Difference,
@@ -21,7 +21,6 @@ from genrekit.evaluation.comparison import (
     matched_difference,
     seed_mean,
 )
-from genrekit.evaluation.study_words import counted
 from genrekit.evaluation.verdicts import MARGINS, MOST_SEEDS_UNTESTED, Part, is_trained, judge
 from genrekit.records import Finding, Interval, Reading, Verdict
 from genrekit.studies.schema import Arm, At, Claim, Statistic, WinnerClaim, differences
@@ -304,7 +303,8 @@ def _of_winner(claim: WinnerClaim, evidence: Evidence, at: At) -> Reading:
     ranking = evidence.ranking(at)
     winner = ranking[0]
     found = evidence.interval(winner, "accuracy", at)
-    if found is None or not all(runs.tested for runs in evidence.arms.values()):
+    known = all(evidence.sample(name, "accuracy", at) is not None for name in ranking)
+    if found is None or not known or not all(runs.tested for runs in evidence.arms.values()):
         return _reading_of(at, "not tested", found)
     if not evidence.trained(winner):
         return _reading_of(at, "not trained", found)

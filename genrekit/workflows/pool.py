@@ -21,6 +21,9 @@ from genrekit.records import Epoch, Step
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.train import Tracking, train
 
+GOES_ON = "the same command goes on where this one was stopped"
+"""What to say of an interruption."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -16,6 +16,9 @@ from genrekit.records import Epoch
 
 RUN_FORMAT_VERSION = 1
 
+HISTORY = "history.csv"
+"""The table of epochs in the folder of a run."""
+
 _PRUNED = "pruned.json"
 """Says in a run's folder that a search gave it up."""
 
@@ -66,6 +69,20 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = reason(error) if isinstance(error, OSError) else "it is no table of epochs"
         raise GenrekitError(f"cannot read {path}: {what}") from error
+
+
+def read_result(run: Path) -> dict[str, Any]:
+    """What a finished run wrote of itself.
+
+    Errors: GenrekitError where it cannot be read, or is of another format version.
+    """
+    path = run / "result.json"
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("format_version") != RUN_FORMAT_VERSION:
+        raise GenrekitError(f"{path} is no result of format {RUN_FORMAT_VERSION}")
+    if lacking := [name for name in ("parameters", "seconds", "split", "validation") if name not in found]:
+        raise GenrekitError(f"{path} has no {lacking[0]}")
+    return found
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:

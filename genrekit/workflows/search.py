@@ -11,13 +11,13 @@ from genrekit.config import TrainConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.files import exclusive_lock, read_json, write_json
+from genrekit.files import exclusive_lock, write_json
 from genrekit.records import AnyPath, CompareResult, SearchResult, Trial
 from genrekit.studies.schema import Arm
 from genrekit.studies.search import Search, describe, read_search
 from genrekit.training.sampling import TRIALS_FILE, open_trials, require_optuna
 from genrekit.workflows.costs import warn_of_size
-from genrekit.workflows.experiments import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments
+from genrekit.workflows.experiments import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments, read_plan
 from genrekit.workflows.pool import Conditions
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import other_data
@@ -118,8 +118,8 @@ def _hold_to_plan(folder: Path, search: Search, splits: TrainedSplits, options: 
     if not path.exists():
         write_json(path, now)
         return now
-    then = read_json(path)
-    if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION or "search" not in then:
+    then = read_plan(path, folder, now)
+    if "search" not in then:
         raise GenrekitError(f"{path} is of no search: give the file another name, or choose another folder for reports")
     if other := other_data(then["data"], now["data"]):
         raise GenrekitError(

@@ -15,7 +15,7 @@ from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.study_report import write_report
-from genrekit.files import exclusive_lock, read_json
+from genrekit.files import exclusive_lock
 from genrekit.models.best import KEPT
 from genrekit.records import (
     AnyPath,
@@ -35,15 +35,16 @@ from genrekit.workflows.experiments import (
     StudyOptions,
     by_now,
     distinct,
+    find_damaged,
     fix_plan,
     index_runs,
     plan_experiments,
 )
 from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
-from genrekit.workflows.pool import Conditions, Job, train_each
+from genrekit.workflows.pool import GOES_ON, Conditions, Job, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import read_history
+from genrekit.workflows.runs import HISTORY, read_history, read_result
 from genrekit.workflows.train import NO_TRACKING, Tracking
 
 _OF_THIS_MACHINE = ("format_version", "run", "bundle", "kept")
@@ -88,8 +89,22 @@ def run_study(
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
     with exclusive_lock(folder / ".lock", f"the study {study.name}"):
         planned = fix_plan(folder, study, splits, experiments, options)
+        for run, problem in find_damaged(experiments, Path(runs)).items():
+            reporter.warning(f"{run.name} is not counted, and is to be made anew: {problem}")
+        for one, twin in _twins(study, experiments):
+            reporter.note(
+                f"{twin} has the configuration of {one}: they are one arm under two names, and share its runs"
+            )
         warn_of_size(experiments, cache, options.workers, reporter)
         return conclude(study, splits, experiments, planned, conditions, options, folder, command, reporter)
+
+
+def _twins(study: Study, experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
+    """Arms of the study's own that have the configuration of an earlier one."""
+    own = {arm.name for arm in study.own_arms()}
+    first: dict[str, str] = {}
+    names = [(first.setdefault(item.key, item.arm.name), item.arm.name) for item in experiments]
+    return list(dict.fromkeys((name, twin) for name, twin in names if name != twin and {name, twin} <= own))
 
 
 def conclude(
@@ -114,9 +129,9 @@ def conclude(
     experiments = [by_now(item, known) for item in experiments]
     there = {item.name for item in experiments if item.finished}
     problems = {name: problem for name, problem in problems.items() if name not in there}
-    result, histories, records = _judge(study, splits, experiments, planned, options, command)
     for failed, problem in problems.items():
         reporter.warning(f"{failed} failed: {problem}; it is tried again the next time")
+    result, histories, records = _judge(study, splits, experiments, planned, options, command)
     result = replace(
         result,
         skipped=tuple(SkippedFile(*item) for item in problems.items()),
@@ -158,7 +173,7 @@ def _train_missing(
     except BaseException as error:
         reporter.finished()
         if not isinstance(error, Exception):
-            reporter.note("the same command goes on where this one was stopped")
+            reporter.note(GOES_ON)
         raise
     finally:
         reporter.finished()
@@ -184,7 +199,7 @@ def _judge(
     if not order:
         raise GenrekitError(f"of no seed of {study.name} all folds are there: train the others")
     later = tuple(sorted({item.seed for item in finished} - set(planned["seeds"])))
-    results = {item.name: read_json(item.run / "result.json") for item in finished}
+    results = {item.name: read_result(item.run) for item in finished}
     own = {name: [results[item.name] for item in finished if item.arm.name == name] for name in arms}
     runs = [
         _ranked(evidence, name, own[name], later, cut=_cut(arms[name], options.seed_count(study), study))
@@ -211,7 +226,7 @@ def _judge(
     histories: dict[str, list[tuple[Epoch, ...]]] = {}
     for item in finished:
         if item.arm.name in shown:
-            histories.setdefault(item.arm.name, []).append(read_history(item.run / "history.csv"))
+            histories.setdefault(item.arm.name, []).append(read_history(item.run / HISTORY))
     return result, histories, {item.name: _record(item, results[item.name]) for item in finished}
 
 
@@ -268,6 +283,7 @@ def _head(
     epochs = [arm.declared_epochs for arm in arms.values()]
     notes = (*study.notes, *(("The study was changed after its first run.",) if planned["amended"] else ()))
     first = next(arm for arm in arms.values() if arm.answers)
+    training = {len(splits.of(item.config).ids("train")) for item in finished}
     return StudyHead(
         name=study.name,
         title=study.title,
@@ -276,7 +292,8 @@ def _head(
         notes=notes,
         command=command,
         split="; ".join(dict.fromkeys(_validated_on(splits, item.config) for item in finished)),
-        training_tracks=len(splits.of(finished[0].config).ids("train")),
+        training_tracks=min(training),
+        most_training_tracks=max(training),
         validation_tracks=len({track for answers in first.answers[0] for track in answers.track_ids}),
         resampled=first.answers[0][0].resampled,
         genres=splits.cache.genres,

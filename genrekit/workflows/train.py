@@ -39,7 +39,15 @@ from genrekit.training.footprint import Footprint, enough_memory, free_memory, m
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, open_tracker, require_mode
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
-from genrekit.workflows.runs import RUN_FORMAT_VERSION, has_result, other_data, pruned_after, read_config, write_history
+from genrekit.workflows.runs import (
+    HISTORY,
+    RUN_FORMAT_VERSION,
+    has_result,
+    other_data,
+    pruned_after,
+    read_config,
+    write_history,
+)
 
 _QUIET = Reporter()
 
@@ -83,6 +91,8 @@ def train(
     Errors: UsageError for a value that no training accepts, GenrekitError for what stands in the way of this one.
     """
     started = time.monotonic()
+    if best_models is not None and Path(best_models).exists() and not Path(best_models).is_dir():
+        raise GenrekitError(f"{best_models} is no folder: the best models are kept in one")
     named = None if out is None else Path(out)
     config, run = _resumed(values, named) if resume else _new(values, named, Path(runs))
     cache = open_cache(Path(cache_path))
@@ -339,11 +349,11 @@ def _fit(
 
     def on_resume(epochs: Sequence[Epoch]) -> None:
         history.extend(epochs)
-        write_history(run / "history.csv", history)
+        write_history(run / HISTORY, history)
 
     def on_epoch(epoch: Epoch, best: bool) -> None:
         history.append(epoch)
-        write_history(run / "history.csv", history)
+        write_history(run / HISTORY, history)
         tracker.log_epoch(epoch)
         reporter.epoch(epoch, best=best and config.monitor != "last")
 
@@ -380,7 +390,7 @@ def _fit_classical(
         return Part(statistics[places], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
 
     fitted = fit_classical(model, part("train"), part("validation"), config, cache.genres)
-    write_history(run / "history.csv", fitted.history)
+    write_history(run / HISTORY, fitted.history)
     for epoch in fitted.history:
         tracker.log_epoch(epoch)
         reporter.epoch(epoch, best=epoch.epoch == fitted.best_epoch)

@@ -16,10 +16,10 @@ from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.search import TRIAL_SEED, Objective, Search
 from genrekit.training.sampling import Trials
 from genrekit.workflows.experiments import StudyOptions, free_path, identity, index_runs, is_own, is_usable
-from genrekit.workflows.pool import Conditions, Job, Stopped, Watcher, train_each
+from genrekit.workflows.pool import GOES_ON, Conditions, Job, Stopped, Watcher, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import mark_pruned, pruned_after, read_history
+from genrekit.workflows.runs import HISTORY, mark_pruned, pruned_after, read_history
 
 
 def try_out(
@@ -40,6 +40,11 @@ def try_out(
     watcher = _Tryout(search, trials, splits, options, runs, reporter)
     try:
         train_each(watcher.take, conditions, workers=options.workers, watcher=watcher)
+    except BaseException as error:
+        reporter.finished()
+        if not isinstance(error, Exception):
+            reporter.note(GOES_ON)
+        raise
     finally:
         reporter.finished()
 
@@ -125,7 +130,7 @@ class _Tryout(Watcher):
         self._known[key] = run
         self._progress.states[trial.number] = ExperimentState(trial.name, "waiting", epochs=config.epochs)
         if not is_usable(run):
-            book = run / "history.csv"
+            book = run / HISTORY
             if book.is_file() and self._falls_behind(training, read_history(book)):
                 self._give_up(trial)  # it was stopped between an epoch and its report
                 return None
@@ -143,7 +148,7 @@ class _Tryout(Watcher):
         """Keep the epoch's figure, and end a trial that is worth no more of them."""
         self._progress.epoch(place, epoch)
         training = self._at[place]
-        history = read_history(training.run / "history.csv")[: epoch.epoch]
+        history = read_history(training.run / HISTORY)[: epoch.epoch]
         if self._falls_behind(training, history):
             self._pruned.add(place)
             raise Stopped
@@ -179,7 +184,7 @@ class _Tryout(Watcher):
     def _finished(self, training: _Training, *, state: str) -> None:
         """A seed is there: the next one comes, or the trial is finished."""
         trial = training.trial
-        while self._report(training, read_history(training.run / "history.csv")):
+        while self._report(training, read_history(training.run / HISTORY)):
             pass  # what is finished is given up no more
         figures = read_json(training.run / "result.json")["validation"]
         values = self._figures.setdefault(trial.number, [])

@@ -48,6 +48,22 @@ class TestCompare:
         assert row["track_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
         assert row["track_accuracy"]["low"] <= row["track_accuracy"]["mean"] <= row["track_accuracy"]["high"]
 
+    def test_a_run_that_repeats_a_seed_is_left_out_and_named(self, here: Path, genrekit: CommandLine) -> None:
+        before = genrekit("compare", "--json").json["runs"]
+        shutil.copytree("runs/cel", "runs/copy")
+        outcome = genrekit("compare", "--json")
+        assert outcome.json["runs"] == before
+        assert "left out, of a seed and configuration that is there: copy" in genrekit("compare").err
+
+    def test_the_trial_by_which_a_search_chose_is_apart_from_what_repeats_it(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet")
+        for seed in (0, 1, 1_000):
+            genrekit("train", *common, "--seed", seed, "--out", f"runs/own-seed{seed}")
+        rows = {run["name"]: run["seeds"] for run in genrekit("compare", "--json").json["runs"]}
+        assert (rows["own"], rows["own-seed1000"]) == ([0, 1], [1_000])
+
     def test_what_cannot_be_told_from_the_first_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
         """Three validation tracks tell nothing from anything."""
         found = genrekit("compare", "--json").json

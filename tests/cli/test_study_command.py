@@ -38,6 +38,23 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert genrekit("compare", "tiny.toml", "--seeds", "3").err == ""
 
 
+def test_a_path_is_only_a_path(study: Path, genrekit: CommandLine) -> None:
+    study.rename("my[v2].toml")
+    outcome = genrekit("compare", "my[v2].toml", "--seeds", "1", "--reports", "r[/b]")
+    assert outcome.code == 0
+    written = next(line for line in outcome.out.splitlines() if line.startswith("report ")).removeprefix("report ")
+    assert Path(written).is_file()
+
+
+def test_the_table_says_where_a_figure_is_of_another_place(capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of()
+    assert found.head is not None
+    show_study(replace(found, head=replace(found.head, at="equal steps")))
+    assert "loss (last)" in capsys.readouterr().out
+    show_study(found)
+    assert "(last)" not in capsys.readouterr().out.replace("tracks (last)", "")
+
+
 def test_the_table_has_the_figures_of_the_place_that_is_declared(capsys: pytest.CaptureFixture[str]) -> None:
     found = study_of()
     assert found.head is not None

@@ -199,6 +199,13 @@ class TestDifference:
             assert found == Difference(found.effect)
             assert found.effect == pytest.approx(first.seed_means.mean() - second.seed_means.mean())
 
+    def test_there_are_never_fewer_degrees_of_freedom_than_of_the_part_that_has_the_fewest(self) -> None:
+        generator = np.random.default_rng(0)
+        for _ in range(200):
+            found = difference(of_tracks(drawn(generator, 2, 10)), of_tracks(drawn(generator, 2, 10)))
+            assert found.df is not None
+            assert found.df >= 1
+
     def test_other_tracks_are_refused(self) -> None:
         with pytest.raises(UsageError, match="60 and 59 tracks are not the same"):
             difference(of_tracks(np.ones((3, 60))), of_tracks(np.ones((3, 59))))

@@ -100,6 +100,12 @@ def test_a_panel_s_title_names_its_best_and_its_worst_trained_arm() -> None:
     assert [axes.get_title(loc="left") for axes in accuracy_bars(bare()).axes] == ["no trained arm has a figure"]
 
 
+def test_a_panel_of_equal_arms_has_no_best_and_no_worst() -> None:
+    result = study(2, ("",))
+    same = tuple(replace(run, last_accuracy=Interval(0.6, 0.5, 0.7)) for run in result.runs)
+    assert accuracy_bars(replace(result, runs=same)).axes[0].get_title(loc="left") == "all 60.0 %"
+
+
 def test_a_title_names_an_arm_as_it_is_named_although_its_bar_breaks_the_name() -> None:
     found = study(2, ("",))
     name = "optimizers/spectrogram-adam-plateau"
@@ -212,6 +218,8 @@ def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
     seeds[21] = replace(seeds[21], validation_loss=math.nan, train_loss=math.inf)
     loss = draw(curves({"cel": [seeds], "mlp": [history(1, 30, 0.5)]})).axes[0]
     assert 2 < loss.get_ylim()[1] < 5
+    assert [text.get_text() for text in loss.texts] == ["up to 1e+09, above this axis"]
+    assert not draw(curves({"mlp": [history(1, 30, 0.5)]})).axes[0].texts
 
 
 @pytest.mark.parametrize("above", [0, 1])

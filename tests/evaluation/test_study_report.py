@@ -194,10 +194,13 @@ def test_a_failed_write_leaves_the_report_before(tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(study_report, "save_png", full)
-    with pytest.raises(OSError, match="No space"):
-        write_report(study(2, ("",)), {}, {}, tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for name in ("save_png", "to_html", "to_json"):
+        monkeypatch.setattr(study_report, name, full)
+        with pytest.raises(OSError, match="No space"):
+            write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
+        monkeypatch.undo()
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        assert not list(tmp_path.glob(".report-*"))
 
 
 @pytest.mark.parametrize(

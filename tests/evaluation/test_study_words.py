@@ -46,6 +46,10 @@ def test_what_is_claimed_above_more_than_zero_says_so() -> None:
     assert words.effect(less) == f"{MINUS}0.7 points, claimed above {MINUS}3.0"
 
 
+def test_what_is_rounded_to_zero_has_no_sign_of_its_own() -> None:
+    assert words.points(Interval(-1e-9, -0.1, 0.1)) == "+0.0 (\N{MINUS SIGN}10.0 to +10.0)"
+
+
 def test_a_winner_has_an_accuracy_and_no_difference() -> None:
     found = replace(FINDINGS[0], statistic="winner", effect=0.35, low=0.3, high=0.4)
     assert words.declared(found) == "35.0 % (30.0 to 40.0): the winner's accuracy at the last epoch"

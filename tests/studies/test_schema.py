@@ -178,6 +178,12 @@ def test_the_better_arm_is_the_one_that_is_credited(statistic: str, credited: st
         pytest.param(
             "[axes.a]\nx = {}\nx-y = {}\n[axes.b]\ny-z = {}\nz = {}\n", "two arms are named x-y-z", id="equal names"
         ),
+        pytest.param("include = 'mlp'\n", "include: input should be a list, got 'mlp'", id="text for a list"),
+        pytest.param(
+            "[base]\narch = 'cel'\n[[overrides]]\nwhen = { archh = 'cel' }\nset = { lr = 0.1 }\n",
+            "line 7: unknown key of when 'archh': did you mean arch",
+            id="condition",
+        ),
         pytest.param("[grid]\nseed = [1, 2]\n", "'seed' is no part of an arm", id="seed"),
         pytest.param("[base]\ndevice = 'cpu'\n", "'device' is no part of an arm", id="device"),
         pytest.param(
@@ -253,6 +259,24 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None
     path = written(tmp_path, "[base\n")
     with pytest.raises(GenrekitError, match="line 4"):
         read_study(path)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(HEAD + "[grid]\nlr = [0.1, 0.01]\n", encoding="utf-8-sig")
+    assert len(study_arms(read_study(path))) == 2
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GenrekitError, match="cannot read"):
+        read_study(written(tmp_path, f"notes = {'[' * 5_000}{']' * 5_000}\n"))
+
+
+@pytest.mark.parametrize("name", ["...toml", "..toml"])
+def test_a_file_whose_name_would_name_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(HEAD + "[grid]\nlr = [0.1, 0.01]\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="the file must have a name"):
+        read_study(tmp_path / name)
 
 
 def test_an_unknown_study_is_refused_with_the_close_ones() -> None:

@@ -314,6 +314,13 @@ def test_an_arm_that_stands_under_two_names_has_the_ties_that_it_has_under_one()
     assert 0 < told < 80
 
 
+def test_no_winner_is_told_where_an_arm_has_no_figure() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", poor(), declared=1, arch="lda"))
+    finding = judged(found, winner={"has": {"arch": "cel"}})
+    verdicts = {reading.at: reading.verdict for reading in finding.readings}
+    assert verdicts == {"last": "upheld", "best": "upheld", "equal steps": "not tested"}
+
+
 def test_each_reading_has_its_own_winner() -> None:
     def changing(first: float, last: float) -> list[Answers]:
         seeds = [(answers(first, seed=s), answers(last, seed=s, best=1)) for s in range(5)]

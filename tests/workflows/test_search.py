@@ -177,8 +177,10 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
     def stop(its: Experiment) -> bool:
         return (its.name, its.state, its.epoch >= epoch) == (f"trial{trial}", state, True)
 
+    stopped = Ears(stop)
     with pytest.raises(KeyboardInterrupt):
-        run(file, cache, Ears(stop))
+        run(file, cache, stopped)
+    assert "the same command goes on where this one was stopped" in stopped.notes
     result = run(file, cache)
     assert trials(result) == trials(whole[0])
     assert sorted(path.name for path in Path("runs").iterdir()) == sorted(
@@ -326,7 +328,8 @@ def test_what_no_search_can_be_asked_is_refused(file: Path, cache: Path, options
 
 def test_a_study_of_the_same_name_is_not_taken_for_a_search(file: Path, cache: Path) -> None:
     Path("reports/tiny").mkdir(parents=True)
-    Path("reports/tiny/plan.json").write_text('{"format_version": 1, "study": "x"}')
+    plan = {"format_version": 2, "study": "x", "data": {}, "seeds": [0], "amended": False}
+    Path("reports/tiny/plan.json").write_text(json.dumps(plan))
     with pytest.raises(GenrekitError, match="is of no search: give the file another name"):
         run(file, cache)
 

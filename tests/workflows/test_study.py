@@ -154,10 +154,82 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache:
     assert ears.states[0] == ("waiting", "there")
 
 
-def test_where_every_run_fails_it_says_so(study: Path, cache: Path) -> None:
+def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
+    ears = Ears()
     with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+        run(study, cache, ears, seeds=1)
+    assert len(ears.warnings) == 2
+    assert "no longer a number" in ears.warnings[0]
+
+
+def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(study: Path, cache: Path) -> None:
+    Path("afile").touch()
+    ears = Ears()
+    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+        run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile", reporter=ears)
+    assert "afile is no folder: the best models are kept in one" in ears.warnings[0]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("result.json", "", "cannot read"),
+        ("result.json", '{"format_version": 1', "cannot read"),
+        ("result.json", "[]", "is no result of format 1"),
+        ("result.json", '{"format_version": 99}', "is no result of format 1"),
+        ("result.json", '{"format_version": 1}', "has no parameters"),
+        ("answers.safetensors", "odd", "is damaged"),
+        ("answers.safetensors", None, "no answers at"),
+        ("history.csv", None, "cannot read"),
+        ("history.csv", "", "has 0 epochs of 2"),
+    ],
+)
+def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: str, text: str | None, says: str) -> None:
+    before = run(study, cache, seeds=1)
+    path = Path("runs/tiny-fast-seed0", file)
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    ears = Ears()
+    alone = run(study, cache, ears, seeds=1, arms=())
+    assert alone.absent == ("fast",)
+    assert ears.warnings[0].startswith("tiny-fast-seed0 is not counted, and is to be made anew: ")
+    assert says in ears.warnings[0]
+    after = run(study, cache, seeds=1)
+    assert [item.track_accuracy for item in after.runs] == [item.track_accuracy for item in before.runs]
+    assert sorted(its.name for its in Path("runs").iterdir()) == [
+        "tiny-fast-seed0",
+        "tiny-fast-seed0-2",
+        "tiny-slow-seed0",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format_version": 1}', '{"format_version": 2, "study": "a", "data": []}'])
+def test_a_damaged_plan_is_refused_with_the_remedy(study: Path, cache: Path, text: str) -> None:
+    run(study, cache, seeds=1)
+    Path("reports/tiny/plan.json").write_text(text)
+    with pytest.raises(GenrekitError, match="remove reports/tiny to plan anew"):
         run(study, cache, seeds=1)
+
+
+def test_arms_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nquick = { lr = 1e-2 }"))
+    ears = Ears()
+    run(study, cache, ears, seeds=2)
+    assert [note for note in ears.notes if "configuration of" in note] == [
+        "quick has the configuration of fast: they are one arm under two names, and share its runs"
+    ]
+
+
+def test_folds_that_train_on_other_numbers_of_tracks_are_told_from_to(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, folds=5)
+    assert result.head is not None
+    assert result.head.training_tracks < result.head.most_training_tracks
+    assert result.report is not None
+    told = f"{result.head.training_tracks} to {result.head.most_training_tracks} tracks to train"
+    assert told in result.report.read_text(encoding="utf-8")
 
 
 def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
