@@ -42,7 +42,9 @@ def show_study(result: CompareResult) -> None:
         )
     console.print(table)
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
-    marks = ["= cannot be told from the first"] if ties else []
+    hidden = len(set(ties) - set(result.ranking))
+    beside = f", nor can {hidden} more that {'is' if hidden == 1 else 'are'} not shown" if hidden else ""
+    marks = [f"= cannot be told from the first{beside}"] if ties else []
     if none_trained(result):
         marks = ["no arm is above chance"]
     elif has_few_seeds(by_name[result.ranking[0]]):

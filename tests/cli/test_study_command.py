@@ -88,10 +88,11 @@ def test_what_cannot_be_ranked_is_not(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[str]) -> None:
     two = study_of(2, ("",))
-    for ties, first in ((two.ranking[:1], " 1"), (two.ranking, "=1")):
+    for ties, first in ((two.ranking[:1], " 1"), (two.ranking, "=1"), ((*two.ranking, "third"), "=1")):
         show_study(replace(two, ties=ties, report=Path("report.md")))
         out = capsys.readouterr().out
         assert any(line.startswith(f"{first}  ") for line in out.splitlines()), out
+        assert ("nor can 1 more that is not shown" in " ".join(out.split())) == ("third" in ties)
 
 
 @pytest.mark.parametrize(
