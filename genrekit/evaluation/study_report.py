@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +34,7 @@ CAPTIONS = {
 }
 """What the pictures show, in the order in which they come."""
 
-_EXPERIMENTS = "experiments"
+_EXPERIMENTS, _ASIDE = "experiments", ".report-"
 
 _BESIDE = (
     "Beside this report, result.json has all figures, and experiments/ the hyperparameters and figures of each run."
@@ -104,7 +105,9 @@ def write_report(
         figures |= search_figures(result.search)
     files = {name: f"{name}.png" for name in figures}
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".report-", dir=folder) as named:
+    for left in folder.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a report that was killed while it was written
+    with TemporaryDirectory(prefix=_ASIDE, dir=folder) as named:
         aside = Path(named)
         for name, picture in figures.items():
             save_png(picture, aside / files[name])
@@ -121,7 +124,7 @@ def _replace(folder: Path, aside: Path) -> None:
     """Put the files of a new report, which are all there, in the place of those of the one before."""
     written = {path.relative_to(aside) for path in aside.rglob("*") if path.is_file()}
     (folder / _EXPERIMENTS).mkdir(exist_ok=True)
-    for path in written:
+    for path in sorted(written, key=lambda path: (path.name == "result.json", path)):
         os.replace(aside / path, folder / path)
     before = {*(folder / _EXPERIMENTS).glob("*.json"), *(folder / f"{name}.png" for name in CAPTIONS)}
     for path in before - {folder / path for path in written}:

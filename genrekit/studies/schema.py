@@ -106,6 +106,11 @@ class Arm:
         """The training of one seed."""
         return TrainConfig.of({**self.values, **changed, "seed": seed})
 
+    @property
+    def epochs(self) -> int:
+        """The epochs that its study declares for it."""
+        return self.config(0).epochs
+
 
 class Study(Config):
     """A study file. Its arms are all combinations of its axes' values, on top of `base`."""
@@ -180,19 +185,16 @@ class Study(Config):
             raise UsageError(f"two arms are named {twice[0]}: what their axes name must tell them apart")
         return arms
 
-    def epochs(self, arm: Arm) -> int:
-        """The epochs that the study declares for an arm."""
-        return arm.config(0).epochs
-
     @property
     def fingerprint(self) -> str:
-        """What must not change once runs are there: all but what explains it, of included studies too.
+        """What must not change once runs are there: all but what explains it, and the arms of included studies.
 
         Errors: as of `study_arms`.
         """
         free = {"title", "question", "source", "notes"}
-        every = [self, *(study for _, study in _included(self, ()))]
-        said = [study.model_dump_json(exclude=free, exclude_defaults=True) for study in every]
+        arms = {"base", "axes", "grid", "overrides", "include"}
+        said = [self.model_dump_json(exclude=free, exclude_defaults=True)]
+        said += [its.model_dump_json(include=arms, exclude_defaults=True) for _, its in _included(self, ())]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -271,24 +273,17 @@ def study_arms(study: Study) -> list[Arm]:
     Errors: UsageError for an unknown study, one that includes itself, or two whose arms are named alike;
     GenrekitError where one cannot be read.
     """
-    arms = [arm for arm, _ in _all_arms(study)]
+    arms = list(_all_arms(study))
     if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
         raise UsageError(f"include: two arms are named {twice[0]}: include each study once, under a name of its own")
     return arms
 
 
-def declared_epochs(study: Study) -> dict[str, int]:
-    """The epochs that each arm is to have, by its name."""
-    return {arm.name: epochs for arm, epochs in _all_arms(study)}
-
-
-def _all_arms(study: Study) -> Iterator[tuple[Arm, int]]:
-    for arm in study.own_arms():
-        yield arm, study.epochs(arm)
+def _all_arms(study: Study) -> Iterator[Arm]:
+    yield from study.own_arms()
     for prefix, included in _included(study, ()):
         for arm in included.own_arms():
-            name = f"{prefix}/{arm.name}"
-            yield Arm(name, prefix.partition("/")[0], arm.values, arm.study), included.epochs(arm)
+            yield Arm(f"{prefix}/{arm.name}", prefix.partition("/")[0], arm.values, arm.study)
 
 
 def _included(study: Study, above: tuple[Path, ...]) -> Iterator[tuple[str, Study]]:

@@ -18,9 +18,8 @@ from genrekit.files import read_json
 from genrekit.models.best import KEPT
 from genrekit.models.bundle import BundleMetadata, read_metadata
 from genrekit.records import AnyPath, CompareResult, Interval, RankedRun, SkippedFile
-from genrekit.studies.search import TRIAL_SEED
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import find_left_out, find_runs, is_run
+from genrekit.workflows.runs import find_left_out, find_runs, is_run, is_trial
 
 _QUIET = Reporter()
 
@@ -45,7 +44,7 @@ def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> Compa
         if all(is_run(path) for path in paths):
             raise _cannot_compare(read)
         reporter.note(f"runs of {len(groups)} collections or splits are ranked apart: their figures cannot be compared")
-    if again := _repeats(read):
+    if again := sorted({run.path for run in read} - {run.path for run in _distinct(read)}):
         reporter.note(f"runs left out, of a seed and configuration that is there: {few([path.name for path in again])}")
     rankings = [_ranking([run for run in read if run.group == group]) for group in groups]
     names = _group_names([ranking[0][0] for ranking in rankings])
@@ -79,7 +78,7 @@ class _Run:
         Trials of a search, whose seeds chose it, are apart from the runs that repeat it.
         """
         its = self.metadata
-        chosen = its.train.seed >= TRIAL_SEED
+        chosen = is_trial(self.path)
         return repr((its.train.model_dump(exclude={"seed", "device"}), its.prepare.model_dump(), its.training, chosen))
 
     @cached_property
@@ -133,31 +132,30 @@ def _rank(runs: Sequence[_Run]) -> tuple[float, float]:
 
 def _name(runs: Sequence[_Run]) -> str:
     """The run's name; of several, what they have in common or the best one's and how many more."""
+    trial = " (trial)" if is_trial(runs[0].path) else ""
     if len(runs) == 1:
-        return runs[0].path.name
-    stems = {re.sub(r"-seed\d+(-fold\d+)?$", "", run.path.name) for run in runs}
-    return stems.pop() if len(stems) == 1 else f"{runs[0].path.name} and {len(runs) - 1} more"
+        return runs[0].path.name + trial
+    stems = {re.sub(r"-seed\d+(-fold\d+)?(-\d+)?$", r"\1", run.path.name) for run in runs}
+    return (stems.pop() if len(stems) == 1 else f"{runs[0].path.name} and {len(runs) - 1} more") + trial
 
 
 def _ranking(runs: Sequence[_Run]) -> list[list[_Run]]:
     """Runs that can be compared, as configurations from the best to the last, of each its best run first.
 
-    Of runs with the same seed one counts: the others tell nothing new.
+    Of runs with the same seed one counts, whatever its figures.
     """
     configurations: defaultdict[str, list[_Run]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.metadata.rank, run.path)):
-        its = configurations[run.configuration]
-        if run.metadata.train.seed not in [other.metadata.train.seed for other in its]:
-            its.append(run)
+    for run in sorted(_distinct(runs), key=lambda run: (run.metadata.rank, run.path)):
+        configurations[run.configuration].append(run)
     return sorted(configurations.values(), key=lambda its: (*_rank(its), its[0].path))
 
 
-def _repeats(runs: Sequence[_Run]) -> list[Path]:
-    """The runs that repeat a seed of their configuration."""
-    first: dict[tuple[str, str, int], Path] = {}
-    for run in sorted(runs, key=lambda run: (run.metadata.rank, run.path)):
-        first.setdefault((run.group, run.configuration, run.metadata.train.seed), run.path)
-    return sorted({run.path for run in runs} - set(first.values()))
+def _distinct(runs: Sequence[_Run]) -> list[_Run]:
+    """One run of each seed of a configuration: the first by name, one that kept its answers before others."""
+    first: dict[tuple[str, str, int], _Run] = {}
+    for run in sorted(runs, key=lambda run: (run.answers is None, run.path)):
+        first.setdefault((run.group, run.configuration, run.metadata.train.seed), run)
+    return list(first.values())
 
 
 def _group_names(firsts: Sequence[_Run]) -> list[str]:

@@ -193,7 +193,7 @@ def _plan(
         finished=len({item.run for item in experiments if item.finished}),
         missing=len(missing) if cache is not None else len(arms) * seeds * max(folds, 1),
         seconds=sum(known) if cache is not None and len(known) == len(times) else None,
-        disk=sum(sizes) if sizes or not missing else None,
+        disk=sum(sizes) if cache is not None and (sizes or not missing) else None,
         detectable=None
         if splits is None
         else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),

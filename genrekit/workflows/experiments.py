@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -173,9 +176,11 @@ def index_runs(runs: Path, *, pruned: bool = False) -> dict[str, Path]:
     """The runs there are by what they are; of equal ones a finished one, and none, or with `pruned` all, given up."""
     found: dict[str, Path] = {}
     for key, run in _runs_by_identity(runs):
-        if is_pruned(run) == pruned and (key not in found or (is_usable(run) and not is_usable(found[key]))):
+        if is_pruned(run) != pruned or (has_result(run) and not is_usable(run)):
+            continue  # given up, or damaged
+        if key not in found or (is_usable(run) and not is_usable(found[key])):
             found[key] = run
-    return {key: run for key, run in found.items() if is_usable(run) or not has_result(run)}
+    return found
 
 
 def _runs_by_identity(runs: Path) -> Iterator[tuple[str, Path]]:
@@ -186,9 +191,10 @@ def _runs_by_identity(runs: Path) -> Iterator[tuple[str, Path]]:
             continue  # of another version, or no run
 
 
-def find_damaged(experiments: Sequence[Experiment], runs: Path) -> dict[Path, str]:
+def find_damaged(experiments: Sequence[Experiment]) -> dict[Path, str]:
     """The finished runs that experiments would take if they could be read, and what is wrong with each."""
     lacking = {item.key for item in experiments if not item.finished}
+    runs = experiments[0].run.parent
     damaged = {run: damage(run) for key, run in _runs_by_identity(runs) if key in lacking and has_result(run)}
     return {run: problem for run, problem in damaged.items() if problem}
 
@@ -199,28 +205,34 @@ def is_usable(run: Path) -> bool:
 
 
 def damage(run: Path) -> str:
-    """Why what a study reads of a finished run cannot be read; empty where it can."""
-    return _damage(run, tuple(map(_state, (run / name for name in ("result.json", ANSWERS, HISTORY)))))
+    """Why what a study reads of a finished run cannot be read; empty where it can.
 
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """What is another when a file has changed."""
+    Errors: OSError where the operating system does not let a file be read, which says nothing of the run.
+    """
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+        _require_whole(run, tuple(map(_state, (run / name for name in ("result.json", ANSWERS, HISTORY)))))
+    except GenrekitError as error:
+        return str(error)
+    return ""
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What is another when a file has changed; nothing where there is none."""
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 @lru_cache(maxsize=10_000)
-def _damage(run: Path, _states: tuple[tuple[int, int] | None, ...]) -> str:
-    try:
-        read_result(run)
-        answers, history = load_answers(run / ANSWERS), read_history(run / HISTORY)
-    except GenrekitError as error:
-        return str(error)
-    told = len(answers.right)
-    return "" if len(history) == told else f"{run / HISTORY} has {len(history)} epochs of {told}"
+def _require_whole(run: Path, _states: tuple[tuple[int, ...], ...]) -> None:
+    """Read what a study reads of a run: once, where nothing is wrong with it."""
+    read_result(run)
+    told, written = len(load_answers(run / ANSWERS).right), len(read_history(run / HISTORY))
+    if written != told:
+        raise GenrekitError(f"{run / HISTORY} has {written} epochs of {told}")
 
 
 def identity(config: TrainConfig, data: Any) -> str:
@@ -246,9 +258,9 @@ def is_own(run: Path, stem: str) -> bool:
 
 
 def read_plan(path: Path, folder: Path, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what was planned, a study or a search, and hold it against what is asked for now.
+    """Read what was planned, of a study or a search, which has what is written now.
 
-    Errors: GenrekitError where it cannot be read, or is of another format version.
+    Errors: GenrekitError where it cannot be read, or is of another format version or kind.
     """
     remedy = f"remove {folder} to plan anew"
     try:
@@ -257,10 +269,19 @@ def read_plan(path: Path, folder: Path, now: Mapping[str, Any]) -> dict[str, Any
         raise GenrekitError(f"{error}: {remedy}") from error
     if not isinstance(then, dict) or then.get("format_version") != PLAN_FORMAT_VERSION:
         raise GenrekitError(f"{path} is no plan of format {PLAN_FORMAT_VERSION}: {remedy}")
+    kind, other = ("search", "no search") if "search" in now else ("study", "a search")
+    if kind not in then:
+        raise GenrekitError(f"{path} is of {other}: give the file another name, or choose another folder for reports")
     for name, value in now.items():
-        if name not in ("study", "search", "options") and not isinstance(then.get(name), type(value)):
+        if not isinstance(then.get(name), type(value)):
             raise GenrekitError(f"{path} says no {name}: {remedy}")
     return then
+
+
+def _all_splits(splits: TrainedSplits, experiments: Sequence[Experiment]) -> str:
+    """A fingerprint of all that arms train and validate on."""
+    every = {json.dumps(splits.fingerprints(item.config), sort_keys=True) for item in experiments}
+    return hashlib.sha256("\n".join(sorted(every)).encode()).hexdigest()
 
 
 def fix_plan(
@@ -268,12 +289,10 @@ def fix_plan(
 ) -> dict[str, Any]:
     """Write down, before the first run, what was planned; later calls are held to it.
 
-    The data are those of the first arm whose split the study leaves open: those of others follow from it and the cache.
-    Errors: GenrekitError where the study, the collection or the split is another one than was planned.
+    Errors: GenrekitError where the study, the collection or the split of an arm is another one than was planned.
     """
     path = folder / "plan.json"
-    open_to = [item for item in experiments if "split" not in item.arm.values] or experiments
-    data = splits.fingerprints(open_to[0].config)
+    data = {**splits.fingerprints(experiments[0].config), "splits of all arms": _all_splits(splits, experiments)}
     now = {
         "format_version": PLAN_FORMAT_VERSION,
         "study": study.fingerprint,
@@ -285,8 +304,6 @@ def fix_plan(
         write_json(path, now)
         return now
     then = read_plan(path, folder, now)
-    if "study" not in then:
-        raise GenrekitError(f"{path} is of a search: give the file another name, or choose another folder for reports")
     if other := other_data(then["data"], data):
         raise GenrekitError(
             f"{folder} is of a study of another collection or split, with other {', '.join(other)}: "

@@ -22,6 +22,9 @@ HISTORY = "history.csv"
 _PRUNED = "pruned.json"
 """Says in a run's folder that a search gave it up."""
 
+_TRIAL = "trial.json"
+"""Says in a run's folder that a search chose by it."""
+
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read the values of a training from a TOML file, or from the `config.json` of any run.
@@ -66,7 +69,7 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
         return tuple(
             Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         what = reason(error) if isinstance(error, OSError) else "it is no table of epochs"
         raise GenrekitError(f"cannot read {path}: {what}") from error
 
@@ -82,6 +85,9 @@ def read_result(run: Path) -> dict[str, Any]:
         raise GenrekitError(f"{path} is no result of format {RUN_FORMAT_VERSION}")
     if lacking := [name for name in ("parameters", "seconds", "split", "validation") if name not in found]:
         raise GenrekitError(f"{path} has no {lacking[0]}")
+    figures = found["validation"] if isinstance(found["validation"], dict) else {}
+    if lacking := [name for name in ("track_accuracy", "loss") if not isinstance(figures.get(name), (int, float))]:
+        raise GenrekitError(f"{path} has no {lacking[0]} on validation")
     return found
 
 
@@ -136,6 +142,16 @@ def mark_pruned(run: Path, search: str, trial: int, epoch: int) -> None:
     """Write into a run's folder that a search gave it up after an epoch."""
     values = {"format_version": RUN_FORMAT_VERSION, "search": search, "trial": trial, "epoch": epoch}
     write_json(run / _PRUNED, values)
+
+
+def mark_trial(run: Path, search: str, trial: int) -> None:
+    """Write into a run's folder that a search chose by it."""
+    write_json(run / _TRIAL, {"format_version": RUN_FORMAT_VERSION, "search": search, "trial": trial})
+
+
+def is_trial(run: Path) -> bool:
+    """Whether a search chose by a run: its figures owe something to that."""
+    return (run / _TRIAL).is_file()
 
 
 def is_pruned(run: Path) -> bool:

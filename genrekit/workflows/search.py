@@ -119,8 +119,6 @@ def _hold_to_plan(folder: Path, search: Search, splits: TrainedSplits, options: 
         write_json(path, now)
         return now
     then = read_plan(path, folder, now)
-    if "search" not in then:
-        raise GenrekitError(f"{path} is of no search: give the file another name, or choose another folder for reports")
     if other := other_data(then["data"], now["data"]):
         raise GenrekitError(
             f"{folder} is of a search on another collection or split, with other {', '.join(other)}: "

@@ -28,7 +28,7 @@ from genrekit.records import (
     StudyHead,
 )
 from genrekit.records import Experiment as ExperimentState
-from genrekit.studies.schema import Study, declared_epochs, open_study, study_arms
+from genrekit.studies.schema import Study, open_study
 from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import (
     Experiment,
@@ -89,8 +89,6 @@ def run_study(
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
     with exclusive_lock(folder / ".lock", f"the study {study.name}"):
         planned = fix_plan(folder, study, splits, experiments, options)
-        for run, problem in find_damaged(experiments, Path(runs)).items():
-            reporter.warning(f"{run.name} is not counted, and is to be made anew: {problem}")
         for one, twin in _twins(study, experiments):
             reporter.note(
                 f"{twin} has the configuration of {one}: they are one arm under two names, and share its runs"
@@ -123,6 +121,8 @@ def conclude(
 
     Errors: GenrekitError where no run could be finished.
     """
+    for run, problem in find_damaged(experiments).items():
+        reporter.warning(f"{run.name} is not counted, and is to be made anew: {problem}")
     concerned = [item for item in experiments if item.finished or item.wanted]
     problems = _train_missing(concerned, conditions, options, reporter)
     known = index_runs(experiments[0].run.parent)
@@ -191,9 +191,9 @@ def _judge(
     finished = [item for item in experiments if item.finished]
     if not finished:
         raise GenrekitError(f"no run of {study.name} could be finished: mend what its warnings name")
-    declared = declared_epochs(study)
     folds = options.fold_count(study)
-    arms = {arm.name: arm_runs(arm, experiments, folds, declared[arm.name]) for arm in study_arms(study)}
+    planned_arms = {item.arm.name: item.arm for item in experiments}
+    arms = {name: arm_runs(arm, experiments, folds, arm.epochs) for name, arm in planned_arms.items()}
     evidence = Evidence(arms, {track.id: track.genre for track in splits.cache.tracks})
     order = evidence.ranking(study.at)
     if not order:

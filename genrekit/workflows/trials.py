@@ -10,7 +10,6 @@ from pathlib import Path
 from genrekit.config import TrainConfig
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import UsageError
-from genrekit.files import read_json
 from genrekit.records import Epoch, Step, Trial
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.search import TRIAL_SEED, Objective, Search
@@ -19,7 +18,7 @@ from genrekit.workflows.experiments import StudyOptions, free_path, identity, in
 from genrekit.workflows.pool import GOES_ON, Conditions, Job, Stopped, Watcher, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import HISTORY, mark_pruned, pruned_after, read_history
+from genrekit.workflows.runs import HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
 
 
 def try_out(
@@ -184,9 +183,10 @@ class _Tryout(Watcher):
     def _finished(self, training: _Training, *, state: str) -> None:
         """A seed is there: the next one comes, or the trial is finished."""
         trial = training.trial
+        mark_trial(training.run, self._search.name, trial.number)
         while self._report(training, read_history(training.run / HISTORY)):
             pass  # what is finished is given up no more
-        figures = read_json(training.run / "result.json")["validation"]
+        figures = read_result(training.run)["validation"]
         values = self._figures.setdefault(trial.number, [])
         values.append(float(figures[self._search.objective]))
         if len(values) < self._search.trial_seeds:

@@ -13,6 +13,7 @@ from tiny_music import write_collection
 
 from genrekit.dataset.cache import open_cache
 from genrekit.models.bundle import read_metadata
+from genrekit.workflows.runs import mark_trial
 
 FIGURES = ("fragment_accuracy", "track_accuracy", "macro_f1")
 
@@ -62,7 +63,10 @@ class TestCompare:
         for seed in (0, 1, 1_000):
             genrekit("train", *common, "--seed", seed, "--out", f"runs/own-seed{seed}")
         rows = {run["name"]: run["seeds"] for run in genrekit("compare", "--json").json["runs"]}
-        assert (rows["own"], rows["own-seed1000"]) == ([0, 1], [1_000])
+        assert rows["own"] == [0, 1, 1_000]
+        mark_trial(Path("runs/own-seed1000"), "own", 3)
+        rows = {run["name"]: run["seeds"] for run in genrekit("compare", "--json").json["runs"]}
+        assert (rows["own"], rows["own-seed1000 (trial)"]) == ([0, 1], [1_000])
 
     def test_what_cannot_be_told_from_the_first_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
         """Three validation tracks tell nothing from anything."""

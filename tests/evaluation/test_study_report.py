@@ -174,6 +174,7 @@ def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not
 
 
 def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / ".report-killed").mkdir()
     mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
     for result, names in ((study(3, ("",)), "abc"), (study(2, ("",)), "a")):
         write_report(result, histories(result), {name: {} for name in names}, tmp_path)

@@ -10,7 +10,6 @@ from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import (
     SHIPPED,
     Part,
-    declared_epochs,
     differences,
     open_study,
     read_study,
@@ -79,14 +78,14 @@ set = { dropout = 0.4 }
     config = arms["waveform-2-lr=0.1"].config(3, epochs=2)
     assert (config.seed, config.epochs, config.dropout, config.channels) == (3, 2, 0.4, (8,))
     assert arms["waveform-2-lr=0.01"].config(0).dropout == 0.2
-    assert set(declared_epochs(study).values()) == {7}
+    assert {arm.epochs for arm in arms.values()} == {7}
 
 
 def test_the_arms_of_an_included_study_bear_its_name() -> None:
     arms = {arm.name: arm for arm in study_arms(open_study("inputs"))}
     assert arms["cnn/waveform-2"].study == "cnn"
     assert arms["cnn/waveform-2"].group == "cnn"
-    assert declared_epochs(open_study("inputs"))["training/spectrogram-32-for-50"] == 50
+    assert arms["training/spectrogram-32-for-50"].epochs == 50
 
 
 def test_a_study_is_included_from_beside_the_file_that_names_it(tmp_path: Path) -> None:
@@ -127,6 +126,7 @@ def test_a_study_s_fingerprint_covers_what_it_includes_and_not_what_explains_it(
     own = written(tmp_path, "include = ['inner.toml']\n")
     before = read_study(own).fingerprint
     own.write_text("notes = ['why']\n" + own.read_text().replace('"T"', '"Title"'), encoding="utf-8")
+    written(tmp_path, "seeds = 3\nbest = 1\n[grid]\nlr = [0.1, 0.01]\n", "inner")
     assert read_study(own).fingerprint == before
     written(tmp_path, "[grid]\nlr = [0.1, 0.02]\n", "inner")
     assert read_study(own).fingerprint != before
@@ -285,6 +285,5 @@ def test_an_unknown_study_is_refused_with_the_close_ones() -> None:
 
 
 def test_a_classical_arm_has_one_epoch() -> None:
-    epochs = declared_epochs(open_study("baselines"))
     for arm in study_arms(open_study("baselines")):
-        assert (epochs[arm.name] == 1) == (arm.config(0).arch in CLASSICAL)
+        assert (arm.epochs == 1) == (arm.config(0).arch in CLASSICAL)

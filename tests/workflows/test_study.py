@@ -180,6 +180,12 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
         ("result.json", "[]", "is no result of format 1"),
         ("result.json", '{"format_version": 99}', "is no result of format 1"),
         ("result.json", '{"format_version": 1}', "has no parameters"),
+        (
+            "result.json",
+            '{"format_version": 1, "parameters": 1, "seconds": 1, "split": "", "validation": {}}',
+            "has no track_accuracy on validation",
+        ),
+        ("history.csv", "x" * 200_000, "cannot read"),
         ("answers.safetensors", "odd", "is damaged"),
         ("answers.safetensors", None, "no answers at"),
         ("history.csv", None, "cannot read"),
@@ -197,6 +203,9 @@ def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: st
     assert alone.absent == ("fast",)
     assert ears.warnings[0].startswith("tiny-fast-seed0 is not counted, and is to be made anew: ")
     assert says in ears.warnings[0]
+    again = Ears(lambda experiment: experiment.epoch == 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, again, seeds=1)
     after = run(study, cache, seeds=1)
     assert [item.track_accuracy for item in after.runs] == [item.track_accuracy for item in before.runs]
     assert sorted(its.name for its in Path("runs").iterdir()) == [
@@ -537,6 +546,44 @@ def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1, split_seed=1)
     with pytest.raises(GenrekitError, match="of another collection or split"):
         run(study, cache, seeds=1)
+
+
+def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Path) -> None:
+    axes = "[base]\narch = 'lda'\n[axes.split]\nfragment = { split = 'fragment' }\ntrack = { split = 'track' }\n"
+    study.write_text(f"{HEAD}folds = 2\n{axes}", encoding="utf-8")
+    run(study, cache, seeds=1)
+    with pytest.raises(GenrekitError, match="splits of all arms"):
+        run(study, cache, seeds=1, split_seed=1)
+
+
+def test_a_study_that_is_included_may_be_written_while_runs_are_trained(study: Path, cache: Path) -> None:
+    inner = study.rename("inner.toml")
+    study.write_text(f'{HEAD}include = ["inner.toml"]\n', encoding="utf-8")
+
+    def write() -> None:
+        inner.write_text("no study", encoding="utf-8")
+
+    assert len(run(study, cache, Beside(write), seeds=1).ranking) == 2
+
+
+def test_a_file_that_may_not_be_read_now_is_no_damage(
+    study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(study, cache, seeds=1)
+    opened = open
+
+    def failing(path: Any, *arguments: Any, **options: Any) -> Any:
+        if str(path).endswith("answers.safetensors"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", failing)
+    with pytest.raises(OSError, match="Too many open files"):
+        run(study, cache, seeds=1)
+    monkeypatch.undo()
+    monkeypatch.chdir(study.parent)
+    assert len(run(study, cache, seeds=1).ranking) == 2
+    assert len(list(Path("runs").iterdir())) == 2
 
 
 def test_a_split_is_held_to_where_the_first_arm_has_its_own(study: Path, cache: Path) -> None:
