@@ -116,7 +116,9 @@ def curves(histories: Mapping[str, Sequence[Sequence[Epoch]]], groups: Mapping[s
     grid = figure.subplots(3, len(names), squeeze=False, height_ratios=(3.7, 3.7, legend))
     for column, (name, arms) in enumerate(zip(names, members, strict=True)):
         loss, accuracy, below = grid[:, column]
-        title = "Cross-entropy loss: validation solid, training dashed"
+        points = any(len(seed) == 1 for arm in arms for seed in histories[arm])
+        kinds = ("validation solid or o", "training dashed or x") if points else ("validation solid", "training dashed")
+        title = f"Cross-entropy loss: {', '.join(kinds)}"
         loss.set_title(f"{name}\n{title}" if name else title, loc="left", fontsize=10, parse_math=False)
         accuracy.set_title("Validation track accuracy in %", loc="left", fontsize=10)
         for index, arm in enumerate(arms):
@@ -282,7 +284,11 @@ def _curve(loss: Axes, accuracy: Axes, seeds: Sequence[Sequence[Epoch]], index: 
     for axes, value, style in panes:
         mean = _mean([[value(epoch) for epoch in seed] for seed in seeds])
         epochs = [epoch.epoch for epoch in max(seeds, key=len, default=[])][: len(mean)]
-        dots = {"marker": "o"} if len(epochs) == 1 else {"markevery": (index % 3, max(1, len(epochs) // 6))}
+        dots = (
+            {"marker": "o" if style == "-" else "x"}
+            if len(epochs) == 1
+            else {"markevery": (index % 3, max(1, len(epochs) // 6))}
+        )
         thick = 1.8 if style == "-" else 0.9
         axes.plot(epochs, mean, linestyle=style, linewidth=thick, **{**look, **dots})
         if len(seeds) > 1 and style == "-":
@@ -302,6 +308,7 @@ def _finish(axes: Axes, epochs: Sequence[Epoch]) -> None:
     if losses.any():  # of nothing but zeros no axis has an end
         end = min(losses.max(), 2 * np.quantile(losses, 0.9) or math.inf)
         axes.set_ylim(0, 1.05 * end)
-        if losses.max() > 1.05 * end:
-            text = f"up to {losses.max():.3g}, above this axis"
+        drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+        if (highest := drawn.max(initial=0, where=np.isfinite(drawn))) > 1.05 * end:
+            text = f"losses up to {highest:.3g} are above this axis"
             axes.annotate(text, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8, color=_QUIET)

@@ -91,15 +91,15 @@ def write_report(
 
     The files are report.md, report.html (which holds the pictures), accuracy.png, figures.png, curves.png and of a
     search trials.png, importances.png and slices.png, result.json, and for each entry of `configs` (an experiment's
-    name: its hyperparameters and figures) experiments/NAME.json. `histories` has the epochs of each arm's seeds.
-    What an earlier report left there and this one does not have is removed.
+    name: its hyperparameters and figures) experiments/NAME.json. `histories` has the epochs of each arm's seeds; where
+    none has more than one there are no curves. What an earlier report left there and this one does not have is removed.
     Errors: OSError where a file cannot be written.
     """
     place = "last" if any(run.last_accuracy is not None for run in result.runs) else "best"
     figures = {"accuracy": accuracy_bars(result, place)}
     if place == "last":
         figures["figures"] = overview(result)
-    if any(map(len, histories.values())):
+    if any(len(seed) > 1 for seeds in histories.values() for seed in seeds):
         figures["curves"] = curves(histories, {run.name: run.group for run in result.runs})
     if result.search is not None:
         figures |= search_figures(result.search)

@@ -209,7 +209,7 @@ def test_the_axis_of_curves_counts_whole_epochs(epochs: int) -> None:
         ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
         assert ticks
         assert all(float(tick).is_integer() for tick in ticks)
-        assert (axes.get_lines()[0].get_marker() == "o") == (epochs == 1)
+        assert (axes.get_lines()[0].get_marker() in ("x", "o")) == (epochs == 1)
 
 
 def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
@@ -218,8 +218,14 @@ def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
     seeds[21] = replace(seeds[21], validation_loss=math.nan, train_loss=math.inf)
     loss = draw(curves({"cel": [seeds], "mlp": [history(1, 30, 0.5)]})).axes[0]
     assert 2 < loss.get_ylim()[1] < 5
-    assert [text.get_text() for text in loss.texts] == ["up to 1e+09, above this axis"]
+    assert [text.get_text() for text in loss.texts] == ["losses up to 1e+09 are above this axis"]
     assert not draw(curves({"mlp": [history(1, 30, 0.5)]})).axes[0].texts
+
+
+def test_what_has_one_epoch_has_another_sign_for_training_than_for_validation() -> None:
+    loss = draw(curves({"lda": [history(0, 1, 0.6)], "cel": [history(0, 9, 0.6)]})).axes[0]
+    assert [line.get_marker() for line in loss.get_lines()[:2]] == ["x", "o"]
+    assert loss.get_title(loc="left") == "Cross-entropy loss: validation solid or o, training dashed or x"
 
 
 @pytest.mark.parametrize("above", [0, 1])
