@@ -130,13 +130,17 @@ def _rank(runs: Sequence[_Run]) -> tuple[float, float]:
     return float(ranks[:, 0].mean()), float(ranks[:, 1].mean())
 
 
-def _name(runs: Sequence[_Run]) -> str:
-    """The run's name; of several, what they have in common or the best one's and how many more."""
-    trial = " (trial)" if is_trial(runs[0].path) else ""
-    if len(runs) == 1:
-        return runs[0].path.name + trial
-    stems = {re.sub(r"-seed\d+(-fold\d+)?(-\d+)?$", r"\1", run.path.name) for run in runs}
-    return (stems.pop() if len(stems) == 1 else f"{runs[0].path.name} and {len(runs) - 1} more") + trial
+def _names(ranking: Sequence[Sequence[_Run]]) -> list[str]:
+    """Of a configuration's one run its name; of several what theirs have in common, where no other's have that."""
+    stems = [{re.sub(r"-seed\d+(-fold\d+)?(-\d+)?$", r"\1", run.path.name) for run in runs} for runs in ranking]
+    shared = Counter(stem for its, runs in zip(stems, ranking, strict=True) if len(runs) > 1 for stem in its)
+    names = []
+    for its, runs in zip(stems, ranking, strict=True):
+        name = runs[0].path.name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+        if len(runs) > 1 and len(its) == 1 and shared[min(its)] == 1:
+            name = min(its)
+        names.append(name + (" (trial)" if is_trial(runs[0].path) else ""))
+    return names
 
 
 def _ranking(runs: Sequence[_Run]) -> list[list[_Run]]:
@@ -174,10 +178,10 @@ def _rows(group: str, ranking: Sequence[Sequence[_Run]]) -> Iterator[RankedRun]:
     ties = _ties(ranking)
     every = sorted((run for runs in ranking for run in runs), key=lambda run: (run.metadata.rank, run.path))
     kept = {run.path for run in every[:KEPT]}
-    for place, runs in enumerate(ranking):
+    for place, (name, runs) in enumerate(zip(_names(ranking), ranking, strict=True)):
         first, accuracy = runs[0].metadata, _interval(runs)
         yield RankedRun(
-            name=_name(runs),
+            name=name,
             config=first.train.model_dump(mode="json"),
             seeds=tuple(sorted(run.metadata.train.seed for run in runs)),
             track_accuracy={"mean": accuracy.value, "low": accuracy.low, "high": accuracy.high},

@@ -49,6 +49,19 @@ class TestCompare:
         assert row["track_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
         assert row["track_accuracy"]["low"] <= row["track_accuracy"]["mean"] <= row["track_accuracy"]["high"]
 
+    def test_configurations_whose_runs_are_named_alike_have_names_of_their_own(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        """A study that finds a folder taken puts a number behind the name of its own."""
+        for epochs, suffix in (("1", ""), ("2", "-2")):
+            for seed in (0, 1):
+                common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", epochs, "--seed", seed, "--quiet")
+                genrekit("train", *common, "--out", f"runs/mine-seed{seed}{suffix}")
+        ranking = genrekit("compare", "--json").json["ranking"]
+        mine = [name for name in ranking if name.startswith("mine")]
+        assert len(set(mine)) == len(mine) == 2
+        assert all(name.endswith(" and 1 more") for name in mine)
+
     def test_a_run_that_repeats_a_seed_is_left_out_and_named(self, here: Path, genrekit: CommandLine) -> None:
         before = genrekit("compare", "--json").json["runs"]
         shutil.copytree("runs/cel", "runs/copy")
