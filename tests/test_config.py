@@ -211,7 +211,7 @@ REFUSED = [
     pytest.param(TrainConfig, {"hidden": "64,0"}, f"hidden.1: {ABOVE} 0, got '0'", id="width-0"),
     pytest.param(TrainConfig, {"hidden": [10**30]}, f"hidden.0: {AT_MOST} 1000000, got {10**30}", id="width-huge"),
     pytest.param(TrainConfig, {"channels": "16,,32"}, "channels.1: input should be a valid integer", id="no-number"),
-    pytest.param(TrainConfig, {"channels": 16}, "channels: input should be a valid tuple, got 16", id="not-a-list"),
+    pytest.param(TrainConfig, {"channels": 16}, "channels: input should be a list, got 16", id="not-a-list"),
     pytest.param(TrainConfig, {"epochs": 2.5}, "epochs: input should be a valid integer", id="half-an-epoch"),
     *(
         pytest.param(
