@@ -47,7 +47,7 @@ def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitErr
     >>> str(missing_extra("writing tags", "tags", ["mutagen"]))
     "writing tags needs mutagen, which is not installed: pip install --editable '.[tags]' in genrekit's checkout"
     """
-    absent = f"{', '.join(modules)}, which {'is' if len(modules) == 1 else 'are'} not installed"
+    absent = f"{', '.join(modules)}, which {is_or_are(len(modules))} not installed"
     return GenrekitError(f"{doing} needs {absent}: pip install --editable '.[{extra}]' in genrekit's checkout")
 
 
@@ -67,6 +67,15 @@ def counted(count: int, noun: str) -> str:
     ('1 seed', '5 seeds')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def is_or_are(count: int) -> str:
+    """The verb of so many.
+
+    >>> is_or_are(1), is_or_are(2)
+    ('is', 'are')
+    """
+    return "is" if count == 1 else "are"
 
 
 _SURROUNDINGS = frozenset(

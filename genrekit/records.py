@@ -598,8 +598,7 @@ class CompareResult:
     """Runs ranked by validation track accuracy, then loss; of a study, its arms, and what became of its claims.
 
     `ties` cannot be told from the first of the ranking, which of a study that shows its best arms only may name others
-    than are in it; `absent` are arms of which no whole seed is there; `search` is
-    how a search came to its arms.
+    than are in it; `absent` are arms of which no whole seed is there; `search` is how a search came to its arms.
     """
 
     runs: tuple[RankedRun, ...]

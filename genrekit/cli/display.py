@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from genrekit.cli.signals import check, waiting
-from genrekit.errors import counted
+from genrekit.errors import counted, is_or_are
 from genrekit.files import size_text
 from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
@@ -61,7 +61,7 @@ def are_there(count: int) -> str:
     >>> are_there(1), are_there(2)
     ('1 is there', '2 are there')
     """
-    return f"{count} {'is' if count == 1 else 'are'} there"
+    return f"{count} {is_or_are(count)} there"
 
 
 def percent(value: float) -> str:

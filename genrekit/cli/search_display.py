@@ -51,6 +51,6 @@ def show_detectable(console: Console, seeds: int, detectable: float | None, arms
     else:
         points = f"{100 * detectable:.1f} points of accuracy"
         console.print(f"with {counted(seeds, 'seed')} a true difference of {points} is found four times in five")
-        measured = f"measured on {arms} arm{'' if arms == 1 else 's'} with three finished seeds"
+        measured = f"measured on {counted(arms, 'arm')} with three finished seeds"
         whence = measured if arms else "the usual one"
         console.print(f"the noise of seeds and tracks in this is {whence}", style="dim")

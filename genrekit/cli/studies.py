@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from genrekit.cli.display import are_there, duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
-from genrekit.errors import counted, few
+from genrekit.errors import counted, few, is_or_are
 from genrekit.evaluation.study_words import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
 from genrekit.files import size_text
 from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
@@ -20,30 +20,30 @@ def show_study(result: CompareResult) -> None:
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
     if result.search is not None:
         show_trials(console, result.search)
-    where = {"last": ("", ""), "best": ("", " (last)"), "equal steps": (" (last)", " (last)")}[head.at]
-    elsewhere = (f"loss{where[0]}", f"overfitting{where[1]}")
+    loss = "loss (last)" if head.at == "equal steps" else "loss"
+    overfitting = "overfitting" if head.at == "last" else "overfitting (last)"
     table = plain_table(
-        *("", "arm", "seeds", f"tracks ({head.at})", *elsewhere, "remarks"),
-        right=("", "seeds", *elsewhere),
+        *("", "arm", "seeds", f"tracks ({head.at})", loss, overfitting, "remarks"),
+        right=("", "seeds", loss, overfitting),
     )
     by_name = {run.name: run for run in result.runs}
     ties = result.ties if len(result.ties) > 1 and not none_trained(result) else ()
     for place, name in enumerate(result.ranking, 1):
         run = by_name[name]
-        loss = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
+        figure = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
         table.add_row(
             f"{'=' if name in ties else ' '}{place}" if run.comparable else "-",
             escape(name),
             str(len(run.seeds)),
             _percent(accuracy_at(run, head.at)),
-            "" if loss is None else f"{loss.value:.3f}",
+            "" if figure is None else f"{figure.value:.3f}",
             _points(run.overfitting),
             ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
         )
     console.print(table)
     tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
     hidden = len(set(ties) - set(result.ranking))
-    beside = f", nor can {hidden} more that {'is' if hidden == 1 else 'are'} not shown" if hidden else ""
+    beside = f", nor can {hidden} more that {is_or_are(hidden)} not shown" if hidden else ""
     marks = [f"= cannot be told from the first{beside}"] if ties else []
     if none_trained(result):
         marks = ["no arm is above chance"]

@@ -277,7 +277,7 @@ def _alt(result: CompareResult, name: str) -> str:
     }
     if result.search is not None and name in of_search.CAPTIONS:
         return of_search.alt(result.search, name)
-    arms = f"{len(result.runs)} arm{'' if len(result.runs) == 1 else 's'}"
+    arms = counted(len(result.runs), "arm")
     return f"{kinds[name]} of {arms}. {words.tied(result)}" if name == "accuracy" else f"{kinds[name]} of {arms}."
 
 

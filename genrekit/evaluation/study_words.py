@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from genrekit.errors import counted
+from genrekit.errors import counted, is_or_are
 from genrekit.evaluation.verdicts import MOST_SEEDS_UNTESTED
 from genrekit.records import CompareResult, Finding, Interval, RankedRun, Reading, Verdict
 
@@ -308,7 +308,7 @@ def tied(result: CompareResult) -> str:
     ties = [name for name in result.ties if name != first]
     named = [name for name in ties if name in result.ranking]
     if hidden := len(ties) - len(named):
-        named.append(f"{hidden}{' more' if named else ''} that {'is' if hidden == 1 else 'are'} not shown")
+        named.append(f"{hidden}{' more' if named else ''} that {is_or_are(hidden)} not shown")
     elsewhere = [name for name in others if name in runs and not runs[name].comparable]
     said = f"{first} is first, but {_listed(named)} cannot be told from it" if ties else f"{first} is first"
     more = f"; not ranked against it, on partly other tracks: {_listed(elsewhere)}" if elsewhere else ""

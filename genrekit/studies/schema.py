@@ -181,8 +181,7 @@ class Study(Config):
             except UsageError as error:
                 raise UsageError(f"arm {arm.name}: {error}") from error
             arms.append(arm)
-        if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
-            raise UsageError(f"two arms are named {twice[0]}: what their axes name must tell them apart")
+        _require_own_names(arms, "two arms are named {}: what their axes name must tell them apart")
         return arms
 
     @property
@@ -274,9 +273,14 @@ def study_arms(study: Study) -> list[Arm]:
     GenrekitError where one cannot be read.
     """
     arms = list(_all_arms(study))
-    if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
-        raise UsageError(f"include: two arms are named {twice[0]}: include each study once, under a name of its own")
+    _require_own_names(arms, "include: two arms are named {}: include each study once, under a name of its own")
     return arms
+
+
+def _require_own_names(arms: Sequence[Arm], says: str) -> None:
+    """Errors: UsageError that says of which name there are two."""
+    if twice := [name for name, count in Counter(arm.name for arm in arms).items() if count > 1]:
+        raise UsageError(says.format(twice[0]))
 
 
 def _all_arms(study: Study) -> Iterator[Arm]:

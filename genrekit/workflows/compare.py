@@ -44,9 +44,10 @@ def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> Compa
         if all(is_run(path) for path in paths):
             raise _cannot_compare(read)
         reporter.note(f"runs of {len(groups)} collections or splits are ranked apart: their figures cannot be compared")
-    if again := sorted({run.path for run in read} - {run.path for run in _distinct(read)}):
+    distinct = _distinct(read)
+    if again := sorted({run.path for run in read} - {run.path for run in distinct}):
         reporter.note(f"runs left out, of a seed and configuration that is there: {few([path.name for path in again])}")
-    rankings = [_ranking([run for run in read if run.group == group]) for group in groups]
+    rankings = [_ranking([run for run in distinct if run.group == group]) for group in groups]
     names = _group_names([ranking[0][0] for ranking in rankings])
     rows = [row for name, ranking in zip(names, rankings, strict=True) for row in _rows(name, ranking)]
     first = [row for row in rows if row.group == rows[0].group]
@@ -144,18 +145,15 @@ def _names(ranking: Sequence[Sequence[_Run]]) -> list[str]:
 
 
 def _ranking(runs: Sequence[_Run]) -> list[list[_Run]]:
-    """Runs that can be compared, as configurations from the best to the last, of each its best run first.
-
-    Of runs with the same seed one counts, whatever its figures.
-    """
+    """Runs that can be compared, as configurations from the best to the last, of each its best run first."""
     configurations: defaultdict[str, list[_Run]] = defaultdict(list)
-    for run in sorted(_distinct(runs), key=lambda run: (run.metadata.rank, run.path)):
+    for run in sorted(runs, key=lambda run: (run.metadata.rank, run.path)):
         configurations[run.configuration].append(run)
     return sorted(configurations.values(), key=lambda its: (*_rank(its), its[0].path))
 
 
 def _distinct(runs: Sequence[_Run]) -> list[_Run]:
-    """One run of each seed of a configuration: the first by name, one that kept its answers before others."""
+    """One run of each seed of a configuration, whatever its figures: the first by name, of those with answers."""
     first: dict[tuple[str, str, int], _Run] = {}
     for run in sorted(runs, key=lambda run: (run.answers is None, run.path)):
         first.setdefault((run.group, run.configuration, run.metadata.train.seed), run)

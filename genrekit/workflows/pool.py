@@ -5,8 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -20,9 +20,6 @@ from genrekit.errors import GenrekitError, of_surroundings
 from genrekit.records import Epoch, Step
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.train import Tracking, train
-
-GOES_ON = "the same command goes on where this one was stopped"
-"""What to say of an interruption."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,20 @@ class Conditions:
     best_models: Path | None
     tracking: Tracking
     strict: bool
+
+
+@contextmanager
+def shown(reporter: Reporter) -> Iterator[None]:
+    """End what a reporter shows of trainings, and say of an interruption that they go on."""
+    try:
+        yield
+    except BaseException as error:
+        reporter.finished()
+        if not isinstance(error, Exception):
+            reporter.note("the same command goes on where this one was stopped")
+        raise
+    finally:
+        reporter.finished()
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error

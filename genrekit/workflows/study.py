@@ -41,7 +41,7 @@ from genrekit.workflows.experiments import (
     plan_experiments,
 )
 from genrekit.workflows.findings import ArmRuns, Evidence, arm_runs, judge_claims
-from genrekit.workflows.pool import GOES_ON, Conditions, Job, train_each
+from genrekit.workflows.pool import Conditions, Job, shown, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import HISTORY, read_history, read_result
@@ -168,15 +168,8 @@ def _train_missing(
         return None
 
     progress.tell()
-    try:
+    with shown(reporter):
         return train_each(take, conditions, workers=min(options.workers, len(missing)), watcher=progress)
-    except BaseException as error:
-        reporter.finished()
-        if not isinstance(error, Exception):
-            reporter.note(GOES_ON)
-        raise
-    finally:
-        reporter.finished()
 
 
 def _judge(

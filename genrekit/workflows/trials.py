@@ -15,7 +15,7 @@ from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.search import TRIAL_SEED, Objective, Search
 from genrekit.training.sampling import Trials
 from genrekit.workflows.experiments import StudyOptions, free_path, identity, index_runs, is_own, is_usable
-from genrekit.workflows.pool import GOES_ON, Conditions, Job, Stopped, Watcher, train_each
+from genrekit.workflows.pool import Conditions, Job, Stopped, Watcher, shown, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
@@ -37,15 +37,8 @@ def try_out(
     with more, also on which of them ends first.
     """
     watcher = _Tryout(search, trials, splits, options, runs, reporter)
-    try:
+    with shown(reporter):
         train_each(watcher.take, conditions, workers=options.workers, watcher=watcher)
-    except BaseException as error:
-        reporter.finished()
-        if not isinstance(error, Exception):
-            reporter.note(GOES_ON)
-        raise
-    finally:
-        reporter.finished()
 
 
 @dataclass(frozen=True)
