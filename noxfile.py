@@ -39,28 +39,28 @@ def docs(session: nox.Session) -> None:
 def readme(session: nox.Session) -> None:
     """Write the README's output anew by running its commands: nox -s readme -- GTZAN_FOLDER MP3."""
     session.install("-e", ".")
-    session.run("python", "tests/readme_output.py", *session.posargs)
+    session.run("python", "tools/readme_output.py", *session.posargs)
 
 
 @nox.session
 def tour(session: nox.Session) -> None:
     """Execute docs/tour.ipynb from end to end and write its outputs anew; a test holds their structure."""
     session.install("-e", ".[dev]")
-    session.run("python", "tests/tour_output.py", env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "tools/tour_output.py", env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def pictures(session: nox.Session) -> None:
     """Make the README's pictures anew, with a headless Chromium: nox -s pictures, or nox -s pictures -- DATA SONGS."""
     session.install("-e", ".[dev]")
-    session.run("python", "tests/pictures.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "tools/pictures.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def results(session: nox.Session) -> None:
     """Write the table of claims and verdicts anew; nox -s results -- FOLDER STUDY ... takes over reports from there."""
     session.install("-e", ".")
-    session.run("python", "tests/results_table.py", *session.posargs)
+    session.run("python", "tools/results_table.py", *session.posargs)
 
 
 @nox.session

@@ -1,6 +1,6 @@
 """Pictures for the README: commands run on a terminal and are drawn with their colours, a report is photographed.
 
-Usage: python tests/pictures.py [DATA SONGS]
+Usage: python tools/pictures.py [DATA SONGS]
 
 DATA is a folder of genre folders, SONGS a folder of audio files; without them, both are the demo's music. Three models
 learn from DATA; `evaluate` and `predict` then run in a temporary folder in which DATA is `data` and SONGS is `songs`.

@@ -1,6 +1,6 @@
 """What became of the claims of the studies in docs/results/: one table, for the README and the results' own page.
 
-Usage: python tests/results_table.py [FOLDER STUDY ...]
+Usage: python tools/results_table.py [FOLDER STUDY ...]
 
 With a folder in which `genrekit compare STUDY` was run, the reports of those studies are put there first, and beside
 them what their runs wrote, less the weights: from these records every figure and verdict can be computed again.

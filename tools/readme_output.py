@@ -1,6 +1,6 @@
 """The output that the README shows: its commands are run, and what they print is put under them.
 
-Usage: python tests/readme_output.py DATA SONG
+Usage: python tools/readme_output.py DATA SONG
 
 DATA is a folder of genre folders, SONG an audio file. Each output stands in the README under a comment that names its
 command. The commands run in a temporary folder in which DATA is `data` and SONG is `song.mp3`.

@@ -1,6 +1,6 @@
 """The tour, docs/tour.ipynb, is executed from its first cell to its last, and its outputs are put under its cells.
 
-Usage: python tests/tour_output.py
+Usage: python tools/tour_output.py
 """
 
 from __future__ import annotations
