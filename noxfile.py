@@ -1,38 +1,77 @@
 """Maintenance, one session each: `nox -l` lists them, `nox -s NAME` runs one, `nox` runs what a change must pass."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
-
-@nox.session
-def tests(session: nox.Session) -> None:
-    """All tests; with arguments, those: nox -s tests -- tests/audio -k stretch."""
-    session.install("-e", ".[dev]")
-    session.run("pytest", *session.posargs)
+PYTHON = "3.11"
+"""The oldest Python that genrekit supports: the lowest versions of its dependencies have no files for newer ones."""
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes."""
-    session.install("ruff>=0.14")
+    """Check style, common mistakes and spelling."""
+    session.install("ruff>=0.14", "codespell>=2.4")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Strict type checking."""
+    """Check types strictly."""
     session.install("-e", ".[dev]")
     session.run("mypy")
 
 
 @nox.session
-def docs(session: nox.Session) -> None:
-    """The examples in docstrings, and the structure of the output that the README shows."""
+def tests(session: nox.Session) -> None:
+    """Run the fast tests, or those that are named: nox -s tests -- tests/audio -k stretch."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "--doctest-modules", "genrekit", "tests/test_readme.py")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def tests_all(session: nox.Session) -> None:
+    """Run all tests, measure coverage, and list the slowest tests."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-m", "", "--cov", "--durations", "20", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def minimums(session: nox.Session) -> None:
+    """Run the fast tests with the lowest allowed version of every direct dependency."""
+    session.install("uv>=0.9")
+    lowest = ("--resolution", "lowest-direct", "--python", session.virtualenv.location)
+    session.run("uv", "pip", "install", *lowest, "--editable", ".[dev]")
+    session.run("uv", "pip", "list", "--python", session.virtualenv.location)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the examples in docstrings, and what the README, the tour and the results show."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "genrekit", "tests", "-m", "docs", *session.posargs)
+    session.run("pytest", "genrekit")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel into dist/, and check their metadata."""
+    session.install("build", "twine")
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *(str(path) for path in sorted(Path("dist").iterdir())))
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Renew uv.lock, the versions that contributors can reproduce: nox -s lock -- --upgrade."""
+    session.install("uv>=0.9")
+    session.run("uv", "lock", *session.posargs)
 
 
 @nox.session
@@ -67,7 +106,7 @@ def results(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "-rs", "tests/evaluation/test_report_in_browser.py", *session.posargs)
+    session.run("pytest", "-rs", "-m", "browser", *session.posargs)
 
 
 @nox.session

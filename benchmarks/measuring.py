@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,10 +130,10 @@ def fragments(folder: Path) -> int:
     return sum(int(soundfile.info(path).duration // FRAGMENT_S) for path in folder.rglob("*.wav"))
 
 
-def seconds(command: Sequence[object]) -> float:
-    """Wall time of a command that must succeed."""
+def seconds(command: Sequence[object], environment: Mapping[str, str] | None = None) -> float:
+    """Wall time of a command that must succeed, in this environment or in another one."""
     started = time.perf_counter()
-    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL, env=environment)
     return time.perf_counter() - started
 
 
