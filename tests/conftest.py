@@ -8,3 +8,6 @@ for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
 
 # Typer would style help texts, and so split options with escape codes, if FORCE_COLOR or GITHUB_ACTIONS is set.
 os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
+
+# pytest-xdist passes on the width of its terminal; tests that need a width set one.
+os.environ.pop("COLUMNS", None)

@@ -9,6 +9,8 @@ from tiny_music import write_collection
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
+pytestmark = pytest.mark.slow
+
 
 def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(BENCHMARKS / program), *(str(argument) for argument in arguments)]

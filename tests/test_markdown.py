@@ -42,6 +42,7 @@ def test_a_text_is_read_as_it_was_meant(text: str) -> None:
     assert words(markup) == " ".join(text.split())
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30))
 def test_no_text_becomes_an_element(text: str) -> None:
     assert not re.search("<(?!/?p>)", rendered(markdown.plain(text)))

@@ -9,6 +9,9 @@ import pytest
 from nbformat import NotebookNode
 from tour_output import TOUR, cleaned, code_cells, executed, kinds, printed, read_tour, sources_digest
 
+# One process of pytest-xdist executes the tour, for all tests that read it.
+pytestmark = pytest.mark.xdist_group("tour")
+
 FIGURES = ("look", "curves", "bars", "confusion")
 
 FACTS = """\
@@ -44,6 +47,7 @@ def by_name(notebook: NotebookNode) -> dict[str, NotebookNode]:
     return {cell.id: cell for cell in code_cells(notebook)}
 
 
+@pytest.mark.docs
 def test_every_cell_runs_without_an_error_or_a_warning(ran: NotebookNode) -> None:
     for cell in code_cells(ran):
         assert cell.execution_count is not None
@@ -51,6 +55,7 @@ def test_every_cell_runs_without_an_error_or_a_warning(ran: NotebookNode) -> Non
         assert printed(cell, "stderr") == "", cell.id
 
 
+@pytest.mark.docs
 def test_the_committed_outputs_are_of_the_committed_cells(ran: NotebookNode) -> None:
     committed = read_tour()
     assert committed.metadata.outputs_of == sources_digest(committed), "run nox -s tour"
@@ -62,6 +67,7 @@ def test_the_committed_outputs_are_of_the_committed_cells(ran: NotebookNode) -> 
         assert len(printed(cell).splitlines()) == len(printed(here[name]).splitlines()), name
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_a_picture(ran: NotebookNode, name: str) -> None:
     for notebook in (ran, read_tour()):
@@ -74,6 +80,7 @@ def test_no_cell_shows_a_picture_that_is_not_tested() -> None:
     assert shown == set(FIGURES)
 
 
+@pytest.mark.docs
 def test_what_the_text_says_holds(ran: NotebookNode) -> None:
     facts = json.loads(printed(ran.cells[-1]))
     assert facts["reused"] == facts["tracks"]  # "computes only what has changed"

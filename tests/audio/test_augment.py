@@ -64,6 +64,7 @@ class TestTimeStretch:
         waveform = white_noise(2 * RATE)
         np.testing.assert_allclose(time_stretch(waveform, 1.0), waveform, atol=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rate", [0.8, 0.93, 1.1])
     def test_it_is_the_stretch_of_librosa(self, rate: float) -> None:
         waveform = music(3 * 22_050, 22_050)

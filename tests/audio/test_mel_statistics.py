@@ -27,6 +27,7 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
+@pytest.mark.slow
 def test_mfcc_are_librosas() -> None:
     decibels = 80 * noise(2, 128, 30)
     for own, clip in zip(mfcc(decibels), decibels, strict=True):

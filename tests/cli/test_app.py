@@ -123,6 +123,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_stopped_prepare_says_so_and_the_next_goes_on(
     tmp_path: Path, genrekit: CommandLine, number: int, code: int
@@ -161,6 +162,7 @@ def test_a_signal_whose_exception_was_lost_is_raised_at_the_next_progress(
     assert (outcome.code, outcome.err) == (143, "genrekit: terminated\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error_of_ours(here: Path) -> None:
     command = f"{sys.executable} -m genrekit info data/cache.h5 | true"
     done = subprocess.run(["bash", "-c", command], check=False, cwd=here, capture_output=True, text=True)

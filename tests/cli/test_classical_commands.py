@@ -43,6 +43,7 @@ def result_of(run: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", CLASSICAL)
 def test_a_classical_model_is_trained_compared_evaluated_and_asked(
     here: Path, genrekit: CommandLine, arch: str
@@ -75,6 +76,7 @@ def test_a_classical_model_is_trained_compared_evaluated_and_asked(
     assert load_bundle("runs/classical/best").metadata.parameters > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", CLASSICAL)
 def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine, arch: str) -> None:
     for name in ("one", "two"):
@@ -83,6 +85,7 @@ def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine
     assert first == second
 
 
+@pytest.mark.slow
 def test_what_is_fitted_at_once_shows_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
     first, second = (genrekit("train", "--arch", "lda", "--out", f"runs/{name}").err for name in ("one", "two"))
     assert "note: computing statistics of 60 fragments; they are kept beside the cache\n" in first
@@ -108,6 +111,7 @@ def test_on_a_terminal_the_bar_says_what_is_being_done(monkeypatch: pytest.Monke
     assert "note:" not in terminal.getvalue()
 
 
+@pytest.mark.slow
 def test_a_run_without_a_name_is_named_by_what_it_is(here: Path, genrekit: CommandLine) -> None:
     assert genrekit("train", "--arch", "lda", "--json").json["run"].endswith("-lda-mel")
 

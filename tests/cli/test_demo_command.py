@@ -43,6 +43,7 @@ def test_json_holds_the_record_of_every_step(genrekit: CommandLine) -> None:
     assert len(found["predicted"]["files"]) == 1
 
 
+@pytest.mark.slow
 def test_it_can_be_run_again_and_gives_the_same(genrekit: CommandLine) -> None:
     first, second = (genrekit("demo", "--json").json for _ in range(2))
     assert first["evaluated"]["models"][0]["confusion"] == second["evaluated"]["models"][0]["confusion"]

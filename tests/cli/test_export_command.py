@@ -12,6 +12,7 @@ from genrekit.models import onnx_export
 from genrekit.workflows import export as workflow
 
 
+@pytest.mark.slow
 def test_the_file_is_written_into_the_bundle_which_is_loaded_as_before(here: Path, genrekit: CommandLine) -> None:
     before = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json
     outcome = genrekit("export", "runs/mlp/best", "--json")
@@ -24,6 +25,7 @@ def test_the_file_is_written_into_the_bundle_which_is_loaded_as_before(here: Pat
     assert genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json == before
 
 
+@pytest.mark.slow
 def test_the_text_says_how_far_the_answers_are_from_the_bundles(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("export", "runs/cel/best", "--format", "onnx", "--out", "deep/x.onnx")
     assert outcome.code == 0, outcome.err

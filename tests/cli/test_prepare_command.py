@@ -71,6 +71,7 @@ def test_a_name_is_shown_as_it_is_and_not_as_an_emoji(music: Path, genrekit: Com
     assert "warning: skipped jazz/[b]:smile:.wav: not decodable" in genrekit(*PREPARE).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
 def test_any_name_can_be_printed_whatever_the_encoding_of_stdout(encoding: str, music: Path) -> None:
     (music / "jazz" / "Бумбокс.wav").write_text("la la la")

@@ -31,6 +31,7 @@ class TestCompare:
             assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
             assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
 
+    @pytest.mark.slow
     def test_the_table_marks_the_five_best(self, here: Path, genrekit: CommandLine) -> None:
         for width in range(5):
             genrekit("train", "--arch", "mlp", "--hidden", f"4,{4 + width}", "--epochs", "1", "--quiet")
@@ -38,6 +39,7 @@ class TestCompare:
         places = [line.split()[0].lstrip("=") for line in lines[2:9]]
         assert places == ["*1", "*2", "*3", "*4", "*5", "6", "7"]
 
+    @pytest.mark.slow
     def test_runs_that_differ_in_their_seed_are_one_row(self, here: Path, genrekit: CommandLine) -> None:
         common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet")
         accuracies = []
@@ -49,6 +51,7 @@ class TestCompare:
         assert row["track_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
         assert row["track_accuracy"]["low"] <= row["track_accuracy"]["mean"] <= row["track_accuracy"]["high"]
 
+    @pytest.mark.slow
     def test_configurations_whose_runs_are_named_alike_have_names_of_their_own(
         self, here: Path, genrekit: CommandLine
     ) -> None:
@@ -69,6 +72,7 @@ class TestCompare:
         assert outcome.json["runs"] == before
         assert "left out, of a seed and configuration that is there: copy" in genrekit("compare").err
 
+    @pytest.mark.slow
     def test_the_trial_by_which_a_search_chose_is_apart_from_what_repeats_it(
         self, here: Path, genrekit: CommandLine
     ) -> None:
@@ -111,6 +115,7 @@ class TestCompare:
         assert sum(line.split()[0].endswith("*1") for line in outcome.out.splitlines() if line.split()) == 2
         assert "ranked apart: their figures cannot be compared" in outcome.err
 
+    @pytest.mark.slow
     def test_runs_of_two_collections_whose_splits_are_named_alike_are_ranked_apart(
         self, here: Path, genrekit: CommandLine
     ) -> None:
@@ -327,6 +332,7 @@ class TestInfo:
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert "1 of 300 rows are damaged, of 1 tracks (blues/blues-1)" in outcome.err
 
+    @pytest.mark.slow
     def test_plots_show_and_sound_each_genre_with_its_variants(self, here: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("info", "data/cache.h5", "--plot", "look")
         assert outcome.code == 0

@@ -32,6 +32,7 @@ def search(here: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLine) -> None:
     plan = genrekit("compare", "--search", "tiny.toml", "--dry-run").out
     assert "0.0001 to 0.01, logarithmic" in plan

@@ -15,6 +15,7 @@ from genrekit.models.bundle import load_bundle
 STFT = ("train", "--input", "stft", "--channels", "2,4", "--device", "cpu", "--epochs", "2")
 
 
+@pytest.mark.slow
 def test_a_model_on_power_spectrograms_is_trained_evaluated_and_asked(here: Path, genrekit: CommandLine) -> None:
     trained = genrekit(*STFT, "--spec-freq-mask", "20", "--spec-time-mask", "4", "--out", "runs/stft")
     assert trained.code == 0, trained.err

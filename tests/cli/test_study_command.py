@@ -24,6 +24,7 @@ def study(here: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("compare", "tiny.toml", "--seeds", "3")
     assert outcome.code == 0
@@ -107,6 +108,7 @@ def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.Capt
     assert line.isascii()
 
 
+@pytest.mark.slow
 def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
     found = genrekit("compare", "tiny.toml", "--seeds", "3", "--json").json
     assert found["study"] == "tiny"
@@ -119,6 +121,7 @@ def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLin
     assert finding["verdict"] in ("upheld", "refuted", "equivalent", "undecided", "not trained")
 
 
+@pytest.mark.slow
 def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     out = genrekit("compare", "tiny.toml", "--seeds", "3").out
@@ -136,6 +139,7 @@ def test_remarks_leave_arms_their_room(capsys: pytest.CaptureFixture[str], monke
     assert "3 of 5 seeds, 30 of 100 epochs" not in "".join(lines)
 
 
+@pytest.mark.slow
 def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
     study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

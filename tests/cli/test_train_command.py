@@ -268,6 +268,7 @@ def test_the_key_is_in_no_file_and_no_message(
     assert KEY not in outcome.out + outcome.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
@@ -317,6 +318,7 @@ def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *optio
         assert stopped == whole, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("numbers", "finished"),
     [
@@ -356,6 +358,7 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
     assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", CODES)
 def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -387,6 +390,7 @@ def test_a_training_is_stopped_at_once_before_its_first_step(
     assert (outcome.code, Path("runs/stopped").exists()) == (CODES[number], False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int

@@ -41,6 +41,7 @@ def test_inputs_that_are_not_standardized_are_fed_as_they_are(here: Path, genrek
     assert resumed(Path("runs/plain"), genrekit) == weights
 
 
+@pytest.mark.slow
 def test_a_penalty_of_norms_reaches_the_run(here: Path, genrekit: CommandLine) -> None:
     for penalty in ("weights", "norms"):
         outcome = genrekit(*SMALL_CEL, "--l2", "0.1", "--penalty", penalty, "--out", f"runs/{penalty}")
@@ -51,6 +52,7 @@ def test_a_penalty_of_norms_reaches_the_run(here: Path, genrekit: CommandLine) -
     assert resumed(Path("runs/norms"), genrekit) == norms
 
 
+@pytest.mark.slow
 def test_noise_and_the_cosines_reach_the_run_and_resume(here: Path, genrekit: CommandLine) -> None:
     settings = {
         "noise": ("--noise-std", "0.05"),
@@ -70,6 +72,7 @@ def test_noise_and_the_cosines_reach_the_run_and_resume(here: Path, genrekit: Co
 ALTERED = (*SMALL_CEL, "--input", "waveform", "--altered-tempo", "1.2", "--altered-pitch", "2")
 
 
+@pytest.mark.slow
 def test_altered_fragments_are_trained_on_and_kept(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

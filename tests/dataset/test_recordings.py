@@ -94,6 +94,7 @@ def test_adding_and_removing_tracks_ends_as_a_fresh_build_does(music: Path, tmp_
     assert [track.recording for track in cache.tracks] == [track.recording for track in fresh.tracks]
 
 
+@pytest.mark.slow
 def test_recordings_of_tracks_that_did_not_change_are_not_looked_up_again(
     music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_an_interrupted_build_whose_rows_are_all_there_still_links_recordings(
     assert prepared(music).near_duplicates() == (("blues/1", "blues/copy"),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_drawn_split_keeps_a_recording_on_one_side(music: Path, seed: int) -> None:
     for number in range(10, 16):

@@ -171,6 +171,7 @@ class TestDrawnSplits:
         split = make_split([*tracks_of("jazz", 2), *tracks_of("blues", 2), *tracks_of("pop", 3)], "track", 0)
         assert [note for note in split.notes if "no test tracks of blues, jazz:" in note]
 
+    @pytest.mark.slow
     @given(collections(), st.sampled_from(DRAWN), st.integers(0, 3), st.data())
     @settings(max_examples=150, deadline=None)
     def test_every_split_is_sound_and_the_same_for_any_order_of_the_tracks(
@@ -183,6 +184,7 @@ class TestDrawnSplits:
         assert all(min(found) > 0 for found in counts(split, tracks).values())
         assert make_split(data.draw(st.permutations(tracks)), policy, seed) == split
 
+    @pytest.mark.slow
     @given(collections(), collections(), st.sampled_from(DRAWN))
     @settings(max_examples=150, deadline=None)
     def test_adding_tracks_never_moves_one(

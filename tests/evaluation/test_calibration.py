@@ -55,6 +55,7 @@ def test_bins_are_of_equal_width_and_closed_above() -> None:
     np.testing.assert_array_equal(bins_of(edges - 0.01), np.arange(BINS))
 
 
+@pytest.mark.slow
 def test_a_model_that_is_right_as_often_as_it_is_sure_has_the_error_of_chance() -> None:
     """Few answers alone make an error; of many, less than a hundredth is left."""
     generator = np.random.default_rng(0)

@@ -14,7 +14,11 @@ from genrekit.evaluation.study_report import to_html
 
 EXECUTABLE = find_chromium()
 
-pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed, and none is named in $CHROMIUM")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed, and none is named in $CHROMIUM"),
+]
 
 GENRE_TABLE = (
     "[...document.querySelectorAll('#model-1 table')]"

@@ -146,6 +146,7 @@ def test_pictures_are_named_only_where_they_are() -> None:
     assert "Learning curves" not in to_html(study(), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", [study(3), bare()], ids=["three arms in two groups", "no figures"])
 def test_a_report_is_a_folder_of_whole_files(result: CompareResult, tmp_path: Path) -> None:
     configs = {f"{run.name}-seed{seed}": {"seed": seed, "lr": 0.1} for run in result.runs for seed in run.seeds}
@@ -173,6 +174,7 @@ def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not
     assert not (tmp_path / "curves.png").exists()
 
 
+@pytest.mark.slow
 def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     (tmp_path / ".report-killed").mkdir()
     mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
@@ -188,6 +190,7 @@ def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     assert all(path.exists() for path in mine)
 
 
+@pytest.mark.slow
 def test_a_failed_write_leaves_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_report(study(3, ("",)), {}, {}, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

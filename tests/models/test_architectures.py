@@ -103,6 +103,7 @@ def test_the_blocks_keep_channels_innermost_in_memory_if_they_are_many(kind: Inp
     assert found == [innermost] * 10
 
 
+@pytest.mark.slow
 def test_waveforms_lie_in_a_device_s_own_layout_where_it_is_no_cpu() -> None:
     with torch.device("meta"):
         model = tiny_network(tiny_config(arch="cel2", input="waveform", channels=(8, 8)))

@@ -42,6 +42,7 @@ def test_front_end_and_model_in_torch_answer_as_the_bundle(tmp_path: Path, arch:
     np.testing.assert_allclose(found, expected_probabilities(made, clips()), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("front_end", "values"),
     [
@@ -60,6 +61,7 @@ def test_the_exported_model_answers_as_the_bundle(
         assert largest_difference(model, made, clips(count, n_samples)) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     made = bundle(tmp_path / "best", arch="mlp2")
     model = to_onnx(made)

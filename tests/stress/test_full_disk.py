@@ -18,6 +18,8 @@ from genrekit.config import PrepareConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.workflows.prepare import prepare
 
+pytestmark = pytest.mark.stress
+
 PAGE = 4_096
 
 

@@ -7,6 +7,8 @@ import fuzz
 import pytest
 from mutations import ENCODINGS, MUTATIONS, encoded, sound
 
+pytestmark = pytest.mark.stress
+
 
 @pytest.fixture
 def meter(tmp_path: Path) -> fuzz.Meter:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kills import Campaign, Quota, scenarios, table
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 
 
 def test_killed_at_any_instant_the_next_prepare_ends_as_if_nothing_had_been(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from train_kills import Campaign, table
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills groups of processes")
+pytestmark = [pytest.mark.stress, pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills groups of processes")]
 
 
 def test_killed_at_random_instants_a_training_ends_bit_for_bit_as_a_whole_one(tmp_path: Path) -> None:

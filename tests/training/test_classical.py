@@ -41,6 +41,7 @@ def standardized(training: Part, asked: Part) -> np.ndarray:
     return ((torch.from_numpy(asked.statistics) - torch.tensor(mean).float()) / torch.tensor(deviation).float()).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_genres", [2, 3])
 @pytest.mark.parametrize("arch", CLASSICAL)
 def test_a_model_answers_as_scikit_learn_does(arch: str, n_genres: int) -> None:

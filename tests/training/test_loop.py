@@ -746,6 +746,7 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
         torch.testing.assert_close(tensor, weights(plain)[name], msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what inductor itself imports
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
 def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(
@@ -790,6 +791,7 @@ def test_a_step_is_that_of_torchs_own_optimizer(opt: str) -> None:
         torch.testing.assert_close(weights(ours)[name], weight, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sched", SCHEDULES)
 def test_a_training_without_compile_imports_no_compiler(sched: str) -> None:
     """It would take longer than everything else before the first step."""
@@ -809,6 +811,7 @@ assert "torch._dynamo" not in sys.modules
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is looked up as Linux shows it")
 @pytest.mark.parametrize(
     "ask",

@@ -49,6 +49,7 @@ def go_on(trials: Trials, until: int) -> None:
         trials.finish(trial.number, value(trial))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_is_interrupted_draws_what_it_would_have_drawn(tmp_path: Path, sampler: str) -> None:
     own = search(sampler=sampler)

@@ -104,6 +104,7 @@ def table(folder: Path, chart: str) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_an_offline_run_holds_figures_of_each_epoch_configuration_and_summary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

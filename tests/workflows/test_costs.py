@@ -82,6 +82,7 @@ def test_more_than_the_disk_holds_is_refused_before_the_first_run(
     assert said.startswith("the missing runs need ")
 
 
+@pytest.mark.slow
 def test_a_plan_counts_what_is_there_and_takes_its_time_from_it(cache: Path, experiments: list[Experiment]) -> None:
     before = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=2))
     assert (before.finished, before.missing) == (0, 4)
@@ -157,6 +158,7 @@ def test_runs_that_all_answer_the_same_have_measured_no_noise(experiments: list[
     assert noise_of(read_study(Path("tiny.toml")), own, 0) == USUAL
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_study_with_finished_runs_uses_their_noise(cache: Path, experiments: list[Experiment]) -> None:
     run_study("tiny.toml", cache, StudyOptions(seeds=3))
     found = costs.plan_study("tiny.toml", cache, StudyOptions(seeds=5))

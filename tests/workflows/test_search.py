@@ -155,12 +155,14 @@ def test_the_report_says_how_the_finalists_were_found(whole: tuple[CompareResult
     assert len(stored["search"]["trials"]) == 5
 
 
+@pytest.mark.slow
 def test_the_same_file_on_the_same_data_makes_the_same_trials(
     whole: tuple[CompareResult, Path], file: Path, cache: Path
 ) -> None:
     assert trials(run(file, cache)) == trials(whole[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trial", "epoch", "state"),
     [
@@ -189,6 +191,7 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert result.ranking == whole[0].ranking
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on(whole: tuple[CompareResult, Path], file: Path, cache: Path) -> None:
     script = (
         "import os, signal, sys\n"
@@ -209,6 +212,7 @@ def test_a_killed_search_goes_on(whole: tuple[CompareResult, Path], file: Path, 
         assert ours.curve == pytest.approx(theirs.curve, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_more_trials_are_tried_where_the_file_declares_more(
     whole: tuple[CompareResult, Path], file: Path, cache: Path
 ) -> None:
@@ -223,6 +227,7 @@ def test_more_trials_are_tried_where_the_file_declares_more(
     assert ears.states == []
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_the_same_configuration_is_taken_as_it_is(
     whole: tuple[CompareResult, Path], file: Path, cache: Path
 ) -> None:
@@ -234,6 +239,7 @@ def test_a_finished_run_of_the_same_configuration_is_taken_as_it_is(
     assert ears.states[0][0] == "there"
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(file: Path, cache: Path) -> None:
     text = SEARCH.replace("1e-7", "1e30").replace('"loss"', '"track_accuracy"')
     file.write_text(text, encoding="utf-8")
@@ -279,6 +285,7 @@ def test_a_trial_of_several_seeds_has_their_mean(file: Path, cache: Path) -> Non
         assert trial.curve == (losses[0],)
 
 
+@pytest.mark.slow
 def test_workers_try_side_by_side_and_prune(file: Path, cache: Path) -> None:
     result = run(file, cache, workers=2)
     assert len(trials(result)) == 5
@@ -334,6 +341,7 @@ def test_a_study_of_the_same_name_is_not_taken_for_a_search(file: Path, cache: P
         run(file, cache)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_name_was_taken_goes_on_in_its_own_folder(file: Path, cache: Path) -> None:
     one = SEARCH.replace("trials = 5", "trials = 1")
     for text in (one, one.replace("batch_size = 8", "batch_size = 4")):

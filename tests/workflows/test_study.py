@@ -50,6 +50,7 @@ def run(study: Path, cache: Path, reporter: Reporter | None = None, **options: A
     return run_study(str(study), cache, StudyOptions(**options), reporter=reporter or Reporter())
 
 
+@pytest.mark.slow
 def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
     result = run(study, cache)
     assert sorted(path.name for path in Path("runs").iterdir()) == [
@@ -67,6 +68,7 @@ def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: P
     assert not {"run", "bundle", "kept"} & set(experiment["result"])
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: Path) -> None:
     values = {"arch": "cel", "channels": [4], "epochs": 2, "patience": 0, "batch_size": 8, "lr": 1e-2, "seed": 1}
     train(cache, values, out="runs/mine")
@@ -82,6 +84,7 @@ def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: 
     assert len(again.runs) == 2
 
 
+@pytest.mark.slow
 def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache: Path) -> None:
     with (
         exclusive_lock(Path("reports/tiny/.lock"), "another"),
@@ -98,6 +101,7 @@ def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache:
     assert [item.path for item in found.skipped] == ["fast-seed1"]
 
 
+@pytest.mark.slow
 def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: Path, cache: Path) -> None:
     before = run(study, cache)
     for path in Path("runs").iterdir():
@@ -109,6 +113,7 @@ def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: P
     assert ears.states == []
 
 
+@pytest.mark.slow
 def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, cache: Path) -> None:
     """Its weights and answers were deleted together: it cannot be judged, nor gone on with."""
     before = run(study, cache, seeds=1)
@@ -119,6 +124,7 @@ def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, 
     assert Path("runs/tiny-fast-seed0-2/answers.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
     """On one thread each: the number of threads may change the last bits."""
     script = (
@@ -139,6 +145,7 @@ def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
         assert [line.rpartition(",")[0] for line in one] == [line.rpartition(",")[0] for line in other]
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("lr = 1e-4", "lr = 1e30"), encoding="utf-8")
     ears = Ears()
@@ -172,6 +179,7 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
@@ -232,6 +240,7 @@ def test_arms_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_folds_that_train_on_other_numbers_of_tracks_are_told_from_to(study: Path, cache: Path) -> None:
     result = run(study, cache, seeds=1, folds=5)
     assert result.head is not None
@@ -241,6 +250,7 @@ def test_folds_that_train_on_other_numbers_of_tracks_are_told_from_to(study: Pat
     assert told in result.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
     ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
     with pytest.raises(KeyboardInterrupt):
@@ -267,6 +277,7 @@ def test_a_run_that_was_begun_on_another_device_goes_on_where_it_is_asked_to(stu
     assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
 
 
+@pytest.mark.slow
 def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     result = run(study, cache, seeds=2)
@@ -274,12 +285,14 @@ def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
     assert all("2 of 5 seeds" in run.cut for run in result.runs)
 
 
+@pytest.mark.slow
 def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> None:
     result = run(study, cache, epochs=1)
     assert all("1 of 2 epochs" in run.cut for run in result.runs)
     assert (result.findings[0].verdict, result.findings[0].note) == ("not tested", "1 of 2 epochs")
 
 
+@pytest.mark.slow
 def test_a_study_that_has_changed_is_refused_until_it_is_amended(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     study.write_text(STUDY.replace("fast is better", "slow is better"), encoding="utf-8")
@@ -302,6 +315,7 @@ def test_another_collection_or_split_in_one_study_is_refused_with_the_difference
         run(study, cache, seeds=1, split_seed=7)
 
 
+@pytest.mark.slow
 def test_folds_validate_every_track(study: Path, cache: Path) -> None:
     result = run(study, cache, seeds=1, folds=3)
     assert sorted(path.name for path in Path("runs").glob("tiny-slow*")) == [
@@ -312,6 +326,7 @@ def test_folds_validate_every_track(study: Path, cache: Path) -> None:
     assert (result.head.split, result.head.validation_tracks) == ("track, seed 0, 3 folds", 22)
 
 
+@pytest.mark.slow
 def test_a_study_may_declare_folds_and_splits_of_its_arms(study: Path, cache: Path) -> None:
     text = STUDY.replace("[base]", "folds = 2\n[base]").replace("1e-4 }", '1e-4, split = "fragment" }')
     study.write_text(text, encoding="utf-8")
@@ -342,6 +357,7 @@ def test_nothing_of_something_is_refused(name: str) -> None:
         StudyOptions(**values)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache: Path, tmp_path: Path) -> None:
     study.write_text(STUDY.replace("epochs = 2", "epochs = 60"), encoding="utf-8")
     script = (
@@ -372,6 +388,7 @@ def _first_worker(parent: int) -> int:
     raise AssertionError("no worker began")
 
 
+@pytest.mark.slow
 def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(study: Path, cache: Path) -> None:
     first = run(study, cache, arms=("f*",))
     assert sorted(path.name for path in Path("runs").iterdir()) == [f"tiny-fast-seed{seed}" for seed in range(3)]
@@ -384,6 +401,7 @@ def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_
     assert second.findings[0].verdict != "not tested"
 
 
+@pytest.mark.slow
 def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1, folds=2, arms=("slow",))
     run(study, cache, seeds=1, folds=2, arms=("fast",))
@@ -394,6 +412,7 @@ def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study:
         run(study, cache, seeds=1, folds=2, arms=())
 
 
+@pytest.mark.slow
 def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> None:
     study.write_text(
         STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
@@ -405,6 +424,7 @@ def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> 
     assert len(result.runs) == 3
 
 
+@pytest.mark.slow
 def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
     with pytest.raises(GenrekitError, match="no run of tiny is there: train some of its arms"):
         run(study, cache, arms=())
@@ -434,6 +454,7 @@ class Beside(Ears):
             self._other.pop()()
 
 
+@pytest.mark.slow
 def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_are(study: Path, cache: Path) -> None:
     study.with_name("other.toml").write_text(STUDY, encoding="utf-8")
     options = StudyOptions(seeds=1, device="cpu")
@@ -488,6 +509,7 @@ def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
         run(study, cache, seeds=1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, cache: Path) -> None:
     """A search has nothing to do for a worker until another trial has ended."""
     given = [
@@ -518,6 +540,7 @@ def test_an_arm_of_a_study_says_what_it_was_trained_with(study: Path, cache: Pat
         assert not {"seed", "fold"} & set(item.config)
 
 
+@pytest.mark.slow
 def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties_that_it_does_not_show(
     study: Path, cache: Path
 ) -> None:
@@ -539,6 +562,7 @@ def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties
         run(study, cache, folds=2)
 
 
+@pytest.mark.slow
 def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("[base]", "[base]\nsplit = 'track'"), encoding="utf-8")
     with pytest.raises(UsageError, match="split is track by the file, for each of its arms: leave it out"):
@@ -548,6 +572,7 @@ def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
         run(study, cache, seeds=1)
 
 
+@pytest.mark.slow
 def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Path) -> None:
     axes = "[base]\narch = 'lda'\n[axes.split]\nfragment = { split = 'fragment' }\ntrack = { split = 'track' }\n"
     study.write_text(f"{HEAD}folds = 2\n{axes}", encoding="utf-8")
@@ -593,6 +618,7 @@ def test_a_split_is_held_to_where_the_first_arm_has_its_own(study: Path, cache: 
         run(study, cache, seeds=1, split_seed=1)
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     plan = Path("reports/tiny/plan.json")
