@@ -11,7 +11,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 from readme_output import README
 from result_records import (
     ARCHIVE,
@@ -187,8 +191,9 @@ def folder(tmp_path: Path) -> Path:
     for study, runs in {"mlp": ["a", "b"], "cnn": ["b", "c"]}.items():
         report = tmp_path / "reports" / study
         (report / "experiments").mkdir(parents=True)
-        for name in ("report.md", "report.html", "result.json", "accuracy.png", "plan.json", ".lock"):
+        for name in ("report.md", "report.html", "result.json", "plan.json", ".lock"):
             (report / name).write_text(study, encoding="utf-8")
+        Image.new("RGBA", (40, 30), "white").quantize().save(report / "accuracy.png")
         for name in runs:
             (report / "experiments" / f"{name}.json").write_text(json.dumps({"run": f"runs/{name}"}), encoding="utf-8")
             (tmp_path / "runs" / name / "best").mkdir(parents=True, exist_ok=True)
@@ -222,6 +227,26 @@ def test_a_chart_that_a_study_no_longer_has_is_removed(folder: Path) -> None:
     (folder / "reports" / "mlp" / "accuracy.png").unlink()
     keep(folder, "mlp", results)
     assert "mlp/accuracy.png" not in contents(results)
+
+
+def test_a_kept_chart_looks_the_same_and_takes_half_the_bytes(folder: Path) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    for slope in np.linspace(-1, 1, 30):
+        axes.plot([0, 1], [0, slope], linewidth=0.7)
+    chart = folder / "reports" / "mlp" / "accuracy.png"
+    figure.savefig(chart)
+    keep(folder, "mlp", folder / "results")
+    kept = folder / "results" / "mlp" / "accuracy.png"
+    difference = rgb(kept) - rgb(chart)
+    assert np.sqrt(np.mean(difference**2)) < 3  # of 255
+    assert (rgb(kept)[0, 0] == 255).all()
+    assert kept.stat().st_size < chart.stat().st_size / 2
+
+
+def rgb(chart: Path) -> npt.NDArray[np.float64]:
+    with Image.open(chart) as image:
+        return np.asarray(image.convert("RGB"), float)
 
 
 def test_a_shared_run_is_stored_once_in_any_order_of_studies(folder: Path) -> None:
