@@ -173,8 +173,9 @@ def assert_close(found: Any, expected: Any) -> None:
 def test_the_music_has_the_listed_tracks(tmp_path: Path) -> None:
     if not MUSIC.is_dir():
         pytest.skip(f"no music in {MUSIC}")
-    assert run(["prepare", str(MUSIC), "--out", str(tmp_path / "all.h5")]) == 0
-    cache = open_cache(tmp_path / "all.h5")
+    cache_path = tmp_path / "all.h5"
+    assert run(["prepare", str(MUSIC), "--store", "mel", "--out", str(cache_path)]) == 0  # a fifth of the disk space
+    cache = open_cache(cache_path)
     assert cache.skipped == ()
     assert [shared_values(track) for track in cache.tracks] == [shared_values(track) for track in tracks_with("all")]
 
