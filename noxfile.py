@@ -97,7 +97,7 @@ def pictures(session: nox.Session) -> None:
 
 @nox.session
 def results(session: nox.Session) -> None:
-    """Write the table of claims and verdicts anew; nox -s results -- FOLDER STUDY ... takes over reports from there."""
+    """Write the tables of findings; nox -s results -- FOLDER STUDY ... first copies studies that were run in FOLDER."""
     session.install("-e", ".")
     session.run("python", "tools/results_table.py", *session.posargs)
 

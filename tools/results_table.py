@@ -1,21 +1,30 @@
-"""What became of the claims of the studies in docs/results/: one table, for the README and the results' own page.
+"""Maintain docs/results/: write the table of findings into the README and docs/results/README.md, and add studies.
 
-Usage: python tools/results_table.py [FOLDER STUDY ...]
+    python tools/results_table.py                       Write the table.
+    python tools/results_table.py FOLDER STUDY ...      Copy studies that were run in FOLDER, then write the table.
+    python tools/results_table.py --unpack FOLDER       Write runs/ and reports/ into FOLDER, to continue a study there.
+    python tools/results_table.py --tracks CACHE        Write the list of tracks, from a cache with all fragments.
 
-With a folder in which `genrekit compare STUDY` was run, the reports of those studies are put there first, and beside
-them what their runs wrote, less the weights: from these records every figure and verdict can be computed again.
+Of a study, the report, its charts, `result.json` and an archive of its runs are kept (see result_records.py). The
+archives do not hold the weights. Every figure and verdict can be computed from them again.
 """
 
 from __future__ import annotations
 
+import argparse
+import io
 import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+from result_records import RUN_FILES, read_records, runs_of, unpack, write_records, write_tracks
+
 from genrekit import markdown
-from genrekit.errors import unknown_name
+from genrekit.dataset.cache import open_cache
+from genrekit.errors import GenrekitError, unknown_name
 from genrekit.evaluation import study_words as words
 from genrekit.records import Finding
 from genrekit.studies.schema import shipped_studies
@@ -24,10 +33,7 @@ ROOT = Path(__file__).parents[1]
 
 RESULTS = ROOT / "docs" / "results"
 
-RECORDS = RESULTS / "runs"
-"""One folder for each run, which studies may share."""
-
-RECORD = ("config.json", "result.json", "history.csv", "answers.safetensors")
+REPORT_FILES = ("report.md", "result.json")
 
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
 
@@ -82,43 +88,85 @@ def renewed(page: Path) -> str:
 
 
 def keep(folder: Path, study: str, results: Path = RESULTS) -> None:
-    """Put a study's report, and the records of its runs, among the results; away with records that no study names.
+    """Copy a study that was run in a folder to the results: its report, charts and `result.json`, and its records.
 
-    Nothing is changed where it cannot be done.
-    Errors: UsageError for no study of genrekit's, FileNotFoundError where a file is missing.
+    Nothing is changed if it cannot be copied.
+    Errors: UsageError for an unknown study, FileNotFoundError for a missing file, GenrekitError for unusable archives.
     """
     if study not in shipped_studies():
         raise unknown_name("study", study, shipped_studies())
     report = folder / "reports" / study
-    runs = runs_of(report)
-    for path in (report / "result.json", *(folder / run / name for run in runs for name in RECORD)):
-        if not path.is_file():
-            raise FileNotFoundError(f"no {path}: run the study in {folder} first")
-    shutil.rmtree(results / study, ignore_errors=True)
-    shutil.copytree(report, results / study, ignore=shutil.ignore_patterns("report.html", ".*"))
-    for run in runs:
-        (results / run).mkdir(parents=True, exist_ok=True)
-        for name in RECORD:
-            shutil.copyfile(folder / run / name, results / run / name)
-    named = {run for path in results.glob("*/result.json") for run in runs_of(path.parent)}
-    for record in (results / "runs").iterdir():
-        if f"runs/{record.name}" not in named:
-            shutil.rmtree(record)
+    for path in (report / name for name in REPORT_FILES):
+        _require_file(path, folder)
+    others = {name: content for name, content in read_records(results).items() if _study_of(name) != study}
+    records = others | _study_records(folder, study)
+    write_records(results, records)
+    for chart in (results / study).glob("*.png"):
+        chart.unlink()
+    for name in REPORT_FILES:
+        shutil.copyfile(report / name, results / study / name)
+    for path in report.glob("*.png"):
+        (results / study / path.name).write_bytes(small_chart(path))
 
 
-def runs_of(report: Path) -> list[str]:
-    """The runs that the study of a report was judged by, as "runs/NAME"."""
-    experiments = [json.loads(path.read_text(encoding="utf-8")) for path in report.glob("experiments/*.json")]
-    return sorted({experiment["run"] for experiment in experiments})
+def small_chart(path: Path) -> bytes:
+    """Return a chart as PNG with a palette of 256 colours, which takes about a third of the bytes.
+
+    The colours of thin lines change slightly. A chart that has a palette is returned as it is.
+    """
+    with Image.open(path) as image:
+        if image.mode == "P":
+            return path.read_bytes()
+        packed = io.BytesIO()
+        image.convert("RGB").quantize(256).save(packed, "PNG", optimize=True)
+    return packed.getvalue()
+
+
+def _study_of(name: str) -> str:
+    """The study of a record, or "" if it is a run's."""
+    folder, study, *_ = name.split("/")
+    return study if folder == "reports" else ""
+
+
+def _study_records(folder: Path, study: str) -> dict[str, bytes]:
+    """Read the records of a study from the folder in which it was run.
+
+    Errors: FileNotFoundError for a missing file, GenrekitError for runs that are not in runs/.
+    """
+    report = folder / "reports" / study
+    paths = [report / "plan.json", *report.glob("experiments/*.json")]
+    records = {path.relative_to(folder).as_posix(): _require_file(path, folder).read_bytes() for path in paths}
+    for run in runs_of(records, study):
+        if not run.startswith("runs/"):
+            raise GenrekitError(f"{study} has the run {run}; run studies with --runs runs")
+        records |= {f"{run}/{name}": _require_file(folder / run / name, folder).read_bytes() for name in RUN_FILES}
+    return records
+
+
+def _require_file(path: Path, folder: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: run the study in {folder} first")
+    return path
 
 
 def main() -> None:
-    """Take over the studies that are named, and write the table into the pages."""
-    folder, *names = sys.argv[1:] or ["."]
-    if sys.argv[1:] and not names:
-        sys.exit("name the studies to take over, after the folder in which they were run")
-    for study in names:
-        keep(Path(folder), study)
+    parser = argparse.ArgumentParser(description="Maintain docs/results/ and the tables of findings.")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder in which studies were run")
+    parser.add_argument("studies", nargs="*", metavar="study", help="study to copy from there")
+    parser.add_argument("--unpack", metavar="FOLDER", type=Path, help="write runs/ and reports/ into a folder")
+    parser.add_argument("--tracks", metavar="CACHE", type=Path, help="write the list of tracks of a cache")
+    given = parser.parse_args()
+    if given.folder and not given.studies:
+        parser.error(f"name the studies to copy from {given.folder}")
+    try:
+        if given.unpack:
+            unpack(RESULTS, given.unpack)
+        if given.tracks:
+            write_tracks(RESULTS, open_cache(given.tracks))
+        for study in given.studies:
+            keep(given.folder, study)
+    except (GenrekitError, FileNotFoundError) as error:
+        sys.exit(str(error))
     for page in PAGES:
         page.write_text(renewed(page), encoding="utf-8")
 

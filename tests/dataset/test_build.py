@@ -59,6 +59,16 @@ def test_the_number_of_workers_does_not_change_a_byte(folder: Path, tmp_path: Pa
     assert_equal_content(tmp_path / "one.h5", tmp_path / "two.h5")
 
 
+@pytest.mark.parametrize("other", [{"fragments": "first"}, {"store": "mel"}])
+def test_digests_of_tracks_do_not_depend_on_what_is_stored(folder: Path, tmp_path: Path, other: dict[str, str]) -> None:
+    config = PrepareConfig.of({"front_end": SMALL.model_dump(), **other})
+    caches = [build(folder, tmp_path / "all.h5").cache, build(folder, tmp_path / "other.h5", config).cache]
+    assert caches[0].path.stat().st_size > caches[1].path.stat().st_size
+    digests = [[track.digest for track in cache.tracks] for cache in caches]
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == 6
+
+
 def test_an_unchanged_collection_opens_no_audio(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build(folder, tmp_path / "cache.h5")
     before = (tmp_path / "cache.h5").stat()
