@@ -1,6 +1,8 @@
 """What a user can fix, and the one way in which an unknown name is refused."""
 
 import errno
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -49,6 +51,50 @@ def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitErr
     """
     absent = f"{', '.join(modules)}, which {is_or_are(len(modules))} not installed"
     return GenrekitError(f"{doing} needs {absent}: pip install --editable '.[{extra}]' in genrekit's checkout")
+
+
+def unloadable(library: str, partners: Sequence[str], error: Exception) -> GenrekitError:
+    """Return the error for a library that cannot be imported: installed versions, reason and the command to fix it.
+
+    `partners` are the libraries that it must fit. The command has the requirements of genrekit's own metadata.
+
+    >>> str(unloadable("chromapy", [], ModuleNotFoundError("No module named 'chromapy'", name="chromapy")))
+    'chromapy is not installed: pip install --upgrade chromapy'
+    """
+    fix = shlex.join(["pip", "install", "--upgrade", *map(_requirement, (*partners, library))])
+    if isinstance(error, ModuleNotFoundError) and error.name == library:
+        return GenrekitError(f"{library} is not installed: {fix}")
+    fits = f" with {' and '.join(map(_installed, partners))}" if partners else ""
+    return GenrekitError(f"{_installed(library)} cannot be loaded{fits} ({_first_cause(error)}): {fix}")
+
+
+def _requirement(library: str) -> str:
+    """Genrekit's requirement of a library, such as `torch<2.16,>=2.13`; its name if there is none."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        stated = requires("genrekit") or []
+    except PackageNotFoundError:
+        stated = []
+    return next((text for text in stated if re.match(rf"{re.escape(library)}\b[^;]*$", text)), library)
+
+
+def _installed(library: str) -> str:
+    """The name of a library and its version, if it is known."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{library} {version(library)}"
+    except PackageNotFoundError:
+        return library
+
+
+def _first_cause(error: BaseException) -> str:
+    """The message of the exception that caused all others, with shared libraries by their file names."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    message = re.sub(r"\S*/(\S+\.so)", r"\1", " ".join(str(error).split()))
+    return message.rstrip(".") or type(error).__name__
 
 
 def few(names: Sequence[str], limit: int = 3) -> str:

@@ -37,8 +37,9 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "dotenv": {"cli"},
-    "torchaudio": set(),
-    "librosa": set(),
+    "torchaudio": {"models/torchaudio_import.py"},
+    "librosa": {"audio/librosa_import.py"},
+    "numba": {"audio/librosa_import.py"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
     "matplotlib": {"evaluation/plots.py"},
@@ -100,21 +101,32 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
-        pytest.param("import genrekit", ["torch", "librosa", "wandb", "pydantic", "typer"], id="import"),
         pytest.param(
-            "from genrekit.cli.app import run; run(['--help'])", ["torch", "librosa", "wandb", "pydantic"], id="help"
+            "import genrekit", ["torch", "torchaudio", "librosa", "numba", "wandb", "pydantic", "typer"], id="import"
+        ),
+        pytest.param(
+            "from genrekit.cli.app import run; run(['--help'])",
+            ["torch", "torchaudio", "librosa", "numba", "wandb", "pydantic"],
+            id="help",
         ),
         pytest.param(
             "import genrekit.workflows.prepare",
-            ["torch", "librosa", "wandb", "sklearn", "matplotlib", "scipy"],
+            ["torch", "torchaudio", "librosa", "numba", "wandb", "sklearn", "matplotlib", "scipy"],
             id="prepare",
         ),
         pytest.param(
             "import genrekit.workflows.train, genrekit.workflows.predict",
-            ["sklearn", "librosa", "mutagen", "onnx"],
+            ["sklearn", "torchaudio", "librosa", "numba", "mutagen", "onnx"],
             id="train",
         ),
-        pytest.param("import genrekit.dataset.rows", ["torch", "h5py", "librosa", "sklearn"], id="worker"),
+        pytest.param(
+            "import genrekit.workflows.evaluate, genrekit.workflows.export",
+            ["sklearn", "torchaudio", "librosa", "numba", "mutagen", "onnx"],
+            id="evaluate and export",
+        ),
+        pytest.param(
+            "import genrekit.dataset.rows", ["torch", "torchaudio", "h5py", "librosa", "numba", "sklearn"], id="worker"
+        ),
     ],
 )
 def test_heavy_libraries_are_imported_only_where_they_are_used(arguments: str, absent: list[str]) -> None:

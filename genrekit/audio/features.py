@@ -4,6 +4,9 @@ Periodic Hann window, centred frames with reflection at the edges, power spectru
 scale with Slaney's norm (Slaney 1998, Auditory Toolbox), decibels below a reference, mapped to [0, 1]. The linear power
 spectrogram has the same kind of window and frames, and neither bands nor decibels.
 
+The mel bands are computed here and not by librosa: a new process has them after 0.3 s, with librosa after 2 s
+(`benchmarks/audio_libraries.py`), and `prepare` starts a process for each worker.
+
 scipy is imported where it is used: it takes as long to load as an unchanged rerun takes, which needs none of it.
 """
 

@@ -1,8 +1,11 @@
-"""Statistics of a fragment's mel spectrogram: what the classical models read.
+"""Statistics of a fragment's mel spectrogram: the descriptors that the classical models read.
 
-All of them are functions of the dB mel spectrogram alone, so they come from a cache that stores nothing else. Their
+All of them are functions of the dB mel spectrogram alone, so a cache that stores only mel spectrograms is enough. Their
 number is the same for every front end: bands and modulation frequencies are pooled into a fixed number of groups. Pitch
-classes are heard from 440 Hz on only: below, mel bands are wider than semitones.
+classes start at 440 Hz, because mel bands are wider than semitones below.
+
+librosa computes the MFCCs, onset strength, autocorrelation, tonnetz and mel frequencies. Spectral centre, width and
+flatness stay here: librosa's take about five times as long (`benchmarks/audio_libraries.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.audio.features import hz_to_mel, mel_to_hz
+from genrekit.audio.librosa_import import load_librosa
 from genrekit.config import FrontEnd
 
 STATISTICS_VERSION = 1
-"""Rises with every change of the numbers below, so that stored ones are computed anew."""
+"""Increase it if a change to this module changes the numbers, so that stored ones are computed again."""
 
 Array = npt.NDArray[np.float32]
 
@@ -53,6 +56,7 @@ def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FrontEnd) -> 
     """Compute the statistics of fragments.
 
     Shapes: [B, n_mels, n_frames] in [0, 1] to float32 [B, N_STATISTICS].
+    Errors: GenrekitError if librosa cannot be loaded.
     """
     decibels = np.asarray(mels, dtype=np.float32) * np.float32(front_end.top_db)
     cepstrum = mfcc(decibels)
@@ -72,20 +76,13 @@ def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FrontEnd) -> 
 
 
 def mfcc(decibels: Array) -> Array:
-    """Mel-frequency cepstral coefficients: the orthonormal DCT-II over the bands, 0 beyond the number of bands.
+    """Mel-frequency cepstral coefficients: the orthonormal DCT-II over the bands.
 
+    With fewer than 20 bands, the coefficients beyond the number of bands are 0.
     Shapes: [B, n_mels, n_frames] in dB to [B, 20, n_frames].
     """
-    return np.matmul(_dct(decibels.shape[1]), decibels)
-
-
-@cache
-def _dct(n_bands: int) -> Array:
-    order, band = np.arange(_COEFFICIENTS)[:, None], np.arange(n_bands)
-    basis = np.sqrt(2 / n_bands) * np.cos(np.pi * order * (band + 0.5) / n_bands)
-    basis[0] /= np.sqrt(2)
-    basis[n_bands:] = 0
-    return basis.astype(np.float32)
+    found = load_librosa().feature.mfcc(S=decibels, n_mfcc=_COEFFICIENTS, dct_type=2, norm="ortho", lifter=0)
+    return np.pad(found, [(0, 0), (0, _COEFFICIENTS - found.shape[1]), (0, 0)])
 
 
 def _cepstral(cepstrum: Array) -> Array:
@@ -181,18 +178,22 @@ def onset_strength(decibels: Array) -> Array:
 
     Shapes: [B, n_mels, n_frames] to [B, n_frames - 1].
     """
-    return np.maximum(np.diff(decibels, axis=2), 0).mean(axis=1)
+    onsets = load_librosa().onset.onset_strength(
+        S=decibels, lag=1, max_size=1, detrend=False, center=False, aggregate=np.mean
+    )
+    return onsets[:, 1:]  # librosa puts a 0 before the first difference
 
 
 def autocorrelation(series: Array, lags: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Autocorrelation, 1 at lag 0, at lags between samples; 0 beyond the series and for one that never changes.
+    """Autocorrelation divided by its value at lag 0, interpolated linearly between samples.
 
-    Shapes: [B, n] and [m] to [B, m].
+    It is 0 at lags beyond the end, and 0 everywhere for a constant series.
+
+    Shapes: series [B, n] and lags [m] in samples to [B, m].
     """
     n = series.shape[1]
     centred = series.astype(np.float64) - series.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(centred, 2 * n, axis=1)
-    raw = np.fft.irfft(np.square(np.abs(spectrum)), 2 * n, axis=1)[:, :n]
+    raw = load_librosa().autocorrelate(centred, axis=1)
     raw = np.concatenate([raw / np.maximum(raw[:, :1], 1e-9), np.zeros((len(raw), 2))], axis=1)
     below = np.minimum(lags.astype(np.int64), n)
     share = np.clip(lags - below, 0, 1)
@@ -222,19 +223,18 @@ def chroma(decibels: Array, front_end: FrontEnd) -> Array:
 
 @cache
 def _pitch_classes(front_end: FrontEnd) -> Array:
-    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
-    step = (high - low) / (front_end.n_mels + 1)
-    bands = np.log2(np.maximum(mel_to_hz(low + step * (np.arange(front_end.n_mels + 1) + 0.5)), 1.0))
+    # Each band ends halfway between its centre and the next one's, on the mel scale.
+    halves = load_librosa().mel_frequencies(
+        2 * front_end.n_mels + 3, fmin=front_end.fmin, fmax=front_end.fmax_hz, htk=False
+    )
+    bands = np.log2(np.maximum(halves[1::2], 1.0))
     semitones = np.log2(_LOWEST_PITCH_HZ) + (np.arange(12 * _OCTAVES + 1) - 0.5) / 12
     return pooling(semitones, bands).reshape(_OCTAVES, 12, -1).mean(axis=0)
 
 
-def tonnetz(classes: Array) -> Array:
-    """Where the pitch classes lie on the circles of fifths, minor thirds and major thirds (Harte et al. 2006).
+def tonnetz(classes: Array) -> npt.NDArray[np.float64]:
+    """Positions on the circles of fifths, minor thirds and major thirds: two coordinates each (Harte et al. 2006).
 
-    Shapes: shares [B, 12, n_frames] to [B, 6, n_frames].
+    Shapes: shares [B, 12, n_frames], whose sum over the classes is 1 or 0, to [B, 6, n_frames].
     """
-    pitch = np.arange(12)
-    circles = [(1.0, 7 / 6), (1.0, 3 / 2), (0.5, 2 / 3)]
-    rows = [radius * wave(np.pi * turn * pitch) for radius, turn in circles for wave in (np.sin, np.cos)]
-    return np.matmul(np.array(rows, dtype=np.float32), classes)
+    return load_librosa().feature.tonnetz(chroma=classes)

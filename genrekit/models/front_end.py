@@ -1,21 +1,22 @@
-"""The front end in torch: the same window, bands and constants as numpy's, for exported models and other devices.
+"""The front end as torch modules, for exported models and devices other than the CPU.
 
-A clip is taken for a whole track: its level and its loudest value are its own. Everything here can be exported.
+It gives the values of the numpy front end for a clip that is a whole track: level and loudest value are the clip's.
+torchaudio computes the spectrograms and decibels. The mel bands are those of `genrekit.audio.features`: torchaudio's
+differ for an odd n_fft or sample rate, because it places the last bin at sample_rate // 2. All modules can be exported.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from genrekit.audio.decode import RMS_LEVEL
-from genrekit.audio.features import analysis_window, mel_filters
+from genrekit.audio.features import mel_filters
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import STFT_HOP, STFT_N_FFT, Input, PrepareConfig
+from genrekit.models.torchaudio_import import load_torchaudio
 
 
 class Level(nn.Module):
@@ -59,22 +60,23 @@ class Mel(nn.Module):
     Shapes: [B, n_samples] to [B, n_mels, n_frames].
     """
 
-    window: Tensor
     filters: Tensor
 
     def __init__(self, config: PrepareConfig) -> None:
         super().__init__()
         self.front_end, self.half_precision = config.front_end, config.mel_dtype == "float16"
-        self.register_buffer("window", torch.from_numpy(analysis_window(config.front_end.n_fft)))
+        self.spectrogram = power_spectrogram(config.front_end.n_fft, config.front_end.hop_length)
+        self.decibels = load_torchaudio().functional.amplitude_to_DB
         self.register_buffer("filters", torch.from_numpy(mel_filters(config.front_end)).float())
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Transform a batch."""
         top_db = self.front_end.top_db
-        power = torch.matmul(self.filters, _power(waveform, self.window, self.front_end.hop_length))
+        power = torch.matmul(self.filters, self.spectrogram(waveform))
         loudest = power.amax(dim=(1, 2), keepdim=True)
-        floored = (power / _or_one(loudest)).clamp_min(10 ** (-top_db / 10))
-        unit = (floored.log() * (10 / math.log(10) / top_db) + 1).clamp(0, 1)
+        relative, floor = power / _or_one(loudest), 10 ** (-top_db / 10)
+        decibels = self.decibels(relative, multiplier=10.0, amin=floor, db_multiplier=0.0)
+        unit = (decibels / top_db + 1).clamp(0, 1)
         heard = torch.where(loudest > 0, unit, torch.zeros_like(unit))
         return heard.half().float() if self.half_precision else heard
 
@@ -85,32 +87,45 @@ class PowerStft(nn.Module):
     Shapes: [B, n_samples] to [B, 201, 1 + n_samples // 200].
     """
 
-    window: Tensor
-
     def __init__(self, config: PrepareConfig) -> None:
         super().__init__()
         self.rounded = Waveform(config)
-        self.register_buffer("window", torch.from_numpy(analysis_window(STFT_N_FFT)))
+        self.spectrogram = power_spectrogram(STFT_N_FFT, STFT_HOP)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Transform a batch."""
-        return _power(self.rounded(waveform), self.window, STFT_HOP)
+        return self.spectrogram(self.rounded(waveform))
 
 
-def _power(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
-    """Power spectra of centred windows, with reflection: [B, n_samples] to [B, bands, frames]."""
-    half = len(window) // 2
-    padded = functional.pad(waveform.unsqueeze(1), (half, half), mode="reflect").squeeze(1)
-    spectrum = torch.stft(padded, len(window), hop, window=window, center=False, return_complex=True)
-    return torch.view_as_real(spectrum).square().sum(dim=-1)
+def power_spectrogram(n_fft: int, hop_length: int) -> nn.Module:
+    """Make torchaudio's power spectrogram: periodic Hann window, frames centred with reflection at the edges.
+
+    Shapes: [B, n_samples] to [B, n_fft // 2 + 1, 1 + n_samples // hop_length].
+    Errors: GenrekitError if torchaudio cannot be loaded.
+    """
+    return load_torchaudio().transforms.Spectrogram(
+        n_fft=n_fft,
+        win_length=n_fft,
+        hop_length=hop_length,
+        window_fn=torch.hann_window,
+        wkwargs={"periodic": True},
+        power=2.0,
+        normalized=False,
+        center=True,
+        pad_mode="reflect",
+        onesided=True,
+    )
 
 
 TRANSFORMS: dict[Input, Callable[[PrepareConfig], nn.Module]] = {"mel": Mel, "waveform": Waveform, "stft": PowerStft}
-"""How each input comes from a clip at its level."""
+"""The module that computes each input from a clip after its level is set."""
 
 
 def torch_front_end(config: PrepareConfig, kind: Input) -> nn.Module:
-    """From clips [B, n_samples], mono at the front end's rate and of any level, to what a network reads."""
+    """Return a module from clips [B, n_samples], mono at the front end's rate and at any level, to a network's input.
+
+    Errors: GenrekitError if the input is a spectrogram and torchaudio cannot be loaded.
+    """
     return nn.Sequential(Level(config), TRANSFORMS[kind](config))
 
 

@@ -1,4 +1,7 @@
-"""Augmentation of batches while training: masks, mixup, gain and noise, drawn from seed and epoch number alone."""
+"""Augmentation of batches while training: masks, mixup, gain and noise.
+
+The random numbers depend on the seed and the epoch alone. torchaudio draws the masks and is imported for them only.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import torch
 from torch import Tensor
 
 from genrekit.config import TrainConfig
+from genrekit.models.torchaudio_import import load_torchaudio
 
 _STREAM = 1
-"""Beside the seed and the epoch's number: these numbers are others than those of order and variants."""
+"""Part of the seed, so that these random numbers differ from those for the order of fragments and their variants."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,27 @@ class BatchAugmentation:
         return MixedBatch(mixed, targets, targets[order], share)
 
     def _masked(self, inputs: Tensor) -> Tensor:
-        """Hide some neighbouring bands and some neighbouring frames of each fragment (Park et al. 2019)."""
-        bands = self._runs(len(inputs), inputs.shape[1], self._config.spec_freq_mask)
-        frames = self._runs(len(inputs), inputs.shape[2], self._config.spec_time_mask)
-        hidden = bands.to(inputs.device)[:, :, None] | frames.to(inputs.device)[:, None, :]
-        return torch.where(hidden, self._neutral, inputs)
+        """Set a range of bands and one of frames to the neutral value in each fragment (SpecAugment, Park et al. 2019).
 
-    def _runs(self, count: int, length: int, widest: int) -> Tensor:
-        """Draw a run of 0 to `widest` places for each of `count` rows, with every start alike; bool [count, length]."""
-        width = self._random.integers(widest + 1, size=(count, 1))
-        start = self._random.integers(length - width + 1)
-        places = np.arange(length)
-        return torch.from_numpy((places >= start) & (places < start + width))
+        torch's CPU generator is seeded for the draw and put back; generators of other devices are not touched.
+        """
+        count, n_bands, n_frames = inputs.shape
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(self._random.integers(2**63)))
+            bands = draw_visible(count, n_bands, self._config.spec_freq_mask)
+            frames = draw_visible(count, n_frames, self._config.spec_time_mask)
+        visible = bands.to(inputs.device)[:, :, None] * frames.to(inputs.device)[:, None, :]
+        return torch.where(visible.bool(), inputs, self._neutral)
+
+
+def draw_visible(count: int, length: int, max_width: int) -> Tensor:
+    """Draw `count` rows of ones with one masked range of zeros each, 0 to `max_width` wide.
+
+    The numbers come from torch's CPU generator. `mask_along_axis_iid` draws widths below its parameter and never masks
+    the last element, so it gets a parameter and a row that are longer by one.
+    Shapes: float32 [count, length].
+    Errors: GenrekitError if torchaudio cannot be loaded.
+    """
+    ones = torch.ones(count, 1, length + 1)
+    masked = load_torchaudio().functional.mask_along_axis_iid(ones, max_width + 1, mask_value=0.0, axis=2)
+    return masked[:, 0, :length]

@@ -32,6 +32,7 @@ from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.best import keep_best
 from genrekit.models.bundle import BundleMetadata, save_bundle
 from genrekit.models.classical import Classifier
+from genrekit.models.torchaudio_import import load_torchaudio
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
 from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
@@ -204,6 +205,8 @@ def _require_masks(config: TrainConfig, front_end: FrontEnd) -> None:
     for name, (what, limit) in limits.items():
         if (width := getattr(config, name)) >= limit:
             raise UsageError(f"{name} must be less than {what} ({limit}), got {width}")
+    if config.spec_freq_mask or config.spec_time_mask:
+        load_torchaudio()  # so that a torchaudio that cannot be loaded stops the command before it writes a run
 
 
 def _training_source(config: TrainConfig, cache: Cache, split: Split, reporter: Reporter) -> FragmentSource:

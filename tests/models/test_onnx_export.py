@@ -50,6 +50,7 @@ def test_front_end_and_model_in_torch_answer_as_the_bundle(tmp_path: Path, arch:
         pytest.param(
             {"normalization": "none"}, {"arch": "cel2", "input": "waveform", "channels": (8, 8)}, id="cel2-waveform"
         ),
+        pytest.param({}, {"arch": "cel", "input": "stft"}, id="power-spectrogram"),
     ],
 )
 def test_the_exported_model_answers_as_the_bundle(

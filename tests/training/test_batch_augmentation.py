@@ -9,7 +9,7 @@ from tiny_training import TinyData, tiny_config, tiny_network
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from genrekit.training.augment import BatchAugmentation, MixedBatch
+from genrekit.training.augment import BatchAugmentation, MixedBatch, draw_visible
 
 NEUTRAL = torch.linspace(2, 3, 16)[:, None]
 """Mean of each mel band, which no input has."""
@@ -42,6 +42,30 @@ def test_a_mask_is_one_run_of_any_width_up_to_the_largest_anywhere(option: str, 
     assert set(widths) == {0, 1, 2, 3, 4, 5}
     assert np.bincount(widths) == pytest.approx(500 / 6, abs=40)
     assert hidden.any(dim=0).all()
+
+
+@pytest.mark.parametrize("width", [1, 3, 16])
+def test_a_mask_can_start_at_every_index_where_it_fits(width: int) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        hidden = draw_visible(20_000, 16, 16) == 0
+    starts = hidden[hidden.sum(dim=1) == width].int().argmax(dim=1)
+    counts = torch.bincount(starts, minlength=16)[: 17 - width]
+    assert counts.sum() == len(starts)
+    assert counts[:-1].tolist() == pytest.approx([float(counts[:-1].float().mean())] * (16 - width), rel=0.4)
+    assert counts[-1] > 0
+
+
+def test_masks_do_not_depend_on_torchs_random_state_and_leave_it_as_it_was() -> None:
+    def masked(global_seed: int) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(global_seed)
+            before = torch.get_rng_state()
+            found = augmentation(spec_freq_mask=5, spec_time_mask=5)(mels(8), torch.arange(8)).inputs
+            assert torch.equal(torch.get_rng_state(), before)
+        return found
+
+    assert torch.equal(masked(1), masked(2))
 
 
 def test_masks_of_both_kinds_come_together_and_leave_the_bands_means() -> None:
