@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from genrekit import __version__
 from genrekit.cli.signals import Terminated, listen
+from genrekit.cli.threads import limit_spinning
 from genrekit.errors import GenrekitError, UsageError, of_surroundings, unknown_name
 
 COMMANDS = {
@@ -84,6 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     0 done; 1 a problem the user can fix; 2 wrong usage; 130 interrupted; 143 terminated. A mistake of the user's is
     one line on stderr (with --json also an object with the key "error" on stdout); a bug keeps its traceback.
     """
+    limit_spinning()
     listen()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that stdout's encoding lacks must not end a command
