@@ -1,6 +1,8 @@
-"""Settings for all tests, made before any library reads them."""
+"""Settings for all tests, made before any library reads them, and the folder that the tests of commands work in."""
 
 import os
+import shutil
+from pathlib import Path
 
 # pytest-xdist runs one process per core, so each process computes with one thread.
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
@@ -11,3 +13,39 @@ os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 
 # pytest-xdist passes on the width of its terminal; tests that need a width set one.
 os.environ.pop("COLUMNS", None)
+
+os.environ["WANDB_MODE"] = "off"
+
+import pytest
+from tiny_cli import SMALL, CommandLine
+from tiny_music import write_collection
+
+from genrekit.cli.app import run
+
+
+@pytest.fixture
+def genrekit(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/ (10 tracks of each of three genres), data/cache.h5, runs/ and best_models/."""
+    root = tmp_path_factory.mktemp("workspace")
+    write_collection(root / "data", {"blues": 10, "jazz": 10, "metal": 10}, duration_s=1.1, sample_rate=8_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert run(["prepare", *SMALL, "--augment", "--workers", "1", "--quiet"]) == 0
+        for arch, options in {"mlp": ("--hidden", "16,8"), "cel": ("--channels", "4,8")}.items():
+            common = ("--epochs", "2", "--out", f"runs/{arch}", "--quiet")
+            assert run(["train", "--arch", arch, *options, *common]) == 0
+    return root
+
+
+@pytest.fixture
+def here(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a copy of the workspace."""
+    copy = tmp_path / "here"
+    shutil.copytree(workspace, copy)
+    monkeypatch.chdir(copy)
+    return copy
