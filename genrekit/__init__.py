@@ -59,7 +59,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from genrekit._version import __version__
 
 if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
@@ -83,6 +83,7 @@ __all__ = [
     "Reporter",
     "StudyOptions",
     "Tracking",
+    "__version__",
     "compare",
     "evaluate",
     "export",

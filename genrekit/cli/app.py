@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.cli.signals import Terminated, listen
 from genrekit.errors import GenrekitError, UsageError, of_surroundings, unknown_name
 

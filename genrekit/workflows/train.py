@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
 from genrekit.dataset.altered import altered_folder, altered_fragments
 from genrekit.dataset.batches import FragmentSource, TrainingBatches, part_source
