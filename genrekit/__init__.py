@@ -54,8 +54,6 @@ What can be mended is a `GenrekitError`, one line that says how. Everything is i
 importing genrekit costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
