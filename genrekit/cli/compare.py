@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from genrekit.cli.completion import choice
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
 from genrekit.cli.environment import tracker_settings
 from genrekit.cli.options import (
@@ -33,8 +34,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 _NOT_REPEATED = frozenset({"--report-only", "--json", "--quiet", "-q"})
 """What a command that repeats a study's runs has no use for."""
 
+
 _PLAN, _TRAINING = "Plan of a study", "Training of its runs"
 """Headings of the help page."""
+
+
+def study_names(incomplete: str) -> list[str]:
+    """List how the beginning of a study's name may go on; with nothing typed, the shell lists files instead."""
+    from genrekit.studies.schema import shipped_studies
+
+    return [name for name in shipped_studies() if incomplete and name.startswith(incomplete)]
 
 
 @app.command()
@@ -45,6 +54,7 @@ def compare(
             metavar="[STUDY|FILE.toml|RUN_DIR]...",
             help="A study by its name or file; or runs, and folders of runs, to rank. [dim]\\[default: runs][/dim]",
             show_default=False,
+            autocompletion=study_names,
         ),
     ] = None,
     search: Annotated[
@@ -86,7 +96,7 @@ def compare(
     fragments: Annotated[
         str | None,
         typer.Option(
-            metavar="all|first",
+            **choice("all", "first"),
             help="Fragments of each track; by default as the study says.",
             show_default=False,
             rich_help_panel=_PLAN,
@@ -95,7 +105,7 @@ def compare(
     split: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|track|artist|fault-filtered|manifest",
+            **choice("auto", "track", "artist", "fault-filtered", "manifest"),
             help="The split of all runs; by default as the study says, else auto.",
             show_default=False,
             rich_help_panel=_PLAN,
