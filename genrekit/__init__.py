@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
     from genrekit.errors import GenrekitError
     from genrekit.models.bundle import load_bundle as load_model
+    from genrekit.training.tracking import Tracking
     from genrekit.workflows.compare import compare
     from genrekit.workflows.evaluate import evaluate
     from genrekit.workflows.experiments import StudyOptions
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     from genrekit.workflows.prepare import prepare
     from genrekit.workflows.reporter import Progress, Reporter
     from genrekit.workflows.study import run_study
-    from genrekit.workflows.train import Tracking, train
+    from genrekit.workflows.train import train
 
 __all__ = [
     "GenrekitError",
@@ -99,7 +100,7 @@ _HOMES = {
     "Progress": ("genrekit.workflows.reporter", "Progress"),
     "Reporter": ("genrekit.workflows.reporter", "Reporter"),
     "StudyOptions": ("genrekit.workflows.experiments", "StudyOptions"),
-    "Tracking": ("genrekit.workflows.train", "Tracking"),
+    "Tracking": ("genrekit.training.tracking", "Tracking"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
     "export": ("genrekit.workflows.export", "export"),

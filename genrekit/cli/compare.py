@@ -14,14 +14,14 @@ from rich.markup import escape
 
 from genrekit.cli.completion import choice
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
-from genrekit.cli.environment import tracker_settings
+from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
     DeviceOption,
     JsonFlag,
     QuietFlag,
     StrictFlag,
-    WandbOption,
+    StudyWandbOption,
     WandbProjectOption,
 )
 from genrekit.cli.search_display import show_search_plan
@@ -151,7 +151,7 @@ def compare(
     runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
     reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
     best_models: BestModelsOption = Path("best_models"),
-    wandb: WandbOption = "off",
+    wandb: StudyWandbOption = None,
     wandb_project: WandbProjectOption = None,
     strict: StrictFlag = False,
     as_json: JsonFlag = False,
@@ -203,7 +203,6 @@ def compare(
     from genrekit.workflows.experiments import StudyOptions
     from genrekit.workflows.search import run_search
     from genrekit.workflows.study import run_study
-    from genrekit.workflows.train import Tracking
 
     trained = tuple(arms) if arms else () if report_only else None
     options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
@@ -215,7 +214,7 @@ def compare(
         planned = plan_study(study, cache, options, runs=runs)
         emit_json(planned) if as_json else show_plan(planned)
         return
-    settings = tracker_settings(wandb, wandb_project)
+    tracked = tracking(wandb, wandb_project, default="off")
     with terminal(quiet=quiet or as_json) as reporter:
         run_it = run_study if search is None else run_search
         result = run_it(
@@ -225,7 +224,7 @@ def compare(
             runs=runs,
             reports=reports,
             best_models=best_models,
-            tracking=Tracking(settings.mode, settings.project, settings.key),
+            tracking=tracked,
             strict=strict,
             command=shlex.join(["genrekit", *(word for word in sys.argv[1:] if word not in _NOT_REPEATED)]),
             reporter=reporter,

@@ -25,14 +25,26 @@ WandbOption = Annotated[
     str | None,
     typer.Option(
         **choice("auto", "online", "offline", "off"),
-        help="Tracking in Weights & Biases; auto, the default of train, is online where a key is known, else offline.",
+        help="Tracking in Weights & Biases. Default: WANDB_MODE, else auto: online if a key is found, else offline.",
+        show_default=False,
+        rich_help_panel="Tracking",
+    ),
+]
+StudyWandbOption = Annotated[
+    str | None,
+    typer.Option(
+        **choice("auto", "online", "offline", "off"),
+        help="Tracking of each run in Weights & Biases. Default: WANDB_MODE, else off.",
+        show_default=False,
         rich_help_panel="Tracking",
     ),
 ]
 WandbProjectOption = Annotated[
     str | None,
     typer.Option(
-        help="Project of the runs. [dim]\\[default: genrekit][/dim]", show_default=False, rich_help_panel="Tracking"
+        help="Project of the runs in Weights & Biases. [dim]\\[default: genrekit][/dim]",
+        show_default=False,
+        rich_help_panel="Tracking",
     ),
 ]
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, enough_memory, free_memory, measure
 from genrekit.training.loop import FitResult, fit
-from genrekit.training.tracking import Tracker, open_tracker, require_mode
+from genrekit.training.tracking import NO_TRACKING, Tracker, Tracking, open_tracker
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 from genrekit.workflows.runs import (
     HISTORY,
@@ -51,20 +51,6 @@ from genrekit.workflows.runs import (
 
 _QUIET = Reporter()
 
-
-@dataclass(frozen=True)
-class Tracking:
-    """How a training is tracked; the key is kept out of every text."""
-
-    mode: str = "off"
-    project: str = "genrekit"
-    key: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        require_mode(self.mode)
-
-
-NO_TRACKING = Tracking()
 
 _LOCK = ".lock"
 """Held in a run's folder while a process trains it."""
@@ -120,7 +106,7 @@ def train(
             _create(run, config, data_fingerprints(cache, split))
         with _resumable(run, cache.path, reporter):
             tracker = _tracker(tracking, run, config, reporter)
-            reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
+            reporter.training(_plan(run, config, footprint, data, split, device, tracker))
             with _watched(tracker, reporter):
                 if isinstance(model, Classifier):
                     fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
@@ -256,12 +242,10 @@ def _resumable(run: Path, cache: Path, reporter: Reporter) -> Iterator[None]:
 
 def _tracker(tracking: Tracking, run: Path, config: TrainConfig, reporter: Reporter) -> Tracker:
     return open_tracker(
-        tracking.mode,
-        project=tracking.project,
+        tracking,
         run_name=run.name,
         config=config.model_dump(mode="json"),
         folder=run,
-        key=tracking.key,
         on_warning=reporter.warning,
     )
 
@@ -300,7 +284,7 @@ def _plan(
     data: TrainingBatches,
     split: Split,
     device: torch.device,
-    tracking: str,
+    tracker: Tracker,
 ) -> TrainPlan:
     return TrainPlan(
         run=str(run),
@@ -318,7 +302,8 @@ def _plan(
         training_fragments=data.n_training,
         validation_tracks=len(split.ids("validation")),
         validation_fragments=data.n_validation,
-        tracking=tracking,
+        tracking=tracker.mode,
+        tracking_reason=tracker.reason,
     )
 
 
