@@ -54,17 +54,16 @@ What can be mended is a `GenrekitError`, one line that says how. Everything is i
 importing genrekit costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from genrekit._version import __version__
 
 if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
     from genrekit.errors import GenrekitError
     from genrekit.models.bundle import load_bundle as load_model
+    from genrekit.training.tracking import Tracking
     from genrekit.workflows.compare import compare
     from genrekit.workflows.evaluate import evaluate
     from genrekit.workflows.experiments import StudyOptions
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
     from genrekit.workflows.prepare import prepare
     from genrekit.workflows.reporter import Progress, Reporter
     from genrekit.workflows.study import run_study
-    from genrekit.workflows.train import Tracking, train
+    from genrekit.workflows.train import train
 
 __all__ = [
     "GenrekitError",
@@ -83,6 +82,7 @@ __all__ = [
     "Reporter",
     "StudyOptions",
     "Tracking",
+    "__version__",
     "compare",
     "evaluate",
     "export",
@@ -100,7 +100,7 @@ _HOMES = {
     "Progress": ("genrekit.workflows.reporter", "Progress"),
     "Reporter": ("genrekit.workflows.reporter", "Reporter"),
     "StudyOptions": ("genrekit.workflows.experiments", "StudyOptions"),
-    "Tracking": ("genrekit.workflows.train", "Tracking"),
+    "Tracking": ("genrekit.training.tracking", "Tracking"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
     "export": ("genrekit.workflows.export", "export"),

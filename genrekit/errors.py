@@ -44,13 +44,13 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
 
 
 def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitError:
-    """Return the error for something that modules of an extra are needed for, which are not installed.
+    """Return the error for a feature whose optional packages are not installed.
 
     >>> str(missing_extra("writing tags", "tags", ["mutagen"]))
-    "writing tags needs mutagen, which is not installed: pip install --editable '.[tags]' in genrekit's checkout"
+    "writing tags needs mutagen, which is not installed: pip install 'genrekit[tags]'"
     """
     absent = f"{', '.join(modules)}, which {is_or_are(len(modules))} not installed"
-    return GenrekitError(f"{doing} needs {absent}: pip install --editable '.[{extra}]' in genrekit's checkout")
+    return GenrekitError(f"{doing} needs {absent}: pip install 'genrekit[{extra}]'")
 
 
 def unloadable(library: str, partners: Sequence[str], error: Exception) -> GenrekitError:

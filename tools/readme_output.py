@@ -38,9 +38,10 @@ def written(readme: str, outputs: list[str]) -> str:
 
 def run_all(commands: list[str], folder: Path) -> list[str]:
     """Run commands one after the other in a folder; what each printed on both streams, without the middle epochs."""
-    environment = {**os.environ, "COLUMNS": str(WIDTH), "WANDB_MODE": "offline", "HOME": str(folder), "NO_COLOR": "1"}
+    # Nothing of wandb is set and nobody is logged in, as at a newcomer's: runs are tracked offline.
+    environment = {name: value for name, value in os.environ.items() if name != "NETRC" and "WANDB_" not in name}
+    environment |= {"COLUMNS": str(WIDTH), "HOME": str(folder), "NO_COLOR": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment.pop("WANDB_API_KEY", None)
     outputs = []
     for command in commands:
         done = subprocess.run(

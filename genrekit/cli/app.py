@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from genrekit import __version__
+from genrekit._version import __version__
+from genrekit.cli.completion import adapt_to_shell, add_completion_options
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
 from genrekit.errors import GenrekitError, UsageError, of_surroundings, unknown_name
@@ -40,14 +41,17 @@ class LazyGroup(TyperGroup):
         """Names of the commands, in the order in which they are used."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the interface asks for it
-        """Load a command; while help is listed, a stand-in with its summary is enough."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load a command; while commands are listed, a stand-in with its summary is enough."""
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # a shell wants completions, not errors
+                return TyperCommand(name=cmd_name)
             raise unknown_name("command", cmd_name, COMMANDS)
         if self._listing:
             return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
         command = typer.main.get_command(import_module(f"genrekit.cli.{cmd_name}").app)
         command.name = cmd_name
+        add_completion_options(command, hidden=True)
         # Lines of a docstring are not lines of a help page; its paragraphs are.
         command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (command.help or "").split("\n\n"))
         return command
@@ -57,8 +61,15 @@ class LazyGroup(TyperGroup):
         self._listing = True
         super().format_help(ctx, formatter)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """List the commands and options that a shell offers."""
+        self._listing = True
+        return super().shell_complete(ctx, incomplete)
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 def _version(value: bool) -> None:
@@ -90,7 +101,10 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that stdout's encoding lacks must not end a command
     try:
-        outcome = typer.main.get_command(app)(list(arguments), prog_name="genrekit", standalone_mode=False)
+        adapt_to_shell(os.environ)
+        root = typer.main.get_command(app)
+        add_completion_options(root, hidden=False)
+        outcome = root(list(arguments), prog_name="genrekit", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more is written, not even at exit.
@@ -101,6 +115,8 @@ def run(arguments: Sequence[str]) -> int:
         if problem is None:
             raise
         return _failed(f"{problem}; what was there before is untouched", 1, arguments)
+    except SystemExit as end:  # typer ends the process when it has answered the shell
+        return end.code if isinstance(end.code, int) else 0
     except tuple(_CODES) as error:
         code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
         return _failed(_message(error), code, arguments)

@@ -12,15 +12,16 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from genrekit.cli.completion import choice
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
-from genrekit.cli.environment import tracker_settings
+from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
     DeviceOption,
     JsonFlag,
     QuietFlag,
     StrictFlag,
-    WandbOption,
+    StudyWandbOption,
     WandbProjectOption,
 )
 from genrekit.cli.search_display import show_search_plan
@@ -33,8 +34,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 _NOT_REPEATED = frozenset({"--report-only", "--json", "--quiet", "-q"})
 """What a command that repeats a study's runs has no use for."""
 
+
 _PLAN, _TRAINING = "Plan of a study", "Training of its runs"
 """Headings of the help page."""
+
+
+def study_names(incomplete: str) -> list[str]:
+    """List how the beginning of a study's name may go on; with nothing typed, the shell lists files instead."""
+    from genrekit.studies.schema import shipped_studies
+
+    return [name for name in shipped_studies() if incomplete and name.startswith(incomplete)]
 
 
 @app.command()
@@ -45,6 +54,7 @@ def compare(
             metavar="[STUDY|FILE.toml|RUN_DIR]...",
             help="A study by its name or file; or runs, and folders of runs, to rank. [dim]\\[default: runs][/dim]",
             show_default=False,
+            autocompletion=study_names,
         ),
     ] = None,
     search: Annotated[
@@ -86,7 +96,7 @@ def compare(
     fragments: Annotated[
         str | None,
         typer.Option(
-            metavar="all|first",
+            **choice("all", "first"),
             help="Fragments of each track; by default as the study says.",
             show_default=False,
             rich_help_panel=_PLAN,
@@ -95,7 +105,7 @@ def compare(
     split: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|track|artist|fault-filtered|manifest",
+            **choice("auto", "track", "artist", "fault-filtered", "manifest"),
             help="The split of all runs; by default as the study says, else auto.",
             show_default=False,
             rich_help_panel=_PLAN,
@@ -141,7 +151,7 @@ def compare(
     runs: Annotated[Path, typer.Option(help="Where a study's runs are, and go.")] = Path("runs"),
     reports: Annotated[Path, typer.Option(help="Where a study's report goes.")] = Path("reports"),
     best_models: BestModelsOption = Path("best_models"),
-    wandb: WandbOption = "off",
+    wandb: StudyWandbOption = None,
     wandb_project: WandbProjectOption = None,
     strict: StrictFlag = False,
     as_json: JsonFlag = False,
@@ -193,7 +203,6 @@ def compare(
     from genrekit.workflows.experiments import StudyOptions
     from genrekit.workflows.search import run_search
     from genrekit.workflows.study import run_study
-    from genrekit.workflows.train import Tracking
 
     trained = tuple(arms) if arms else () if report_only else None
     options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
@@ -205,7 +214,7 @@ def compare(
         planned = plan_study(study, cache, options, runs=runs)
         emit_json(planned) if as_json else show_plan(planned)
         return
-    settings = tracker_settings(wandb, wandb_project)
+    tracked = tracking(wandb, wandb_project, default="off")
     with terminal(quiet=quiet or as_json) as reporter:
         run_it = run_study if search is None else run_search
         result = run_it(
@@ -215,7 +224,7 @@ def compare(
             runs=runs,
             reports=reports,
             best_models=best_models,
-            tracking=Tracking(settings.mode, settings.project, settings.key),
+            tracking=tracked,
             strict=strict,
             command=shlex.join(["genrekit", *(word for word in sys.argv[1:] if word not in _NOT_REPEATED)]),
             reporter=reporter,

@@ -23,6 +23,7 @@ from genrekit.cli.signals import check, waiting
 from genrekit.errors import counted, is_or_are
 from genrekit.files import size_text
 from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
+from genrekit.training.tracking import NO_KEY, NOT_ONLINE
 from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
 
 DEFAULT_CACHE = Path("data/cache.h5")
@@ -101,6 +102,28 @@ def plain_table(*columns: str, title: str | None = None, right: tuple[str, ...] 
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
     return table
+
+
+def tracking_line(mode: str, reason: str) -> str:
+    """How a run is tracked, why, and how to change that; without a reason, it cannot be changed.
+
+    >>> tracking_line("offline", "no key found")
+    'tracking: wandb offline (no key found; wandb login to upload, --wandb off to disable)'
+    >>> tracking_line("off", "by WANDB_MODE")
+    'tracking: off (by WANDB_MODE; --wandb online or --wandb offline to track)'
+    >>> tracking_line("off", "")
+    'tracking: off'
+    """
+    name = "off" if mode == "off" else f"wandb {mode}"
+    if not reason:
+        return f"tracking: {name}"
+    upload = {NO_KEY: "wandb login to upload", NOT_ONLINE: "wandb sync to upload later"}
+    change = {
+        "online": "--wandb offline or --wandb off to change",
+        "offline": f"{upload.get(reason, '--wandb online to upload')}, --wandb off to disable",
+        "off": "--wandb online or --wandb offline to track",
+    }
+    return f"tracking: {name} ({reason}; {change[mode]})"
 
 
 class TerminalReporter(Reporter):
@@ -185,8 +208,9 @@ class TerminalReporter(Reporter):
         )
         self._say(
             f"split {escape(plan.split)}: {plan.training_tracks} tracks ({plan.training_fragments:,} fragments) "
-            f"to train, {plan.validation_tracks} ({plan.validation_fragments:,}) to validate; tracking {plan.tracking}"
+            f"to train, {plan.validation_tracks} ({plan.validation_fragments:,}) to validate"
         )
+        self._say(escape(tracking_line(plan.tracking, plan.tracking_reason)))
         self._say(f"run {escape(plan.run)}")
         if self._at_once:
             self._start("fitting", None)

@@ -1,29 +1,154 @@
-"""What comes from the environment and from .env: the tracker's key, project and mode."""
+"""What comes from the environment, from .env and from wandb's settings files: how runs are tracked."""
 
 from __future__ import annotations
 
+import configparser
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from genrekit.errors import GenrekitError, UsageError, unknown_name
+from genrekit.files import reason
+from genrekit.training.tracking import Tracking, logged_in
+
+_MODES = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "off",
+    "off": "off",
+    "auto": "auto",
+}
+"""Tracking modes by the values of WANDB_MODE: those of wandb, and genrekit's own names."""
+
+_SETTINGS = "wandb/settings"
+"""The files in which wandb's own commands store settings, in the home directory and in the current one."""
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+"""Values of WANDB_DISABLED, in lower case, that switch tracking off."""
+
 
 @dataclass(frozen=True)
-class TrackerSettings:
-    """The tracker's settings; the key is kept out of every text."""
+class _Source:
+    """Variables from one place, without those that a place of higher precedence sets."""
 
-    mode: str
-    project: str
-    key: str | None = field(repr=False)
+    place: str
+    values: dict[str, str]
+
+    def label(self, variable: str) -> str:
+        """How a message names a variable of this source."""
+        return {"": variable, _SETTINGS: _SETTINGS}.get(self.place, f"{variable} in {self.place}")
 
 
-def tracker_settings(mode: str | None, project: str | None) -> TrackerSettings:
-    """Join what was asked with the environment and .env, in this order of precedence."""
-    found = {**dotenv_values(Path(".env")), **os.environ}
-    environment_mode = {"disabled": "off"}.get(found.get("WANDB_MODE") or "", found.get("WANDB_MODE"))
-    return TrackerSettings(
-        mode=mode or environment_mode or "auto",
-        project=project or found.get("WANDB_PROJECT") or "genrekit",
-        key=found.get("WANDB_API_KEY") or None,
+def tracking(mode: str | None, project: str | None, *, default: str = "auto") -> Tracking:
+    """Return how runs are tracked: the command line wins over the environment, that over .env and wandb's settings.
+
+    Errors: UsageError for a value that wandb does not have, GenrekitError for a file that cannot be read.
+    """
+    sources = list(_sources())
+    _correct(os.environ)
+    chosen, why = (mode, "by --wandb") if mode is not None else _mode(sources, default)
+    base_url = _base_url(sources)
+    directory = _value(sources, "WANDB_DIR")
+    return Tracking(
+        mode=chosen,
+        project=project or _value(sources, "WANDB_PROJECT") or "genrekit",
+        key=_value(sources, "WANDB_API_KEY"),
+        entity=_value(sources, "WANDB_ENTITY"),
+        base_url=base_url,
+        directory=None if directory is None else Path(directory).expanduser(),
+        login=None if chosen in ("off", "offline") else _login(base_url),
+        reason=why,
     )
+
+
+def _sources() -> Iterator[_Source]:
+    """The environment, .env, and the settings of `wandb init` and `wandb login`; empty values count as not set."""
+    seen = set(os.environ)
+    yield _Source("", {name: value for name, value in os.environ.items() if value})
+    for place, values in ((".env", _dotenv()), (_SETTINGS, _wandb_settings())):
+        yield _Source(place, {name: value for name, value in values.items() if value and name not in seen})
+        seen |= {name for name, value in values.items() if value}
+
+
+def _dotenv() -> dict[str, str | None]:
+    try:
+        return dotenv_values(Path(".env"))
+    except (OSError, ValueError) as error:
+        raise GenrekitError(f"cannot read .env: {reason(error)}") from error
+
+
+def _wandb_settings() -> dict[str, str]:
+    """The settings that wandb has stored for the user, and for this folder, which win."""
+    files = [Path(".wandb" if Path(".wandb").is_dir() else "wandb") / "settings"]
+    with suppress(RuntimeError):  # there is no home directory
+        config = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
+        files.insert(0, Path(config).expanduser() / "settings")
+    parser = configparser.ConfigParser(interpolation=None)
+    for file in files:
+        with suppress(configparser.Error, OSError, ValueError):  # wandb passes over a broken one, too
+            parser.read_string(file.read_text(encoding="utf-8"))
+    stored = parser["default"] if parser.has_section("default") else {}
+    return {f"WANDB_{name.upper()}": value for name, value in stored.items()}
+
+
+def _mode(sources: list[_Source], default: str) -> tuple[str, str]:
+    """The mode, and which variable sets it."""
+    for source in sources:
+        if source.values.get("WANDB_DISABLED", "").lower() in _TRUE:
+            return "off", f"by {source.label('WANDB_DISABLED')}"
+        if value := source.values.get("WANDB_MODE"):
+            if value not in _MODES:
+                raise unknown_name(source.label("WANDB_MODE"), value, _MODES)
+            return _MODES[value], f"by {source.label('WANDB_MODE')}"
+    return default, "by default"
+
+
+def _base_url(sources: list[_Source]) -> str | None:
+    url = _value(sources, "WANDB_BASE_URL")
+    if url is not None:
+        with suppress(ValueError):
+            parts = urlsplit(url)
+            if parts.scheme in ("http", "https") and parts.netloc:
+                return url
+        raise UsageError(f"WANDB_BASE_URL must be a URL such as https://wandb.example.com, got {url!r}")
+    return None
+
+
+def _value(sources: list[_Source], name: str) -> str | None:
+    return next((source.values[name] for source in sources if name in source.values), None)
+
+
+def _login(base_url: str | None) -> bool:
+    """Whether wandb finds credentials by itself."""
+    if os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = os.environ.get("NETRC")
+    with suppress(RuntimeError):  # there is no home directory
+        return logged_in(Path(path).expanduser() if path else None, base_url)
+    return False
+
+
+def _correct(environment: MutableMapping[str, str]) -> None:
+    """Change variables that wandb reads too and would refuse, and let it print nothing about the files that it reads.
+
+    >>> variables = {"WANDB_MODE": "off", "WANDB_BASE_URL": ""}
+    >>> _correct(variables)
+    >>> variables
+    {'WANDB_MODE': 'disabled', 'WANDB_SILENT': 'true'}
+    """
+    mode = environment.get("WANDB_MODE")
+    if mode == "off":
+        environment["WANDB_MODE"] = "disabled"
+    elif mode is not None and (mode == "auto" or mode not in _MODES):
+        del environment["WANDB_MODE"]
+    if environment.get("WANDB_BASE_URL") == "":
+        del environment["WANDB_BASE_URL"]
+    environment.setdefault("WANDB_SILENT", "true")

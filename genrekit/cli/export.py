@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from genrekit.cli.completion import choice
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.files import size_text
@@ -17,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command()
 def export(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to export.")],
-    format: Annotated[str, typer.Option(metavar="onnx", help="The format to write.")] = "onnx",  # noqa: A002 - the flag
+    format: Annotated[str, typer.Option(**choice("onnx"), help="The format to write.")] = "onnx",  # noqa: A002 - the flag
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write; by default model.onnx in the bundle.")
     ] = None,

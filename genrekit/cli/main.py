@@ -1,15 +1,35 @@
-"""The entry point; importing it is cheap, because worker processes import it too."""
+"""The entry point.
 
-from __future__ import annotations
+Worker processes import this module, so it imports nothing heavy. Python 3.6 and newer must be able to parse it, so that
+an old Python prints one line instead of a traceback. The same holds for `genrekit/__init__.py` and `__main__.py`.
+"""
 
 import sys
+from typing import Tuple  # noqa: UP035 - an old Python evaluates the annotation below
+
+MIN_PYTHON = (3, 11)
+"""The oldest Python that genrekit runs on, as `requires-python` in pyproject.toml says."""
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    problem = python_problem(sys.version_info[:3])
+    if problem:
+        sys.exit(problem)
     from genrekit.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def python_problem(version: Tuple[int, int, int]) -> str:  # noqa: UP006
+    """Return why genrekit cannot run on this version of Python, or an empty text.
+
+    >>> python_problem((3, 10, 13)), python_problem((3, 11, 0))
+    ('genrekit needs Python 3.11 or newer, this is 3.10.13', '')
+    """
+    if version >= MIN_PYTHON:
+        return ""
+    return "genrekit needs Python {}.{} or newer, this is {}.{}.{}".format(*MIN_PYTHON, *version)
 
 
 if __name__ == "__main__":

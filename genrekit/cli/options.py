@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from genrekit.cli.completion import choice, completes
 from genrekit.config import Augmentation, Config, FrontEnd
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -19,19 +20,31 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
 StrictFlag = Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")]
 BestModelsOption = Annotated[Path, typer.Option(help="Where the five best bundles are kept.")]
-DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where models compute.")]
+DeviceOption = Annotated[str, typer.Option(**choice("auto", "cpu", "cuda", "mps"), help="Where models compute.")]
 WandbOption = Annotated[
     str | None,
     typer.Option(
-        metavar="auto|online|offline|off",
-        help="Tracking in Weights & Biases; auto, the default of train, is online where a key is known, else offline.",
+        **choice("auto", "online", "offline", "off"),
+        help="Tracking in Weights & Biases. Default: WANDB_MODE, else auto: online if a key is found, else offline.",
+        show_default=False,
+        rich_help_panel="Tracking",
+    ),
+]
+StudyWandbOption = Annotated[
+    str | None,
+    typer.Option(
+        **choice("auto", "online", "offline", "off"),
+        help="Tracking of each run in Weights & Biases. Default: WANDB_MODE, else off.",
+        show_default=False,
         rich_help_panel="Tracking",
     ),
 ]
 WandbProjectOption = Annotated[
     str | None,
     typer.Option(
-        help="Project of the runs. [dim]\\[default: genrekit][/dim]", show_default=False, rich_help_panel="Tracking"
+        help="Project of the runs in Weights & Biases. [dim]\\[default: genrekit][/dim]",
+        show_default=False,
+        rich_help_panel="Tracking",
     ),
 ]
 
@@ -103,6 +116,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         help=f"{field.description}{_shown(field.get_default(call_default_factory=True))}",
         show_default=False,
         metavar=_metavar(field.annotation) if kind is str else None,
+        autocompletion=_completion(field.annotation) if kind is str else None,
         rich_help_panel=next((panel for panel, names in PANELS.items() if name in names), None),
     )
     return inspect.Parameter(
@@ -120,10 +134,22 @@ def _metavar(annotation: Any) -> str | None:
 _NUMBERS = {int: "<int>", float: "<float>"}
 
 
+def _completion(annotation: Any) -> Callable[[str], list[str]] | None:
+    """How a shell completes what an option takes; None where that is no name."""
+    if names := _names(annotation):
+        return completes(names)
+    items = [item for member in _members(annotation) if get_origin(member) is tuple for item in get_args(member)]
+    names = [name for item in items for name in _names(item)]
+    return completes(names, several=True) if names else None
+
+
 def _choices(annotation: Any) -> list[str]:
-    members = _members(annotation)
-    choices = [str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)]
-    return [*choices, "N"] if choices and int in members else choices
+    names = _names(annotation)
+    return [*names, "N"] if names and int in _members(annotation) else names
+
+
+def _names(annotation: Any) -> list[str]:
+    return [str(name) for member in _members(annotation) if get_origin(member) is Literal for name in get_args(member)]
 
 
 def _shape(annotation: Any) -> str | None:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, stdout, terminal
-from genrekit.cli.environment import tracker_settings
+from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
     JsonFlag,
@@ -61,10 +61,9 @@ def train(
     if print_config:
         sys.stdout.write(to_toml(TrainConfig.of(values)))
         return
-    from genrekit.workflows.train import Tracking
     from genrekit.workflows.train import train as run
 
-    settings = tracker_settings(wandb, wandb_project)
+    tracked = tracking(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
         result = run(
             cache,
@@ -72,7 +71,7 @@ def train(
             out=out,
             resume=resume,
             best_models=best_models,
-            tracking=Tracking(settings.mode, settings.project, settings.key),
+            tracking=tracked,
             strict=strict,
             reporter=reporter,
         )

@@ -31,7 +31,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.audio.fingerprint import LANDMARKS
 from genrekit.config import AUGMENTATIONS, PrepareConfig, Stored
 from genrekit.dataset.draft import Draft

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.evaluation.charts import whisker
 from genrekit.evaluation.page import Html, asset, document, element, folded, framed, joined, section
 from genrekit.evaluation.page_tables import Cell, Column, Row, number, share, signed, table

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.audio.decode import Level
 from genrekit.audio.streaming import INPUTS
 from genrekit.errors import GenrekitError, missing_extra

@@ -5,15 +5,18 @@ from __future__ import annotations
 import netrc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from genrekit.errors import GenrekitError, unknown_name
 from genrekit.records import Epoch
 
 MODES = ("auto", "online", "offline", "off")
 
-_HOST = "api.wandb.ai"
+KEY, NO_KEY, NOT_ONLINE, NOT_OFFLINE = "key found", "no key found", "online failed", "offline failed"
+"""Why `auto` became online or offline, and why another mode than the wanted one is used."""
 
 _INIT_TIMEOUT_S, _FINISH_TIMEOUT_S = 20, 60
 """How long to wait for the server before and after a training; what is not uploaded by then stays on disk."""
@@ -21,10 +24,45 @@ _INIT_TIMEOUT_S, _FINISH_TIMEOUT_S = 20, 60
 Warn = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Tracking:
+    """How runs are tracked in Weights & Biases; the key is in no text.
+
+    `mode` is auto, online, offline or off: auto is online if a key is found, else offline. `reason` says where the mode
+    comes from. `key`, `entity` and `base_url` (the server) are by default what wandb itself uses. `directory` is where
+    wandb keeps its files, by default the run's folder. `login` says whether wandb has stored credentials; by default a
+    netrc file in the home directory is read to find out.
+    """
+
+    mode: str = "off"
+    project: str = "genrekit"
+    key: str | None = field(default=None, repr=False)
+    entity: str | None = None
+    base_url: str | None = None
+    directory: Path | None = None
+    login: bool | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown_name("tracking mode", self.mode, MODES)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is anything to log in with."""
+        return self.key is not None or (logged_in(base_url=self.base_url) if self.login is None else self.login)
+
+
+NO_TRACKING = Tracking()
+
+
 class Tracker:
-    """Hears of a training's figures; this one keeps nothing."""
+    """Receives the figures of a run; this base class discards them."""
 
     mode = "off"
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
 
     def log_epoch(self, epoch: Epoch) -> None:
         """An epoch has ended."""
@@ -48,7 +86,8 @@ class Tracker:
 class WandbTracker(Tracker):
     """Keeps a training as a run of Weights & Biases; after its first failure it only warns once and does nothing."""
 
-    def __init__(self, run: Any, mode: str, key: str | None, warn: Warn) -> None:
+    def __init__(self, run: Any, mode: str, reason: str, key: str | None, warn: Warn) -> None:
+        super().__init__(reason)
         self._run, self.mode, self._key, self._warn = run, mode, key, warn
 
     def log_epoch(self, epoch: Epoch) -> None:
@@ -132,59 +171,66 @@ class WandbTracker(Tracker):
 
 
 def open_tracker(
-    mode: str,
-    *,
-    project: str,
-    run_name: str,
-    config: dict[str, Any],
-    folder: Path,
-    key: str | None,
-    on_warning: Warn,
+    tracking: Tracking, *, run_name: str, config: dict[str, Any], folder: Path, on_warning: Warn
 ) -> Tracker:
-    """Begin tracking; `auto` is online where a key is known (given, or from `wandb login`), else offline.
+    """Start tracking a run.
 
-    Files go to a folder `wandb` below `folder`. Where tracking cannot begin online it goes on offline, and where that
-    fails it is off, each with a warning; the key is in no message.
-    An offline run reaches for no network; `wandb sync` uploads it later.
-    Errors: UsageError for an unknown mode, GenrekitError for `online` where no key is known.
+    wandb keeps its files in a folder `wandb` below `folder`, or below the directory that `tracking` names. If tracking
+    cannot start online, it starts offline, and if that fails, it is off, each with a warning. Offline, nothing is sent;
+    `wandb sync` uploads the run later.
+    Errors: GenrekitError for `online` if no key is found.
     """
-    require_mode(mode)
-    known = key is not None or logged_in()
-    if mode == "online" and not known:
-        raise GenrekitError("tracking online needs a wandb key: set WANDB_API_KEY, run `wandb login`, or track offline")
+    mode, reason = tracking.mode, tracking.reason
+    if mode == "online" and not tracking.has_credentials:
+        raise GenrekitError(
+            "tracking online needs a key: run wandb login, set WANDB_API_KEY, or choose offline or off for --wandb"
+        )
     if mode == "auto":
-        mode = "online" if known else "offline"
+        mode, reason = ("online", KEY) if tracking.has_credentials else ("offline", NO_KEY)
     attempts = {"online": ("online", "offline"), "offline": ("offline",), "off": ()}[mode]
     for attempt in attempts:
         try:
-            run = _init(attempt, folder, key, {"project": project, "name": run_name, "config": config})
+            run = _init(attempt, tracking, folder, {"name": run_name, "config": config})
         except Exception as error:  # noqa: BLE001 - whatever a tracker does, the training goes on
-            on_warning(f"tracking {attempt} is not possible: {_scrubbed(error, key)}")
+            on_warning(f"tracking {attempt} is not possible: {_scrubbed(error, tracking.key)}")
+            reason = NOT_ONLINE if attempt == "online" else NOT_OFFLINE
             continue
-        return WandbTracker(run, attempt, key, on_warning)
-    return Tracker()
+        return WandbTracker(run, attempt, reason, tracking.key, on_warning)
+    return Tracker(reason)
 
 
-def require_mode(mode: str) -> None:
-    """Refuse an unknown mode.
-
-    Errors: UsageError with the close match.
-    """
-    if mode not in MODES:
-        raise unknown_name("tracking mode", mode, MODES)
-
-
-def logged_in(path: Path | None = None) -> bool:
-    """Whether `wandb login` has stored a key in a netrc file, by default the user's."""
-    with suppress(OSError, RuntimeError, netrc.NetrcParseError):
-        return netrc.netrc(path or Path.home() / ".netrc").authenticators(_HOST) is not None
+def logged_in(path: Path | None = None, base_url: str | None = None) -> bool:
+    """Whether `wandb login` has stored a key for a server in a netrc file, by default the user's."""
+    with suppress(OSError, RuntimeError, ValueError, netrc.NetrcParseError):
+        found = netrc.netrc(path or user_netrc()).hosts
+        return any(found[host][2] for host in _hosts(base_url) if host in found)
     return False
 
 
-def _init(mode: Any, folder: Path, key: str | None, names: dict[str, Any]) -> Any:
+def user_netrc() -> Path:
+    """The file of logins in the home directory, by either of its names.
+
+    Errors: RuntimeError if there is no home directory.
+    """
+    names = [Path.home() / name for name in (".netrc", "_netrc")]
+    return next((path for path in names if path.exists()), names[0])
+
+
+def _hosts(base_url: str | None) -> set[str]:
+    """The hosts under which wandb stores the key of a server, by default of its public one, which has several names."""
+    if base_url is not None:
+        return {urlsplit(base_url).netloc}
     import wandb
 
-    (folder / "wandb").mkdir(parents=True, exist_ok=True)
+    return {"api.wandb.ai", urlsplit(str(wandb.Settings.model_fields["base_url"].default)).netloc}
+
+
+def _init(mode: Any, tracking: Tracking, folder: Path, names: dict[str, Any]) -> Any:
+    import wandb
+
+    directory = tracking.directory or folder
+    (directory / "wandb").mkdir(parents=True, exist_ok=True)
+    server = {} if tracking.base_url is None else {"base_url": tracking.base_url}
     quiet = wandb.Settings(
         mode=mode,
         silent=True,
@@ -195,11 +241,19 @@ def _init(mode: Any, folder: Path, key: str | None, names: dict[str, Any]) -> An
         finish_timeout=_FINISH_TIMEOUT_S,
         x_disable_stats=True,
         x_disable_machine_info=True,
+        **server,
     )
     # Told only at init, wandb prints at login and reports its own use over the network even from offline runs.
     wandb.setup(settings=quiet)
-    settings = quiet.model_copy(update={"api_key": key}) if mode == "online" else quiet
-    return wandb.init(**names, dir=folder, settings=settings, reinit="create_new")
+    settings = quiet.model_copy(update={"api_key": tracking.key}) if mode == "online" else quiet
+    return wandb.init(
+        **names,
+        project=tracking.project,
+        entity=tracking.entity,
+        dir=directory,
+        settings=settings,
+        reinit="create_new",
+    )
 
 
 def _scrubbed(error: Exception, key: str | None) -> str:

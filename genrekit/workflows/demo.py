@@ -11,12 +11,13 @@ from genrekit.config import FrontEnd, PrepareConfig, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.files import write_json
 from genrekit.records import CompareResult, EvaluateResult, PredictResult, PrepareResult, TrainResult
+from genrekit.training.tracking import Tracking
 from genrekit.workflows.compare import compare
 from genrekit.workflows.evaluate import evaluate
 from genrekit.workflows.predict import predict
 from genrekit.workflows.prepare import prepare
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.train import Tracking, train
+from genrekit.workflows.train import train
 
 TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 24, 10.0, 16_000
 

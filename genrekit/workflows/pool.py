@@ -18,8 +18,9 @@ import torch
 from genrekit.dataset.executors import available_cores
 from genrekit.errors import GenrekitError, of_surroundings
 from genrekit.records import Epoch, Step
+from genrekit.training.tracking import Tracking
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.train import Tracking, train
+from genrekit.workflows.train import train
 
 
 @dataclass(frozen=True)

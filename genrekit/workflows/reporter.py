@@ -49,6 +49,7 @@ class TrainPlan:
     validation_tracks: int
     validation_fragments: int
     tracking: str
+    tracking_reason: str = ""
 
 
 class Reporter:

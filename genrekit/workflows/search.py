@@ -16,13 +16,13 @@ from genrekit.records import AnyPath, CompareResult, SearchResult, Trial
 from genrekit.studies.schema import Arm
 from genrekit.studies.search import Search, describe, read_search
 from genrekit.training.sampling import TRIALS_FILE, open_trials, require_optuna
+from genrekit.training.tracking import NO_TRACKING, Tracking
 from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments, read_plan
 from genrekit.workflows.pool import Conditions
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import other_data
 from genrekit.workflows.study import conclude
-from genrekit.workflows.train import NO_TRACKING, Tracking
 from genrekit.workflows.trials import try_out
 
 _QUIET = Reporter()

@@ -29,6 +29,7 @@ from genrekit.records import (
 )
 from genrekit.records import Experiment as ExperimentState
 from genrekit.studies.schema import Study, open_study
+from genrekit.training.tracking import NO_TRACKING, Tracking
 from genrekit.workflows.costs import warn_of_size
 from genrekit.workflows.experiments import (
     Experiment,
@@ -45,7 +46,6 @@ from genrekit.workflows.pool import Conditions, Job, shown, train_each
 from genrekit.workflows.progress import Progress
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import HISTORY, read_history, read_result
-from genrekit.workflows.train import NO_TRACKING, Tracking
 
 _OF_THIS_MACHINE = ("format_version", "run", "bundle", "kept")
 """What a run's result says that the record of an experiment does not repeat."""

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from genrekit import __version__
+from genrekit._version import __version__
 from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
 from genrekit.dataset.altered import altered_folder, altered_fragments
 from genrekit.dataset.batches import FragmentSource, TrainingBatches, part_source
@@ -38,7 +38,7 @@ from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, enough_memory, free_memory, measure
 from genrekit.training.loop import FitResult, fit
-from genrekit.training.tracking import Tracker, open_tracker, require_mode
+from genrekit.training.tracking import NO_TRACKING, Tracker, Tracking, open_tracker
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 from genrekit.workflows.runs import (
     HISTORY,
@@ -52,20 +52,6 @@ from genrekit.workflows.runs import (
 
 _QUIET = Reporter()
 
-
-@dataclass(frozen=True)
-class Tracking:
-    """How a training is tracked; the key is kept out of every text."""
-
-    mode: str = "off"
-    project: str = "genrekit"
-    key: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        require_mode(self.mode)
-
-
-NO_TRACKING = Tracking()
 
 _LOCK = ".lock"
 """Held in a run's folder while a process trains it."""
@@ -121,7 +107,7 @@ def train(
             _create(run, config, data_fingerprints(cache, split))
         with _resumable(run, cache.path, reporter):
             tracker = _tracker(tracking, run, config, reporter)
-            reporter.training(_plan(run, config, footprint, data, split, device, tracker.mode))
+            reporter.training(_plan(run, config, footprint, data, split, device, tracker))
             with _watched(tracker, reporter):
                 if isinstance(model, Classifier):
                     fitted = _fit_classical(model, cache, split, config, run, tracker, reporter)
@@ -259,12 +245,10 @@ def _resumable(run: Path, cache: Path, reporter: Reporter) -> Iterator[None]:
 
 def _tracker(tracking: Tracking, run: Path, config: TrainConfig, reporter: Reporter) -> Tracker:
     return open_tracker(
-        tracking.mode,
-        project=tracking.project,
+        tracking,
         run_name=run.name,
         config=config.model_dump(mode="json"),
         folder=run,
-        key=tracking.key,
         on_warning=reporter.warning,
     )
 
@@ -303,7 +287,7 @@ def _plan(
     data: TrainingBatches,
     split: Split,
     device: torch.device,
-    tracking: str,
+    tracker: Tracker,
 ) -> TrainPlan:
     return TrainPlan(
         run=str(run),
@@ -321,7 +305,8 @@ def _plan(
         training_fragments=data.n_training,
         validation_tracks=len(split.ids("validation")),
         validation_fragments=data.n_validation,
-        tracking=tracking,
+        tracking=tracker.mode,
+        tracking_reason=tracker.reason,
     )
 
 

@@ -101,7 +101,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else object())
     outcome = genrekit("export", "runs/mlp/best")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "exporting needs onnxscript, which is not installed: pip install --editable '.[export]'" in outcome.err
+    assert "exporting needs onnxscript, which is not installed: pip install 'genrekit[export]'" in outcome.err
 
 
 @pytest.mark.usefixtures("exporter")

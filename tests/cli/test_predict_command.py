@@ -319,7 +319,7 @@ class TestTags:
         monkeypatch.setattr(tags, "find_spec", lambda _name: None)
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--write-tags", "--in-place")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-        assert "pip install --editable '.[tags]'" in outcome.err
+        assert "pip install 'genrekit[tags]'" in outcome.err
 
 
 class TestTable:

@@ -90,5 +90,5 @@ def test_without_optuna_one_line_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", without)
     outcome = genrekit("compare", "--search", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "a search needs optuna, which is not installed: pip install --editable '.[search]'" in outcome.err
+    assert "a search needs optuna, which is not installed: pip install 'genrekit[search]'" in outcome.err
     assert not Path("reports").exists()

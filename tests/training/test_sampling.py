@@ -169,7 +169,7 @@ def test_where_optuna_is_missing_it_says_what_to_install(tmp_path: Path, monkeyp
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    said = r"^a search needs optuna, which is not installed: pip install --editable '\.\[search\]' in"
+    said = r"^a search needs optuna, which is not installed: pip install 'genrekit\[search\]'$"
     with pytest.raises(GenrekitError, match=said), open_trials(tmp_path / "own.db", search()):
         pass
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ import pytest
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.records import Epoch
 from genrekit.training import tracking
-from genrekit.training.tracking import Tracker, logged_in, open_tracker
+from genrekit.training.tracking import Tracker, Tracking, logged_in, open_tracker
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 """Of a key's form, and nobody's."""
@@ -33,7 +33,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(home))
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # no server listens there
     yield
@@ -41,14 +41,14 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         sys.modules["wandb"].teardown()
 
 
-def start(mode: str, folder: Path, key: str | None = None, warnings: list[str] | None = None) -> Tracker:
+def start(
+    mode: str, folder: Path, key: str | None = None, warnings: list[str] | None = None, **settings: Any
+) -> Tracker:
     return open_tracker(
-        mode,
-        project="genres",
+        Tracking(mode, "genres", key, **settings),
         run_name="cel-mel",
         config={"arch": "cel", "lr": 0.01},
         folder=folder,
-        key=key,
         on_warning=([] if warnings is None else warnings).append,
     )
 
@@ -176,8 +176,8 @@ def test_an_offline_run_reaches_for_no_server(tmp_path: Path, monkeypatch: pytes
     """Left to itself, wandb reports how it is used to its server, at the latest when the process ends."""
     script = (
         "import sys; from pathlib import Path; from genrekit.records import Epoch\n"
-        "from genrekit.training.tracking import open_tracker\n"
-        "tracker = open_tracker('offline', project='p', run_name='r', config={}, folder=Path(sys.argv[1]), key=None,\n"
+        "from genrekit.training.tracking import Tracking, open_tracker\n"
+        "tracker = open_tracker(Tracking('offline'), run_name='r', config={}, folder=Path(sys.argv[1]),\n"
         "                       on_warning=print)\n"
         "tracker.log_epoch(Epoch(1, 0.1, 2.0, 0.1, 2.0, 0.1, 0.1, 1.0)); tracker.abandon()\n"
     )
@@ -315,6 +315,51 @@ def test_an_unknown_mode_is_refused_with_its_close_match(tmp_path: Path) -> None
         start("ofline", tmp_path)
 
 
+def test_what_tracking_does_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(mode: str, **settings: Any) -> tuple[str, str]:
+        tracker = start(mode, tmp_path, **settings)
+        return tracker.mode, tracker.reason
+
+    monkeypatch.setattr(tracking, "_init", lambda *_: Recorded())
+    assert given("auto") == ("offline", "no key found")
+    assert given("auto", key=KEY) == ("online", "key found")
+    assert given("auto", login=True) == ("online", "key found")
+    assert given("offline", key=KEY, reason="by --wandb") == ("offline", "by --wandb")
+    assert given("off", reason="by WANDB_MODE") == ("off", "by WANDB_MODE")
+    monkeypatch.setattr(tracking, "_init", lambda mode, *_: Recorded() if mode == "offline" else 1 / 0)
+    assert given("online", key=KEY, reason="by --wandb") == ("offline", "online failed")
+    monkeypatch.setattr(tracking, "_init", lambda *_: 1 / 0)
+    assert given("auto") == ("off", "offline failed")
+
+
+def test_files_go_to_the_directory_that_is_set(tmp_path: Path) -> None:
+    start("offline", tmp_path / "run", directory=tmp_path / "elsewhere").abandon()
+    assert list((tmp_path / "elsewhere").glob("wandb/offline-run-*/run-*.wandb"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_entity_is_the_one_that_is_set(tmp_path: Path) -> None:
+    start("offline", tmp_path, entity="band").abandon()
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    (run,) = (record.run for record in records(path) if record.HasField("run"))
+    assert run.entity == "band"
+
+
+def test_an_online_run_connects_to_the_server_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_INIT_TIMEOUT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        start("online", tmp_path, KEY, base_url=f"http://127.0.0.1:{server.getsockname()[1]}").abandon()
+        server.setblocking(False)
+        server.accept()[0].close()
+
+
+def test_a_directory_that_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    warnings: list[str] = []
+    track(start("offline", tmp_path, None, warnings, directory=tmp_path / "file"))
+    assert [str(tmp_path / "file") in warning for warning in warnings] == [True]
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
@@ -329,3 +374,43 @@ def test_a_stored_login_is_one_for_the_tracking_host(tmp_path: Path, content: st
     if content is not None:
         path.write_text(content)
     assert logged_in(path) is found
+
+
+@pytest.mark.parametrize(
+    ("machine", "base_url", "found"),
+    [
+        pytest.param("wandb.example.com", "https://wandb.example.com", True, id="own server"),
+        pytest.param("wandb.example.com:8080", "http://wandb.example.com:8080", True, id="port"),
+        pytest.param("wandb.example.com", None, False, id="own server, not asked for"),
+        pytest.param("api.wandb.ai", "https://wandb.example.com", False, id="public server, not asked for"),
+    ],
+)
+def test_a_login_is_for_the_server_that_is_used(
+    tmp_path: Path, machine: str, base_url: str | None, found: bool
+) -> None:
+    path = tmp_path / "netrc"
+    path.write_text(f"machine {machine} login user password {KEY}")
+    assert logged_in(path, base_url) is found
+
+
+def test_a_login_of_the_installed_wandb_is_found(tmp_path: Path) -> None:
+    """Its public server has been renamed."""
+    wandb = import_module("wandb")
+    wbauth = import_module("wandb.sdk.lib.wbauth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETRC", str(tmp_path / "netrc"))
+        wbauth.write_netrc_auth(host=wandb.Settings.model_fields["base_url"].default, api_key=KEY)
+    assert logged_in(tmp_path / "netrc")
+
+
+def test_a_netrc_file_in_the_home_directory_is_read_by_default() -> None:
+    assert not logged_in()
+    Path.home().joinpath("_netrc").write_text(f"machine api.wandb.ai login user password {KEY}")
+    assert logged_in()
+    Path.home().joinpath(".netrc").write_text("machine example.org login user password secret")
+    assert not logged_in()
+
+
+def test_the_entry_for_all_other_machines_is_no_login(tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("default login anonymous password me@example.org")
+    assert not logged_in(tmp_path / "netrc")

@@ -24,11 +24,12 @@ from genrekit.errors import GenrekitError, UsageError
 from genrekit.files import exclusive_lock
 from genrekit.records import CompareResult, Experiment
 from genrekit.training.loop import FitResult, fit
+from genrekit.training.tracking import NO_TRACKING
 from genrekit.workflows.experiments import StudyOptions
 from genrekit.workflows.pool import Conditions, Job, Watcher, train_each
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.study import run_study
-from genrekit.workflows.train import NO_TRACKING, train
+from genrekit.workflows.train import train
 
 HEAD = 'format_version = 1\ntitle = "T"\nquestion = "Q?"\n'
 

@@ -1,0 +1,117 @@
+"""Shell completion: how values are completed, and the options that install completion or print its script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import shellingham  # type: ignore[import-untyped]
+import typer
+
+from genrekit.errors import GenrekitError
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+VARIABLE = "_GENREKIT_COMPLETE"
+"""Set by the shell's script when it wants completions."""
+
+
+def completes(names: Sequence[str], *, several: bool = False) -> Callable[[str], list[str]]:
+    """Return a function that lists how a value may be completed; typer selects the ones that match.
+
+    With `several`, the value is a list with commas, and its last item is completed.
+
+    >>> completes(["adam", "sgd"])("a")
+    ['adam', 'sgd']
+    >>> completes(["noise", "pitch_shift"], several=True)("noise,p")
+    ['noise,pitch_shift']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        before = incomplete[: incomplete.rfind(",") + 1] if several else ""
+        given = before.split(",")
+        return [before + name for name in names if name not in given]
+
+    return complete
+
+
+def choice(*names: str) -> dict[str, Any]:
+    """Arguments for `typer.Option` of an option that takes one of some names: its help text and its completion.
+
+    >>> choice("cpu", "cuda")["metavar"]
+    'cpu|cuda'
+    """
+    return {"metavar": "|".join(names), "autocompletion": completes(names)}
+
+
+def adapt_to_shell(environment: MutableMapping[str, str]) -> None:
+    """Change the variables of a shell that wants completions so that typer reads and answers them as meant.
+
+    bash passes `--arch=ce` as three words, of which typer expects two. Help texts are one line each, so they must not
+    be wrapped at the width of the terminal.
+
+    >>> variables = {VARIABLE: "complete_bash", "COMP_WORDS": "genrekit train --arch = ce".replace(" ", chr(10))}
+    >>> variables["COMP_CWORD"] = "4"
+    >>> adapt_to_shell(variables)
+    >>> variables["COMP_WORDS"].split(), variables["COMP_CWORD"]
+    (['genrekit', 'train', '--arch', 'ce'], '3')
+    """
+    if VARIABLE not in environment:
+        return
+    environment["COLUMNS"] = "10000"
+    words = environment.get("COMP_WORDS", "").split("\n")
+    current = environment.get("COMP_CWORD", "")
+    if "=" in words and current.isdigit():
+        environment["COMP_CWORD"] = str(int(current) - words[: int(current)].count("="))
+        environment["COMP_WORDS"] = "\n".join(word for word in words if word != "=")
+
+
+def add_completion_options(command: Any, *, hidden: bool) -> None:
+    """Add --install-completion and --show-completion to a command and to the commands below it."""
+    for option in typer.main.get_install_completion_arguments():
+        option.hidden = hidden  # type: ignore[attr-defined]
+        option.callback = _explained(option.callback)
+        command.params.append(option)
+    for below in getattr(command, "commands", {}).values():
+        add_completion_options(below, hidden=True)
+
+
+def _explained(callback: Any) -> Any:
+    """Check what one of typer's callbacks relies on, so that a user gets an error that says what to do."""
+
+    @wraps(callback)
+    def explained(ctx: Any, param: Any, value: Any) -> Any:
+        if value and not ctx.resilient_parsing:
+            _require_supported_shell()
+            if param.name == "install_completion":
+                _require_home()
+        return callback(ctx, param, value)
+
+    return explained
+
+
+def _require_supported_shell() -> None:
+    """Make sure that completion exists for the shell that runs this command.
+
+    Errors: GenrekitError that names the shells.
+    """
+    remedy = "run this in bash, zsh, fish or PowerShell"
+    try:
+        shell, _ = shellingham.detect_shell()
+    except shellingham.ShellDetectionFailure as error:
+        raise GenrekitError(f"cannot detect your shell: {remedy}") from error
+    if shell not in SHELLS:
+        raise GenrekitError(f"completion does not support {shell}: {remedy}")
+
+
+def _require_home() -> None:
+    """Make sure that there is a home directory, where completion is installed.
+
+    Errors: GenrekitError that says what to set.
+    """
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise GenrekitError("cannot install completion: you have no home directory; set HOME") from error
