@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,26 +24,29 @@ GENREKIT = (sys.executable, "-m", "genrekit")
 BUSY = "while True: pass"
 
 STEPS = """
-import os, sys, time
+import os, statistics, sys, time
+from genrekit.cli.threads import limit_spinning
+
+limit_spinning()  # before torch is imported, as the command line does it
+
 from genrekit.cli.app import run
 from genrekit.training import loop
 
-step, count, started = loop._Trainer._step, 0, 0.0
+step, wanted, taken = loop._Trainer._step, int(sys.argv[1]), []
 
-def counted(*arguments):
-    global count, started
-    count += 1
-    if count == 6:
-        started = time.perf_counter()
-    if count == 6 + int(sys.argv[1]):
-        print((time.perf_counter() - started) / int(sys.argv[1]), flush=True)
+def timed(*arguments):
+    started = time.perf_counter()
+    outcome = step(*arguments)
+    taken.append(time.perf_counter() - started)
+    if len(taken) == wanted + 5:
+        print(statistics.median(taken[5:]), flush=True)
         os._exit(0)
-    return step(*arguments)
+    return outcome
 
-loop._Trainer._step = counted
+loop._Trainer._step = timed
 sys.exit(run(sys.argv[2:]) or 1)
 """
-"""A training that prints the mean time of its steps, without the first five, and ends."""
+"""A training that prints the median time of its steps, without the first five, and ends."""
 
 
 @contextmanager
@@ -65,11 +69,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def step_seconds(cache: Path, options: Sequence[str], steps: int, **variables: str) -> float:
-    """Mean time of a training step of `genrekit train` with these options and environment variables."""
+    """Median time of a training step of `genrekit train` with these options and environment variables."""
     command = [sys.executable, "-c", STEPS, str(steps), "train", "--cache", str(cache), *options]
     command += ["--wandb", "off", "--device", "cpu", "--quiet", "--split", "track", "--epochs", "200"]
-    command += ["--out", str(cache.parent / "run")]
-    done = subprocess.run(command, env=environment(**variables), check=True, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
+        command += ["--out", f"{folder}/run"]
+        done = subprocess.run(command, env=environment(**variables), check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     return float(done.stdout)
 
 
@@ -106,10 +113,10 @@ def step_free(bench: Bench, *options: str) -> Sample:
 
 
 def small_cache(bench: Bench) -> Path:
-    """A cache of twenty tracks, made once."""
+    """A cache of sixty tracks, made once."""
     cache = bench.scratch / "busy.h5"
     if not cache.exists():
-        seconds((*GENREKIT, "prepare", bench.tracks(20), "--out", cache, "--store", "mel", "--quiet"))
+        seconds((*GENREKIT, "prepare", bench.tracks(60), "--out", cache, "--store", "mel", "--quiet"))
     return cache
 
 

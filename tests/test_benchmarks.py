@@ -25,10 +25,11 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ("batches.py", "mel"),
         ("train.py", "step,start,memory"),
         ("compare.py", "workers"),
+        ("busy.py", "small"),
         ("predict.py", "files,one,memory"),
         ("audio_libraries.py", "filters,front-end,masks,descriptors,shape"),
     ],
-    ids=["prepare", "batches", "train", "compare", "predict", "audio libraries"],
+    ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries"],
 )
 def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
