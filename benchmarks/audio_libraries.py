@@ -30,11 +30,11 @@ from measuring import Bench, Row, Sample, run_table, seconds
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genrekit.audio import mel_statistics
+from genrekit._types import FloatArray
+from genrekit.audio import mel_descriptors as mel_statistics
 from genrekit.audio.features import analysis_window, mel_filters
 from genrekit.config import PrepareConfig, TrainConfig
-from genrekit.models.front_end import Mel
-from genrekit.records import FloatArray
+from genrekit.inference.front_end import Mel
 from genrekit.training.augment import BatchAugmentation
 
 OUR_FILTERS = """
@@ -51,7 +51,7 @@ librosa.filters.mel(sr=22_050, n_fft=2_048, n_mels=128, fmin=30.0, dtype=np.floa
 
 DESCRIPTORS = """
 import numpy as np
-from genrekit.audio.mel_statistics import mel_statistics
+from genrekit.audio.mel_descriptors import mel_statistics
 from genrekit.config import FrontEnd
 mel_statistics(np.ones((1, 128, 216), np.float32), FrontEnd())
 """
@@ -223,7 +223,7 @@ def shape(bench: Bench) -> Sample:
 
 def loading(bench: Bench) -> Sample:
     """Seconds that loading librosa adds to the first descriptors of a process; five are allowed."""
-    without = "import numpy, pydantic, genrekit.audio.mel_statistics"
+    without = "import numpy, pydantic, genrekit.audio.mel_descriptors"
     return Sample(fresh(DESCRIPTORS, bench) - fresh(without, bench), IMPORT_ALLOWED_S)
 
 

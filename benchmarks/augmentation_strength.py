@@ -18,13 +18,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genrekit.audio.augment import augmented_fragment
-from genrekit.audio.collection import scan_folder
 from genrekit.audio.decode import decode, normalize_waveform
 from genrekit.audio.fragments import fragment_starts
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FrontEnd
-from genrekit.dataset.splits import SplitTrack, make_split
-from genrekit.records import Track
+from genrekit.data.collection import Track, scan_folder
+from genrekit.data.splits.split import SplitTrack, make_split
 
 FRONT_END = FrontEnd()
 

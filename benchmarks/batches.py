@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from measuring import Bench, Row, Sample, run_table
 
+from genrekit._types import FloatArray
 from genrekit.config import Stored
-from genrekit.dataset.batches import FragmentSource, TrainingBatches
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.records import FloatArray
+from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.workflows.prepare import prepare
 
 BATCH_SIZE = 32

@@ -26,9 +26,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binomtest
 
-from genrekit.dataset.gtzan import index
-from genrekit.evaluation.comparison import Sample, difference, indistinguishable
-from genrekit.evaluation.verdicts import MARGINS, Part, judge
+from genrekit.data.splits.gtzan import index
+from genrekit.metrics.comparison import Sample, difference, indistinguishable
+from genrekit.studies.verdicts import MARGINS, Part, judge
 
 Floats = npt.NDArray[np.float64]
 

@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from genrekit.audio.synth import GENRES, write_collection
+from genrekit._types import FloatArray
 from genrekit.config import FrontEnd
-from genrekit.records import FloatArray
+from genrekit.demo.synthesizer import GENRES, write_collection
 
 FRONT_END = FrontEnd(sample_rate=16_000, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=48)
 CHANNELS = (8, 16, 32, 32)

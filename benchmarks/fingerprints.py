@@ -21,13 +21,13 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from genrekit.audio.collection import scan_folder
+from genrekit._types import FloatArray
 from genrekit.audio.decode import decode, normalize_waveform
 from genrekit.audio.fingerprint import landmarks
 from genrekit.audio.fragments import cut, fragment_starts
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FrontEnd
-from genrekit.records import FloatArray
+from genrekit.data.collection import scan_folder
 
 FRONT_END = FrontEnd()
 RATE = FRONT_END.sample_rate

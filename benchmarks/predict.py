@@ -23,7 +23,8 @@ from measuring import Bench, Row, Sample, peak_megabytes, run_table, seconds
 from genrekit import __version__
 from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.models import build_model, count_parameters
-from genrekit.models.bundle import BundleMetadata, save_bundle
+from genrekit.models.bundle import save_bundle
+from genrekit.models.bundle_metadata import BundleMetadata
 
 SONGS, DISTINCT = 100, 10
 """Files that are predicted at once, and how many of them have audio of their own."""

@@ -30,9 +30,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genrekit.config import PrepareConfig, TrainConfig
-from genrekit.dataset.batches import FragmentSource, TrainingBatches
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.memory import kept
+from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.loader import FragmentSource, TrainingBatches
+from genrekit.io.memory import kept
 from genrekit.models import build_model
 from genrekit.training import loop
 from genrekit.training.checkpoint import Checkpoint, save_checkpoint

@@ -5,7 +5,7 @@ The verbs of the command line as functions. Each returns a record, the one that 
     >>> import shutil, tempfile
     >>> from pathlib import Path
     >>> from genrekit import PrepareConfig, Progress, compare, evaluate, info, load_model, predict, prepare, train
-    >>> from genrekit.audio.synth import write_collection
+    >>> from genrekit.demo.synthesizer import write_collection
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_collection(folder / "data", tracks_per_genre=3, duration_s=2, sample_rate=8_000, seed=0)
 
@@ -62,17 +62,17 @@ from genrekit._version import __version__
 if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
     from genrekit.errors import GenrekitError
-    from genrekit.models.bundle import load_bundle as load_model
+    from genrekit.inference.model import load_model
+    from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.runner import run_study
     from genrekit.training.tracking import Tracking
     from genrekit.workflows.compare import compare
     from genrekit.workflows.evaluate import evaluate
-    from genrekit.workflows.experiments import StudyOptions
     from genrekit.workflows.export import export
     from genrekit.workflows.info import info
     from genrekit.workflows.predict import predict
     from genrekit.workflows.prepare import prepare
     from genrekit.workflows.reporter import Progress, Reporter
-    from genrekit.workflows.study import run_study
     from genrekit.workflows.train import train
 
 __all__ = [
@@ -99,16 +99,16 @@ _HOMES = {
     "PrepareConfig": ("genrekit.config", "PrepareConfig"),
     "Progress": ("genrekit.workflows.reporter", "Progress"),
     "Reporter": ("genrekit.workflows.reporter", "Reporter"),
-    "StudyOptions": ("genrekit.workflows.experiments", "StudyOptions"),
+    "StudyOptions": ("genrekit.studies.plan", "StudyOptions"),
     "Tracking": ("genrekit.training.tracking", "Tracking"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
     "export": ("genrekit.workflows.export", "export"),
     "info": ("genrekit.workflows.info", "info"),
-    "load_model": ("genrekit.models.bundle", "load_bundle"),
+    "load_model": ("genrekit.inference.model", "load_model"),
     "predict": ("genrekit.workflows.predict", "predict"),
     "prepare": ("genrekit.workflows.prepare", "prepare"),
-    "run_study": ("genrekit.workflows.study", "run_study"),
+    "run_study": ("genrekit.studies.runner", "run_study"),
     "train": ("genrekit.workflows.train", "train"),
 }
 

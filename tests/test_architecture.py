@@ -11,30 +11,30 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "genrekit"
 
 FLOORS = [
+    "_types",
     "_version",
     "errors",
     "config",
-    "records",
-    "files",
-    "memory",
-    "markdown",
-    "tensors",
-    "studies",
+    "io",
     "audio",
-    "dataset",
+    "demo",
+    "data",
+    "metrics",
     "models",
-    "evaluation",
     "training",
+    "inference",
+    "reports",
     "workflows",
+    "studies",
     "cli",
 ]
 """From the bottom up: a module imports only from its own floor or from those before it."""
 
 DOORS = {
-    "h5py": {"dataset/cache.py"},
+    "h5py": {"data/cache/hdf5.py"},
     "wandb": {"training/tracking.py"},
-    "optuna": {"training/sampling.py"},
-    "sqlalchemy": {"training/sampling.py"},
+    "optuna": {"studies/optuna_trials.py"},
+    "sqlalchemy": {"studies/optuna_trials.py"},
     "typer": {"cli"},
     "rich": {"cli"},
     "dotenv": {"cli"},
@@ -43,12 +43,12 @@ DOORS = {
     "numba": {"audio/librosa_import.py"},
     "soundfile": {"audio"},
     "soxr": {"audio"},
-    "matplotlib": {"evaluation/plots.py"},
+    "matplotlib": {"reports/plots.py"},
     "sklearn": {"training/classical.py"},
-    "safetensors": {"models/bundle.py", "tensors.py"},
-    "mutagen": {"audio/tags.py"},
-    "onnx": {"models/onnx_export.py"},
-    "onnxruntime": {"models/onnx_export.py"},
+    "safetensors": {"models/bundle.py", "io/tensors.py"},
+    "mutagen": {"inference/tags.py"},
+    "onnx": {"inference/onnx_export.py"},
+    "onnxruntime": {"inference/onnx_export.py"},
 }
 """The files or folders through which each library comes in."""
 
@@ -82,6 +82,42 @@ def test_imports_point_down(path: Path) -> None:
             theirs = floor(parts[1])
             assert theirs is not None, f"{path}: {name} has no floor"
             assert theirs <= own, f"{path} imports {name}, which stands above it"
+
+
+def dotted(path: Path) -> str:
+    """The name of a module below the package: data/cache/rows.py is data.cache.rows."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of the package that a module imports anywhere, also in functions and for type checking."""
+    names = {dotted(module) for module in modules()}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("genrekit"):
+            parent = (node.module or "").removeprefix("genrekit").removeprefix(".")
+            for alias in node.names:
+                submodule = f"{parent}.{alias.name}".removeprefix(".")
+                found.add(submodule if submodule in names else parent)
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.removeprefix("genrekit.") for alias in node.names if alias.name.startswith("genrekit.")
+            }
+    return found - {dotted(path)}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    waiting = {
+        dotted(path): own_imports(path) for path in modules() if path.parent != PACKAGE or path.stem != "__init__"
+    }
+    while free := {name for name, needed in waiting.items() if not needed & waiting.keys()}:
+        waiting = {name: needed for name, needed in waiting.items() if name not in free}
+    assert not waiting, f"these modules import each other: {sorted(waiting)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_module_imports_from_the_root_of_the_package(path: Path) -> None:
+    assert "" not in own_imports(path), f"{path} imports from genrekit itself"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -129,7 +165,9 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             id="evaluate and export",
         ),
         pytest.param(
-            "import genrekit.dataset.rows", ["torch", "torchaudio", "h5py", "librosa", "numba", "sklearn"], id="worker"
+            "import genrekit.data.cache.rows",
+            ["torch", "torchaudio", "h5py", "librosa", "numba", "sklearn"],
+            id="worker",
         ),
     ],
 )

@@ -155,5 +155,5 @@ def test_an_installed_genrekit_prepares_trains_and_evaluates(installed: Installe
     assert (installed.folder / trained["bundle"] / "model.safetensors").is_file()
     assert len(installed.json("evaluate", "best_models", "--report", "report.html")["models"]) == 1
     page = (installed.folder / "report.html").read_text(encoding="utf-8")
-    for name in ("page.css", "report.css", "report.js"):
-        assert (ROOT / "genrekit" / "evaluation" / name).read_text(encoding="utf-8").strip() in page
+    for name in ("page.css", "evaluation_report.css", "evaluation_report.js"):
+        assert (ROOT / "genrekit" / "reports" / name).read_text(encoding="utf-8").strip() in page

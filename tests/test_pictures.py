@@ -9,7 +9,7 @@ import pytest
 from pictures import COLUMNS, COMMANDS, PICTURES, PNG_BYTES, drawn, on_terminal
 from readme_output import README
 
-from genrekit.audio.synth import GENRES
+from genrekit.demo.synthesizer import GENRES
 
 TEXT = README.read_text(encoding="utf-8")
 

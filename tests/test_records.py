@@ -9,28 +9,20 @@ from typing import Any
 import pytest
 
 from genrekit import records
-from genrekit.records import (
-    Calibration,
-    CalibrationBin,
-    Collection,
-    CompareResult,
-    EvaluateResult,
-    FilePrediction,
-    FragmentPrediction,
-    GenreFigures,
-    Interval,
-    LevelFigures,
-    ModelFigures,
-    PairedFigures,
-    PredictResult,
-    PrepareResult,
-    RankedRun,
-    SkippedFile,
-    Track,
-    TrainResult,
-    ValidationFigures,
-    to_json,
-)
+from genrekit.data.collection import Collection, SkippedFile, Track
+from genrekit.inference.prediction import FilePrediction, FragmentPrediction
+from genrekit.io.json_values import to_json
+from genrekit.metrics.accuracy import GenreFigures
+from genrekit.metrics.calibration import Calibration, CalibrationBin
+from genrekit.metrics.epochs import ValidationFigures
+from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
+from genrekit.metrics.intervals import Interval
+from genrekit.metrics.paired_test import PairedFigures
+from genrekit.metrics.scores import LevelFigures
+from genrekit.workflows.compare import CompareResult, RankedRun
+from genrekit.workflows.predict import PredictResult
+from genrekit.workflows.prepare import PrepareResult
+from genrekit.workflows.train import TrainResult
 
 HALF = Interval(0.5, 0.25, 0.75)
 

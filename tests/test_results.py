@@ -33,7 +33,7 @@ from results_table import PAGES, RESULTS, keep, main, renewed, studies, table
 
 from genrekit.cli.app import run
 from genrekit.config import PrepareConfig
-from genrekit.dataset.cache import CachedTrack, CachePlan, create_cache, open_cache
+from genrekit.data.cache.hdf5 import CachedTrack, CachePlan, create_cache, open_cache
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import open_study, shipped_studies
 

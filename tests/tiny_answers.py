@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genrekit.evaluation.answers import Answers
-from genrekit.records import TrainingFigures
+from genrekit.metrics.epochs import TrainingFigures
+from genrekit.training.validation_log import Answers
 
 
 def answers(

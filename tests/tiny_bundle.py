@@ -10,7 +10,7 @@ from tiny_training import FRONT_END, tiny_model
 
 from genrekit.config import TrainConfig
 from genrekit.models import Model, count_parameters
-from genrekit.models.bundle import BundleMetadata
+from genrekit.models.bundle_metadata import BundleMetadata
 
 INTERVAL = {"value": 0.5, "low": 0.25, "high": 0.75}
 

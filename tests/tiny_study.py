@@ -5,7 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from genrekit.records import CompareResult, Epoch, Finding, Interval, RankedRun, Reading, StudyHead, Verdict
+from genrekit.metrics.epochs import Epoch
+from genrekit.metrics.intervals import Interval
+from genrekit.studies.evidence import Finding
+from genrekit.studies.results import StudyHead, StudyResult
+from genrekit.studies.verdicts import Reading, Verdict
+from genrekit.workflows.compare import RankedRun
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -89,7 +94,7 @@ FINDINGS = (
 )
 
 
-def study(arms: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform")) -> CompareResult:
+def study(arms: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform")) -> StudyResult:
     """A study of some arms, evenly over groups; from six on, the last one of all did not train."""
     each = -(-arms // len(groups))
     runs = []
@@ -115,10 +120,10 @@ def study(arms: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform"))
         runs[1] = replace(runs[1], seeds=(0, 1, 2), later_seeds=(2,), cut="3 of 5 seeds")
     ranked = sorted(runs, key=lambda run: -(run.track_accuracy["mean"] or 0))
     ranking = tuple(run.name for run in ranked if run.trained)
-    return CompareResult(tuple(ranked), ranking, ranking[1:3], "optimizers", FINDINGS, head=HEAD)
+    return StudyResult(tuple(ranked), ranking, ranking[1:3], study="optimizers", findings=FINDINGS, head=HEAD)
 
 
-def bare() -> CompareResult:
+def bare() -> StudyResult:
     """A study whose arms have no figures but those that runs without a study have."""
     none = dict.fromkeys(
         ("last_accuracy", "equal_steps_accuracy", "last_loss", "training_accuracy", "overfitting", "dead_channels")
@@ -128,7 +133,7 @@ def bare() -> CompareResult:
         for name, accuracy in (("cel", 0.5), ("mlp", 0.4))
     )
     unknown = replace(second, track_accuracy={"mean": 0.4, "low": None, "high": None})
-    return CompareResult((first, unknown), ("cel", "mlp"), head=HEAD)
+    return StudyResult((first, unknown), ("cel", "mlp"), head=HEAD)
 
 
 def history(seed: int, epochs: int, final: float) -> list[Epoch]:
@@ -144,7 +149,7 @@ def history(seed: int, epochs: int, final: float) -> list[Epoch]:
     return rows
 
 
-def histories(result: CompareResult, epochs: int = 30) -> dict[str, list[list[Epoch]]]:
+def histories(result: StudyResult, epochs: int = 30) -> dict[str, list[list[Epoch]]]:
     """Histories of all arms of a study, a seed each; the last seed of each stopped early."""
     return {
         run.name: [

@@ -8,8 +8,7 @@ from pathlib import Path
 from tiny_cache import PLAIN, build
 from tiny_music import write_collection
 
-from genrekit.records import Experiment
-from genrekit.workflows.reporter import Reporter
+from genrekit.workflows.reporter import Reporter, RunProgress
 
 STUDY = """format_version = 1
 title = "Tiny"
@@ -39,7 +38,7 @@ def two_genres(folder: Path, *, other: str = "b") -> Path:
 class Ears(Reporter):
     """Keeps what it hears, and stops where it is told to."""
 
-    def __init__(self, stop: Callable[[Experiment], bool] = lambda _: False) -> None:
+    def __init__(self, stop: Callable[[RunProgress], bool] = lambda _: False) -> None:
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self.states: list[tuple[str, ...]] = []
@@ -51,7 +50,7 @@ class Ears(Reporter):
     def warning(self, text: str) -> None:
         self.warnings.append(text)
 
-    def experiments(self, experiments: Sequence[Experiment]) -> None:
-        self.states.append(tuple(experiment.state for experiment in experiments))
-        if any(map(self._stop, experiments)):
+    def runs(self, runs: Sequence[RunProgress]) -> None:
+        self.states.append(tuple(run.state for run in runs))
+        if any(map(self._stop, runs)):
             raise KeyboardInterrupt

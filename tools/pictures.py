@@ -29,8 +29,8 @@ from rich.text import Text
 
 from genrekit import prepare, train
 from genrekit.audio.encode import write_wav
-from genrekit.audio.synth import synthesize_track, write_collection
 from genrekit.config import PrepareConfig, TrainConfig
+from genrekit.demo.synthesizer import synthesize_track, write_collection
 from genrekit.workflows import demo
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"

@@ -22,11 +22,11 @@ from typing import Any
 from PIL import Image
 from result_records import RUN_FILES, read_records, runs_of, unpack, write_records, write_tracks
 
-from genrekit import markdown
-from genrekit.dataset.cache import open_cache
+from genrekit.data.cache.hdf5 import open_cache
 from genrekit.errors import GenrekitError, unknown_name
-from genrekit.evaluation import study_words as words
-from genrekit.records import Finding
+from genrekit.io import markdown
+from genrekit.studies import text as words
+from genrekit.studies.evidence import Finding
 from genrekit.studies.schema import shipped_studies
 
 ROOT = Path(__file__).parents[1]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from genrekit._types import FloatArray
 from genrekit.audio.fragments import cut
 from genrekit.config import Augmentation, variant_kind
-from genrekit.records import FloatArray
 
 ComplexArray = npt.NDArray[np.complex64]
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from genrekit._types import FloatArray
 from genrekit.errors import UnreadableAudioError
-from genrekit.files import special_file
-from genrekit.records import FloatArray
+from genrekit.io.files import special_file
 
 SHORTEST_S = 0.1
 """Shorter files are not tracks."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import soundfile
 
-from genrekit.files import atomic_write
-from genrekit.records import FloatArray
+from genrekit._types import FloatArray
+from genrekit.io.files import atomic_write
 
 _MP3_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 

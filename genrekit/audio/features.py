@@ -17,8 +17,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from genrekit._types import FloatArray
 from genrekit.config import STFT_HOP, STFT_N_FFT, FrontEnd
-from genrekit.records import FloatArray
 
 _LINEAR_HZ_PER_MEL = 200 / 3
 _BREAK_HZ = 1_000.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.records import FloatArray
+from genrekit._types import FloatArray
 
 LANDMARKS = 48
 """Landmarks that are kept of a fragment."""

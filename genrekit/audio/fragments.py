@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from genrekit.records import FloatArray
+from genrekit._types import FloatArray
 
 
 def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "first"] | int) -> tuple[int, ...]:

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from genrekit._types import FloatArray
 from genrekit.audio.augment import augmented_fragment, draw_strengths, pitch_shift, time_stretch, variant_generator
 from genrekit.audio.decode import Probe, decode, normalize_waveform, resampled_length
 from genrekit.audio.features import mel_spectrogram, to_unit_db
 from genrekit.audio.fingerprint import LANDMARKS, landmarks
 from genrekit.audio.fragments import cut, fragment_starts
 from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
-from genrekit.records import FloatArray, TrackTensors
+
+
+@dataclass(frozen=True)
+class TrackTensors:
+    """The rows of one track, ordered by fragment and then by variant.
+
+    Shapes: `tensors` maps the stored inputs: waveform int16 [rows, n_samples], mel [rows, n_mels, n_frames] in [0, 1];
+    start_s float64 [rows] in seconds, variant [rows] (index into the variants), strength float32 [rows, kinds] (what
+    each kind of augmentation drew; NaN where it was not applied), landmark uint64 [rows, landmarks] (zeros but for
+    originals).
+    """
+
+    digest: str
+    tensors: dict[str, npt.NDArray[Any]]
+    start_s: npt.NDArray[np.float64]
+    variant: npt.NDArray[np.uint8]
+    strength: FloatArray
+    landmark: npt.NDArray[np.uint64]
+    silent: bool
+
 
 FULL_SCALE = 32_767
 """What a stored waveform is divided by."""

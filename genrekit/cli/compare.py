@@ -27,7 +27,7 @@ from genrekit.cli.options import (
 from genrekit.cli.search_display import show_search_plan
 from genrekit.cli.studies import show_list, show_plan, show_study
 from genrekit.errors import UsageError, unknown_name
-from genrekit.records import CompareResult, RankedRun
+from genrekit.workflows.compare import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -186,7 +186,7 @@ def compare(
     # What takes seconds to import comes behind what is refused at once, and is imported where it is needed.
     if list_them:
         _require_alone(named, given)
-        from genrekit.workflows.costs import list_studies
+        from genrekit.studies.costs import list_studies
 
         listed = list_studies(cache, runs=runs)
         emit_json(listed) if as_json else show_list(listed, str(cache))
@@ -199,10 +199,10 @@ def compare(
             ranking = rank(what or [runs], reporter=reporter)
         emit_json(ranking) if as_json else show(ranking)
         return
-    from genrekit.workflows.costs import plan_search, plan_study
-    from genrekit.workflows.experiments import StudyOptions
-    from genrekit.workflows.search import run_search
-    from genrekit.workflows.study import run_study
+    from genrekit.studies.costs import plan_search, plan_study
+    from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.runner import run_study
+    from genrekit.studies.search_runner import run_search
 
     trained = tuple(arms) if arms else () if report_only else None
     options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)

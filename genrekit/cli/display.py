@@ -21,10 +21,12 @@ from rich.table import Table
 
 from genrekit.cli.signals import check, waiting
 from genrekit.errors import counted, is_or_are
-from genrekit.files import size_text
-from genrekit.records import Epoch, Experiment, ExperimentState, Interval, Step, to_json
+from genrekit.io.files import size_text
+from genrekit.io.json_values import to_json
+from genrekit.metrics.epochs import Epoch, Step
+from genrekit.metrics.intervals import Interval
 from genrekit.training.tracking import NO_KEY, NOT_ONLINE
-from genrekit.workflows.reporter import PreparePlan, Reporter, TrainPlan, TrainSize
+from genrekit.workflows.reporter import PreparePlan, Reporter, RunProgress, RunState, TrainPlan, TrainSize
 
 DEFAULT_CACHE = Path("data/cache.h5")
 """Where commands look for the cache if none is named."""
@@ -262,25 +264,23 @@ class TerminalReporter(Reporter):
         checkpoint, memory = size_text(size.checkpoint_bytes), size_text(size.memory_bytes)
         return f"; checkpoint {checkpoint}, about {memory} of memory beyond torch's own"
 
-    def experiments(self, experiments: Sequence[Experiment]) -> None:
+    def runs(self, runs: Sequence[RunProgress]) -> None:
         """Show where the runs of a study stand: a table on a terminal; in a pipe how many, and each that ends."""
         check()
         if self._live:
             if self._table is None:
                 self._table = Live(console=self._console, transient=True, refresh_per_second=4)
                 self._table.start()
-            self._table.update(experiment_table(experiments, self._console.height))
+            self._table.update(run_table(runs, self._console.height))
             return
         if not self._counted:
             self._counted = True
-            there = sum(experiment.state == "there" for experiment in experiments)
-            self._say(
-                f"{counted(len(experiments) - there, 'run')} to do, {are_there(there)}; each is told when it ends"
-            )
-        for experiment in experiments:
-            if experiment.state in ("finished", "pruned", "failed") and experiment.name not in self._told:
-                self._told.add(experiment.name)
-                self._say(_experiment_line(experiment, experiments))
+            there = sum(run.state == "there" for run in runs)
+            self._say(f"{counted(len(runs) - there, 'run')} to do, {are_there(there)}; each is told when it ends")
+        for run in runs:
+            if run.state in ("finished", "pruned", "failed") and run.name not in self._told:
+                self._told.add(run.name)
+                self._say(_run_line(run, runs))
 
     def resumable(self, run: str, cache: str, *, begun: bool) -> None:
         """Say what to type."""
@@ -318,24 +318,24 @@ class TerminalReporter(Reporter):
         self._progress.start()
 
 
-def experiment_table(experiments: Sequence[Experiment], height: int) -> Table:
+def run_table(runs: Sequence[RunProgress], height: int) -> Table:
     """The runs of a study, those that are under way first, as many as a terminal of that height can show."""
-    counts = Counter(experiment.state for experiment in experiments)
+    counts = Counter(run.state for run in runs)
     title = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
     table = plain_table("run", "state", "epoch", "best", "left", title=title, right=("epoch", "best", "left"))
-    order = sorted(experiments, key=lambda experiment: _STATES.index(experiment.state))
-    for experiment in order[: max(3, height - 4)]:
+    order = sorted(runs, key=lambda run: _STATES.index(run.state))
+    for run in order[: max(3, height - 4)]:
         table.add_row(
-            escape(experiment.name),
-            _STYLES[experiment.state],
-            f"{experiment.epoch}/{experiment.epochs}" if experiment.epoch or experiment.state == "running" else "",
-            "" if experiment.accuracy is None else percent(experiment.accuracy),
-            "" if not experiment.seconds_left else duration(experiment.seconds_left),
+            escape(run.name),
+            _STYLES[run.state],
+            f"{run.epoch}/{run.epochs}" if run.epoch or run.state == "running" else "",
+            "" if run.accuracy is None else percent(run.accuracy),
+            "" if not run.seconds_left else duration(run.seconds_left),
         )
     return table
 
 
-_STYLES: dict[ExperimentState, str] = {
+_STYLES: dict[RunState, str] = {
     "running": "[bold]running[/bold]",
     "failed": "[red]failed[/red]",
     "waiting": "waiting",
@@ -346,12 +346,12 @@ _STYLES: dict[ExperimentState, str] = {
 _STATES = list(_STYLES)
 
 
-def _experiment_line(experiment: Experiment, experiments: Sequence[Experiment]) -> str:
+def _run_line(run: RunProgress, runs: Sequence[RunProgress]) -> str:
     """One run that has ended, and how many of those that were to be done."""
-    wanted = [other for other in experiments if other.state != "there"]
+    wanted = [other for other in runs if other.state != "there"]
     done = sum(other.state in ("finished", "pruned", "failed") for other in wanted)
-    best = "" if experiment.accuracy is None else f", best {percent(experiment.accuracy)} of tracks"
-    return f"{done}/{len(wanted)}  {escape(experiment.name)} {experiment.state}{best}"
+    best = "" if run.accuracy is None else f", best {percent(run.accuracy)} of tracks"
+    return f"{done}/{len(wanted)}  {escape(run.name)} {run.state}{best}"
 
 
 @contextmanager

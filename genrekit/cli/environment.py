@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from genrekit.errors import GenrekitError, UsageError, unknown_name
-from genrekit.files import reason
+from genrekit.io.files import reason
 from genrekit.training.tracking import Tracking, logged_in
 
 _MODES = {

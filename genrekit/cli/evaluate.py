@@ -13,8 +13,8 @@ from rich.markup import escape
 from genrekit.cli.display import DEFAULT_CACHE, emit_json, interval, percent, plain_table, stdout, terminal
 from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag
 from genrekit.errors import UsageError
-from genrekit.evaluation.page_tables import signed
-from genrekit.records import EvaluateResult, ModelFigures
+from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
+from genrekit.reports.page_tables import signed
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -57,7 +57,7 @@ def evaluate(
     if cache is not None and data is not None:
         raise UsageError("--cache and --data cannot both be given: the test part is read, or a folder")
     from genrekit.cli.recipe import recipe
-    from genrekit.models.bundle import BundleMetadata
+    from genrekit.models.bundle_metadata import BundleMetadata
     from genrekit.workflows.evaluate import evaluate as run
 
     where = None if data is not None else cache or DEFAULT_CACHE

@@ -10,7 +10,7 @@ import typer
 from genrekit.cli.completion import choice
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag
-from genrekit.files import size_text
+from genrekit.io.files import size_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 

@@ -17,7 +17,8 @@ from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag, takes
 from genrekit.cli.timeline import Key, strip
 from genrekit.config import PredictConfig
 from genrekit.errors import UsageError
-from genrekit.records import FilePrediction, PredictResult
+from genrekit.inference.prediction import FilePrediction
+from genrekit.workflows.predict import PredictResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 

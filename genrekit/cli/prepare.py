@@ -11,7 +11,7 @@ from rich.markup import escape
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
 from genrekit.config import Augmentation, FrontEnd, PrepareConfig
-from genrekit.records import PrepareResult
+from genrekit.workflows.prepare import PrepareResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from genrekit.config import Config, TrainConfig
-from genrekit.models.bundle import BundleMetadata
+from genrekit.models.bundle_metadata import BundleMetadata
 
 
 def recipe(metadata: BundleMetadata) -> list[str]:

@@ -9,10 +9,11 @@ from rich.markup import escape
 
 from genrekit.cli.display import are_there, duration, plain_table, stdout
 from genrekit.errors import counted
-from genrekit.evaluation.search_words import figure, objective
-from genrekit.files import size_text
-from genrekit.records import SearchPlan, SearchResult
-from genrekit.studies.search import value_text
+from genrekit.io.files import size_text
+from genrekit.studies.costs import SearchPlan
+from genrekit.studies.results import SearchResult
+from genrekit.studies.search_schema import value_text
+from genrekit.studies.search_text import figure, objective
 
 
 def show_trials(console: Console, search: SearchResult) -> None:

@@ -8,12 +8,15 @@ from rich.markup import escape
 from genrekit.cli.display import are_there, duration, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import counted, few, is_or_are
-from genrekit.evaluation.study_words import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
-from genrekit.files import size_text
-from genrekit.records import CompareResult, Finding, Interval, StudyList, StudyPlan
+from genrekit.io.files import size_text
+from genrekit.metrics.intervals import Interval
+from genrekit.studies.costs import StudyList, StudyPlan
+from genrekit.studies.evidence import Finding
+from genrekit.studies.results import StudyResult
+from genrekit.studies.text import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
 
 
-def show_study(result: CompareResult) -> None:
+def show_study(result: StudyResult) -> None:
     """Print a study's ranking and what became of its claims."""
     console, head = stdout(), result.head
     assert head is not None

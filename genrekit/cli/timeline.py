@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from genrekit.records import FragmentPrediction
+from genrekit.inference.prediction import FragmentPrediction
 
 _COLOURS = (
     *("indian_red1", "deep_sky_blue1", "gold1", "spring_green2", "orchid1", "dark_orange", "cyan1", "light_pink1"),

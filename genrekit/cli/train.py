@@ -21,7 +21,7 @@ from genrekit.cli.options import (
     takes,
 )
 from genrekit.config import TrainConfig, to_toml
-from genrekit.records import TrainResult
+from genrekit.workflows.train import TrainResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 

@@ -13,81 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import nn
 
-from genrekit.config import Config, PredictConfig, PrepareConfig, SplitPolicy, TrainConfig, split_name
+from genrekit._types import AnyPath
 from genrekit.errors import BundleError, GenrekitError, UsageError
-from genrekit.files import new_file, read_json, reason
+from genrekit.io.files import new_file, read_json, reason
+from genrekit.io.tensors import write_tensors
 from genrekit.models import Model, build_model, count_parameters
+from genrekit.models.bundle_metadata import FORMAT_VERSION, BundleMetadata
 from genrekit.models.card import model_card
 from genrekit.models.classical import Forest
-from genrekit.records import AnyPath, Epoch, FilePrediction
-from genrekit.tensors import write_tensors
-
-FORMAT_VERSION = 1
 
 _JSON, _TENSORS = "model.json", "model.safetensors"
 
 _CARD = "README.md"
 """For people; nothing reads it."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Figure(Config):
-    """A share with its 95 % interval."""
-
-    value: Share
-    low: Share
-    high: Share
-
-
-class ValidationSummary(Config):
-    """Validation figures of the best epoch."""
-
-    loss: float
-    fragment_accuracy: Figure
-    track_accuracy: Figure
-
-
-class BundleMetadata(Config):
-    """What `model.json` says.
-
-    `training` and `validation` map the ids of the tracks that the model has seen to the digests of their audio;
-    `history` has the figures of its epochs.
-    """
-
-    format_version: int = FORMAT_VERSION
-    genrekit_version: str
-    versions: dict[str, str]
-    created: str
-    train: TrainConfig
-    prepare: PrepareConfig
-    genres: tuple[str, ...] = Field(min_length=2)
-    split: SplitPolicy
-    split_seed: int
-    training: dict[str, str]
-    validation: dict[str, str]
-    epochs: int
-    best_epoch: int
-    validation_figures: ValidationSummary
-    parameters: int
-    history: tuple[Epoch, ...] = ()
-
-    @property
-    def split_name(self) -> str:
-        """The split and what of it validated, as results name it."""
-        return split_name(self.split, self.split_seed) + self.train.validated_on
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Sort key: better models first, by validation track accuracy and then by loss."""
-        return (-self.validation_figures.track_accuracy.value, self.validation_figures.loss)
 
 
 @dataclass(frozen=True)
@@ -97,15 +41,6 @@ class Bundle:
     path: Path
     metadata: BundleMetadata
     model: Model
-
-    def predict(self, path: AnyPath, **values: Any) -> FilePrediction:
-        """Name the genre of an audio file; `values` are those of `PredictConfig`.
-
-        Errors: UnreadableAudioError with the reason, UsageError for a value that makes no sense.
-        """
-        from genrekit.models.prediction import predict_file
-
-        return predict_file(self, path, PredictConfig.of(values))
 
 
 def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> None:

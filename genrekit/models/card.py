@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FrontEnd, Input, PrepareConfig
-from genrekit.markdown import plain, table
-
-if TYPE_CHECKING:
-    from genrekit.models.bundle import BundleMetadata, Figure
+from genrekit.io.markdown import plain, table
+from genrekit.models.bundle_metadata import BundleMetadata, Figure
 
 
 def model_card(metadata: BundleMetadata) -> str:

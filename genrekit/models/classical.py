@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genrekit.audio.mel_statistics import N_STATISTICS, mel_statistics
+from genrekit.audio.mel_descriptors import N_STATISTICS, mel_statistics
 from genrekit.config import FrontEnd
 
 _SMALLEST_DEVIATION = 1e-6

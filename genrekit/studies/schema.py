@@ -17,10 +17,10 @@ from pydantic import Field, model_validator
 
 from genrekit.config import Config, TrainConfig
 from genrekit.errors import UsageError, unknown_name
-from genrekit.files import read_toml
+from genrekit.io.files import read_toml
 
-SHIPPED = Path(__file__).parent
-"""Where the studies that come with genrekit lie."""
+SHIPPED = Path(__file__).parent / "shipped"
+"""The folder with the studies that come with genrekit."""
 
 Statistic = Literal["accuracy", "loss", "overfitting", "training_accuracy", "dead_channels"]
 At = Literal["last", "best", "equal steps"]

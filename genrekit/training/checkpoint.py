@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from genrekit.errors import GenrekitError
-from genrekit.files import new_file, reason
-from genrekit.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
+from genrekit.io.files import new_file, reason
+from genrekit.io.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 
 FORMAT_VERSION = 2
 

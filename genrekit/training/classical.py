@@ -13,10 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from genrekit._types import FloatArray
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
+from genrekit.metrics.epochs import Epoch, TrainingFigures
 from genrekit.models.classical import MAX_LEAVES, N_TREES, Classifier, Forest, Linear
-from genrekit.records import Epoch, FloatArray, TrainingFigures
 from genrekit.training.loop import FitResult, predict_batches, track_answers
 
 LOGREG_C = 0.003

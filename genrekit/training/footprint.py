@@ -3,7 +3,7 @@
 The estimate of memory is what the training itself holds at its peak, beside what the process holds anyway (torch alone
 takes some 250 MB) and pages of the cache, which the system takes back as it likes: weights, their copy of the best
 epoch, gradients and the optimizer's memory, and what a batch leaves for the backward pass. On the CPU the heap comes
-upon it: arrays that have been given up are kept there (`genrekit.memory`), and others do not fit into all the holes.
+upon it: arrays that have been given up are kept there (`genrekit.io.memory`), and others do not fit into all the holes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from genrekit.config import CLASSICAL, TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.models.sizes import output_sizes
+from genrekit.models.layer_sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
 
 

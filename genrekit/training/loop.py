@@ -17,16 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from genrekit._types import FloatArray
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, few
-from genrekit.evaluation.scores import Predictions
-from genrekit.memory import kept
-from genrekit.records import Epoch, FloatArray, Step, TrainingFigures
-from genrekit.training.activity import dead_channels
+from genrekit.io.memory import kept
+from genrekit.metrics.epochs import Epoch, Step, TrainingFigures
+from genrekit.metrics.scores import Predictions
 from genrekit.training.augment import BatchAugmentation, MixedBatch
-from genrekit.training.averaging import WeightAverage
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
+from genrekit.training.dead_units import dead_channels
 from genrekit.training.devices import choose_precision, compiled, computing_in, move, repeatable
+from genrekit.training.ema import WeightAverage
 from genrekit.training.losses import balanced_weights, trained_loss
 from genrekit.training.optimizers import make_optimizer, make_schedule, restore_optimizer
 from genrekit.training.regularizers import configured_penalty

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from genrekit.errors import GenrekitError, unknown_name
-from genrekit.records import Epoch
+from genrekit.metrics.epochs import Epoch
 
 MODES = ("auto", "online", "offline", "off")
 

@@ -8,18 +8,73 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from genrekit._types import AnyPath
+from genrekit.data.collection import SkippedFile
 from genrekit.errors import GenrekitError, few
-from genrekit.evaluation.answers import ANSWERS, Answers, load_answers
-from genrekit.evaluation.comparison import Sample, indistinguishable, seed_mean
-from genrekit.files import read_json
-from genrekit.models.best import KEPT
-from genrekit.models.bundle import BundleMetadata, read_metadata
-from genrekit.records import AnyPath, CompareResult, Interval, RankedRun, SkippedFile
+from genrekit.io.files import read_json
+from genrekit.metrics.comparison import Sample, indistinguishable, seed_mean
+from genrekit.metrics.intervals import Interval
+from genrekit.models.bundle import read_metadata
+from genrekit.models.bundle_metadata import BundleMetadata
+from genrekit.models.leaderboard import KEPT
+from genrekit.training.validation_log import ANSWERS, Answers, load_answers
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import find_left_out, find_runs, is_run, is_trial
+
+
+@dataclass(frozen=True)
+class RankedRun:
+    """One configuration in a ranking: its finished runs, one a seed, and their mean validation figures.
+
+    `track_accuracy` and `loss` are those of the best epochs, which are chosen on the same tracks; the figures below
+    them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
+    unaltered tracks in evaluation mode; `cut` says what is less than the study declares, `comparable` whether it
+    answered the tracks of the first of the ranking. `group` is a study's panel, or what runs are ranked within, where
+    `tied` tells that it cannot be told from the first. `kept` tells whether one of its runs is among the five best that
+    are ranked together, or of the study; `trained` whether its accuracy is above chance, and `later_seeds` which of its
+    seeds were not planned before the first run. `seconds` is what a run took, the mean over them.
+    """
+
+    name: str
+    config: dict[str, Any]
+    seeds: tuple[int, ...]
+    track_accuracy: dict[str, float | None]
+    loss: float
+    parameters: int
+    split: str
+    kept: bool
+    group: str = ""
+    later_seeds: tuple[int, ...] = ()
+    epochs: int = 0
+    last_accuracy: Interval | None = None
+    equal_steps_accuracy: Interval | None = None
+    last_loss: Interval | None = None
+    training_accuracy: Interval | None = None
+    overfitting: Interval | None = None
+    dead_channels: Interval | None = None
+    trained: bool = True
+    seconds: float = 0.0
+    cut: str = ""
+    comparable: bool = True
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Runs ranked by validation track accuracy, then by loss.
+
+    `ties` are the runs that cannot be distinguished from the first of the ranking.
+    """
+
+    runs: tuple[RankedRun, ...]
+    ranking: tuple[str, ...]
+    ties: tuple[str, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
+
 
 _QUIET = Reporter()
 

@@ -6,18 +6,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from genrekit.audio.synth import write_collection
 from genrekit.config import FrontEnd, PrepareConfig, TrainConfig
+from genrekit.demo.synthesizer import write_collection
 from genrekit.errors import GenrekitError
-from genrekit.files import write_json
-from genrekit.records import CompareResult, EvaluateResult, PredictResult, PrepareResult, TrainResult
+from genrekit.io.files import write_json
+from genrekit.metrics.evaluation import EvaluateResult
 from genrekit.training.tracking import Tracking
-from genrekit.workflows.compare import compare
+from genrekit.workflows.compare import CompareResult, compare
 from genrekit.workflows.evaluate import evaluate
-from genrekit.workflows.predict import predict
-from genrekit.workflows.prepare import prepare
+from genrekit.workflows.predict import PredictResult, predict
+from genrekit.workflows.prepare import PrepareResult, prepare
 from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.train import train
+from genrekit.workflows.train import TrainResult, train
 
 TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 24, 10.0, 16_000
 

@@ -11,25 +11,29 @@ from pathlib import Path
 
 import torch
 
+from genrekit._types import AnyPath
 from genrekit.audio.encode import encoded
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.splits import splits_folder
+from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.collection import SkippedFile
+from genrekit.data.splits.split import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, few
-from genrekit.evaluation.comparison import LEVEL, holm
-from genrekit.evaluation.metrics import per_genre_figures
-from genrekit.evaluation.mistakes import confident_mistakes
-from genrekit.evaluation.paired import on_same_tracks
-from genrekit.evaluation.report import report_page
-from genrekit.evaluation.report_story import Example, ModelStory
-from genrekit.evaluation.scores import score
-from genrekit.evaluation.tables import write_tables
-from genrekit.files import exclusive_lock, read_json, reason, write_json, write_text
-from genrekit.memory import kept
-from genrekit.models.bundle import BundleMetadata, find_bundles, read_metadata
-from genrekit.records import AnyPath, EvaluateResult, ModelFigures, PairedFigures, SkippedFile, to_json
+from genrekit.io.files import exclusive_lock, read_json, reason, write_json, write_text
+from genrekit.io.json_values import to_json
+from genrekit.io.memory import kept
+from genrekit.metrics.accuracy import per_genre_figures
+from genrekit.metrics.comparison import LEVEL, holm
+from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
+from genrekit.metrics.mistakes import confident_mistakes
+from genrekit.metrics.paired_test import PairedFigures, on_same_tracks
+from genrekit.metrics.scores import score
+from genrekit.models.bundle import find_bundles, read_metadata
+from genrekit.models.bundle_metadata import BundleMetadata
+from genrekit.reports.evaluation_details import Example, ModelStory
+from genrekit.reports.evaluation_report import report_page
+from genrekit.reports.tables import write_tables
 from genrekit.training.devices import choose_device
-from genrekit.workflows.asked import Asked, CachedPart
-from genrekit.workflows.labelled import answers_to_folder, read_labelled
+from genrekit.workflows.evaluate_cache import Asked, CachedPart
+from genrekit.workflows.evaluate_folder import answers_to_folder, read_labelled
 from genrekit.workflows.reporter import Reporter
 
 _QUIET = Reporter()
@@ -206,7 +210,7 @@ def _comparisons(answers: Sequence[Asked]) -> Iterable[PairedFigures]:
 
 
 def _write_out(folder: Path, result: EvaluateResult) -> None:
-    from genrekit.evaluation.plots import confusion_figure, genre_bars, reliability_figure, save_png
+    from genrekit.reports.plots import confusion_figure, genre_bars, reliability_figure, save_png
 
     for place, model in write_tables(folder, result):
         save_png(confusion_figure(model.confusion, model.genres, f"{model.name}, tracks"), place / "confusion.png")
@@ -226,7 +230,7 @@ def _stories(result: EvaluateResult, answers: Sequence[Asked], recipe: Recipe) -
 
 def _examples(answers: Asked) -> tuple[Example, ...]:
     """The most confident mistakes, with what was heard."""
-    from genrekit.evaluation.plots import spectrogram_png  # a second, which is spared where nothing is drawn
+    from genrekit.reports.plots import spectrogram_png  # a second, which is spared where nothing is drawn
 
     genres, rate = answers.metadata.genres, answers.metadata.prepare.front_end.sample_rate
     found = []

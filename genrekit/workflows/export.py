@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from genrekit.audio.synth import GENRES, synthesize_track
+from genrekit._types import AnyPath, FloatArray
 from genrekit.config import FrontEnd
+from genrekit.demo.synthesizer import GENRES, synthesize_track
 from genrekit.errors import GenrekitError, UsageError, unknown_name
-from genrekit.files import atomic_write, reason
+from genrekit.inference.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
+from genrekit.io.files import atomic_write, reason
 from genrekit.models.bundle import load_bundle
-from genrekit.models.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
-from genrekit.records import AnyPath, ExportResult, FloatArray
 from genrekit.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What `export` wrote, its size in bytes, and how far its probabilities are from the bundle's at most."""
+
+    bundle: Path
+    out: Path
+    format: str
+    opset: int
+    sample_rate: int
+    n_samples: int
+    genres: tuple[str, ...]
+    size: int
+    clips: int
+    largest_difference: float
+    seconds: float
+
 
 FORMATS = ("onnx",)
 

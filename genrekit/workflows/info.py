@@ -5,23 +5,34 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genrekit._types import AnyPath
 from genrekit.audio.encode import write_wav
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import AUGMENTATIONS
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.splits import load_split, split_files
+from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.splits.split import load_split, split_files
 from genrekit.errors import GenrekitError, IncompatibleCacheError, few
-from genrekit.evaluation.plots import fragment_figure, save_png
-from genrekit.files import read_json, size_text
+from genrekit.io.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
-from genrekit.records import AnyPath, FragmentView, InfoResult
+from genrekit.reports.plots import FragmentView, fragment_figure, save_png
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import has_result, is_run, without_model
+
+
+@dataclass(frozen=True)
+class InfoResult:
+    """What a path holds (a cache, a run or a bundle) and the facts about it."""
+
+    path: Path
+    kind: str
+    facts: dict[str, Any]
+
 
 _QUIET = Reporter()
 _UNITS = {"time_stretch": "x speed", "pitch_shift": "semitones", "noise": "dB", "resampling": "x rate"}

@@ -16,17 +16,28 @@ from typing import Any
 
 import torch
 
-from genrekit.audio.collection import audio_files
-from genrekit.audio.tags import require_tags, tag_genre
+from genrekit._types import AnyPath
 from genrekit.config import PredictConfig
-from genrekit.dataset.executors import available_cores
+from genrekit.data.cache.executors import available_cores
+from genrekit.data.collection import SkippedFile, audio_files
 from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, UsageError
-from genrekit.memory import kept
+from genrekit.inference.prediction import FilePrediction, predict_file
+from genrekit.inference.tags import require_tags, tag_genre
+from genrekit.io.memory import kept
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
-from genrekit.models.prediction import predict_file
-from genrekit.records import AnyPath, FilePrediction, PredictResult, SkippedFile
 from genrekit.training.devices import choose_device
 from genrekit.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Predictions of all readable files, those that could not be read, and those that could not be tagged."""
+
+    bundle: Path
+    files: tuple[FilePrediction, ...]
+    skipped: tuple[SkippedFile, ...] = ()
+    untagged: tuple[SkippedFile, ...] = ()
+
 
 _QUIET = Reporter()
 _NO_VALUES: Mapping[str, Any] = {}

@@ -5,18 +5,39 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from genrekit.audio.collection import read_manifest, scan_folder
+from genrekit._types import AnyPath
 from genrekit.config import PrepareConfig
-from genrekit.dataset.build import build_cache
-from genrekit.dataset.cache import CachePlan
-from genrekit.dataset.executors import available_cores, open_executor
-from genrekit.dataset.gtzan import has_gtzan_names
+from genrekit.data.cache.builder import build_cache
+from genrekit.data.cache.executors import available_cores, open_executor
+from genrekit.data.cache.hdf5 import CachePlan
+from genrekit.data.collection import SkippedFile, read_manifest, scan_folder
+from genrekit.data.splits.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError
-from genrekit.records import AnyPath, PrepareResult
 from genrekit.workflows.reporter import PreparePlan, Reporter
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """What `prepare` did; `reused` counts the tracks whose audio was not opened.
+
+    `duplicates` are sample-identical pairs, `near_duplicates` the same recording at another level, rate or offset.
+    """
+
+    cache: Path
+    tracks: int
+    fragments: int
+    variants: tuple[str, ...]
+    skipped: tuple[SkippedFile, ...]
+    duplicates: tuple[tuple[str, str], ...]
+    near_duplicates: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    reused: int
+    seconds: float
+
 
 _QUIET = Reporter()
 _DEFAULTS = PrepareConfig()

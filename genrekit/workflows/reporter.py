@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
-from genrekit.records import Epoch, Experiment, Step
+from genrekit.metrics.epochs import Epoch, Step
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Where one run of a study stands; `accuracy` is the best validation track accuracy so far."""
+
+    name: str
+    state: RunState
+    epoch: int = 0
+    epochs: int = 0
+    accuracy: float | None = None
+    seconds_left: float | None = None
+
+
+RunState = Literal["waiting", "running", "finished", "pruned", "failed", "there"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ class Reporter:
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
         """An epoch has ended; `best` if it is the best so far."""
 
-    def experiments(self, experiments: Sequence[Experiment]) -> None:
+    def runs(self, runs: Sequence[RunProgress]) -> None:
         """The runs of a study have moved on."""
 
     def resumable(self, run: str, cache: str, *, begun: bool) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, UsageError, few
-from genrekit.files import read_json, read_toml, reason, write_json, write_text
-from genrekit.records import Epoch
+from genrekit.io.files import read_json, read_toml, reason, write_json, write_text
+from genrekit.metrics.epochs import Epoch
 
 RUN_FORMAT_VERSION = 1
 

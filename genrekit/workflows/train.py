@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,32 @@ import numpy as np
 import torch
 from torch import nn
 
+from genrekit._types import AnyPath
 from genrekit._version import __version__
 from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
-from genrekit.dataset.altered import altered_folder, altered_fragments
-from genrekit.dataset.batches import FragmentSource, TrainingBatches, part_source
-from genrekit.dataset.cache import Cache, open_cache
-from genrekit.dataset.folds import data_fingerprints, trained_split
-from genrekit.dataset.originals import original_statistics
-from genrekit.dataset.splits import Split, SplitTrack, placed_clusters, split_tracks, what_to_resample
+from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.descriptor_cache import original_statistics
+from genrekit.data.loader import FragmentSource, TrainingBatches, part_source
+from genrekit.data.perturbed_cache import altered_folder, altered_fragments
+from genrekit.data.splits.folds import data_fingerprints, trained_split
+from genrekit.data.splits.split import Split, SplitTrack, placed_clusters, split_tracks, what_to_resample
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
-from genrekit.evaluation.scores import Scores, score
-from genrekit.files import exclusive_lock, read_json, remove_torn, size_text, write_json
+from genrekit.io.files import exclusive_lock, read_json, remove_torn, size_text, write_json
+from genrekit.io.json_values import to_json
+from genrekit.metrics.epochs import Epoch, TrainingFigures, ValidationFigures
+from genrekit.metrics.scores import Scores, score
 from genrekit.models import Model, build_model, count_parameters
-from genrekit.models.best import keep_best
-from genrekit.models.bundle import BundleMetadata, save_bundle
+from genrekit.models.bundle import save_bundle
+from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.models.classical import Classifier
+from genrekit.models.leaderboard import keep_best
 from genrekit.models.torchaudio_import import load_torchaudio
-from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
 from genrekit.training.classical import Part, fit_classical
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, enough_memory, free_memory, measure
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import NO_TRACKING, Tracker, Tracking, open_tracker
+from genrekit.training.validation_log import ANSWERS, Answers, save_answers
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 from genrekit.workflows.runs import (
     HISTORY,
@@ -49,6 +52,31 @@ from genrekit.workflows.runs import (
     read_config,
     write_history,
 )
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` made; `validation` has the figures of the best epoch, `last` those of the last one.
+
+    `training` has the figures of the "best" and the "last" epoch on the training part. `monitor` is what decided which
+    epoch is the best, None for a model that is fitted at once. `dead_channels` is the share of the last epoch's
+    channels and hidden units that no validation fragment activates, None for a model that has none.
+    """
+
+    run: Path
+    bundle: Path
+    epochs: int
+    best_epoch: int
+    parameters: int
+    seconds: float
+    split: str
+    validation: ValidationFigures
+    kept: Path | None = None
+    last: ValidationFigures | None = None
+    training: dict[str, TrainingFigures] | None = None
+    dead_channels: float | None = None
+    monitor: str | None = None
+
 
 _QUIET = Reporter()
 
@@ -408,7 +436,7 @@ def _of_last(fitted: FitResult) -> ValidationFigures:
 
 
 def _draw(run: Path, fitted: FitResult, scores: Scores, genres: tuple[str, ...]) -> None:
-    from genrekit.evaluation.plots import confusion_figure, learning_curves, save_png  # a second, which can wait
+    from genrekit.reports.plots import confusion_figure, learning_curves, save_png  # a second, which can wait
 
     save_png(learning_curves(fitted.history, fitted.best_epoch), run / "plots" / "learning_curves.png")
     figure = confusion_figure(scores.confusion.tolist(), genres, "validation, tracks, best epoch")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genrekit.records import FloatArray
+from genrekit._types import FloatArray
 
 
 def sine(frequency_hz: float, n_samples: int, sample_rate: int, amplitude: float = 0.5) -> FloatArray:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import level_db, loudest_hz, rms, sine, white_noise
 
+from genrekit._types import FloatArray
 from genrekit.audio.augment import (
     add_noise,
     augmented_fragment,
@@ -15,7 +16,6 @@ from genrekit.audio.augment import (
     variant_generator,
 )
 from genrekit.config import AUGMENTATIONS, Augmentation
-from genrekit.records import FloatArray
 
 RATE = 8_000
 TONE = sine(440, 2 * RATE, RATE)

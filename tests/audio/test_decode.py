@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import level_db, rms, sine, white_noise
 
+from genrekit._types import FloatArray
 from genrekit.audio.decode import Probe, decode, normalize_waveform, probe, resampled_length
 from genrekit.errors import UnreadableAudioError
-from genrekit.records import FloatArray
 
 RATE = 22_050
 MUSIC = sine(440, RATE, RATE, 0.4) + sine(1_760, RATE, RATE, 0.2)

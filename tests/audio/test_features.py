@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import click, sine, white_noise
 
+from genrekit._types import FloatArray
 from genrekit.audio.features import (
     MelSpectrogram,
     hz_to_mel,
@@ -18,7 +19,6 @@ from genrekit.audio.features import (
     to_unit_db,
 )
 from genrekit.config import FrontEnd
-from genrekit.records import FloatArray
 
 DEFAULT = FrontEnd()
 FRONT_ENDS = [

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import sine, white_noise
 
+from genrekit._types import FloatArray
 from genrekit.audio.fingerprint import LANDMARKS, Landmarks, landmarks
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FrontEnd
-from genrekit.records import FloatArray
 
 FRONT_END = FrontEnd(sample_rate=16_000, n_fft=1_024, n_mels=64)
 

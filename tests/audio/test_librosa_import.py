@@ -12,7 +12,7 @@ import pytest
 from broken_library import OLD_NUMBA, shadow, write_package
 
 from genrekit.audio.librosa_import import load_librosa
-from genrekit.audio.mel_statistics import mel_statistics
+from genrekit.audio.mel_descriptors import mel_statistics
 from genrekit.config import FrontEnd
 from genrekit.errors import GenrekitError
 
@@ -32,7 +32,7 @@ assert numba.config.CACHE_DIR == ""
 
 DESCRIBE = """
 import numpy as np
-from genrekit.audio.mel_statistics import mel_statistics
+from genrekit.audio.mel_descriptors import mel_statistics
 from genrekit.config import FrontEnd
 assert np.isfinite(mel_statistics(np.ones((1, 128, 20), np.float32), FrontEnd())).all()
 """

@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import level_db, loudest_hz, sine, white_noise
 
+from genrekit._types import FloatArray
 from genrekit.audio.augment import pitch_shift, time_stretch
 from genrekit.audio.decode import probe
 from genrekit.audio.fragments import cut
-from genrekit.audio.transform import FULL_SCALE, altered_waveform, expected_rows, quantized, transform_track, unit_mels
+from genrekit.audio.transform import (
+    FULL_SCALE,
+    TrackTensors,
+    altered_waveform,
+    expected_rows,
+    quantized,
+    transform_track,
+    unit_mels,
+)
 from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
 from genrekit.errors import UnreadableAudioError
-from genrekit.records import FloatArray, TrackTensors
 
 RATE = 8_000
 SMALL = {"sample_rate": RATE, "duration_s": 0.5, "n_fft": 512, "hop_length": 256, "n_mels": 16}

@@ -13,8 +13,8 @@ from tiny_cli import SMALL, CommandLine
 
 from genrekit.cli.display import TerminalReporter
 from genrekit.config import CLASSICAL
-from genrekit.evaluation.answers import load_answers
 from genrekit.models.bundle import load_bundle
+from genrekit.training.validation_log import load_answers
 from genrekit.workflows.reporter import TrainPlan
 
 PLAN = TrainPlan(

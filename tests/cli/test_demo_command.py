@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_cli import CommandLine
 
-from genrekit.audio.synth import GENRES
 from genrekit.config import TrainConfig
+from genrekit.demo.synthesizer import GENRES
 from genrekit.workflows import demo
 
 

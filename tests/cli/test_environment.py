@@ -286,7 +286,7 @@ def test_runs_of_a_study_are_tracked_only_if_that_is_asked_for(
         given.append(tracking.mode)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genrekit.workflows.study.run_study", noted)
+    monkeypatch.setattr("genrekit.studies.runner.run_study", noted)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert genrekit("compare", "mlp", *options).code == 130

@@ -111,7 +111,7 @@ class TestFolder:
         def stop(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("genrekit.workflows.labelled.Recording", stop)
+        monkeypatch.setattr("genrekit.workflows.evaluate_folder.Recording", stop)
         before = sorted(here.rglob("*"))
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--report", "report.html")
         assert (outcome.code, outcome.err.count("interrupted")) == (130, 1)

@@ -8,7 +8,7 @@ import pytest
 from tiny_cli import CommandLine
 
 import genrekit as library
-from genrekit.models import onnx_export
+from genrekit.inference import onnx_export
 from genrekit.workflows import export as workflow
 
 

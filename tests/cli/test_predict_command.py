@@ -18,11 +18,12 @@ from safetensors.torch import save as save_tensors
 from tiny_cli import CommandLine
 
 import genrekit as library
-from genrekit.audio import streaming, tags
 from genrekit.cli.predict import show
 from genrekit.cli.timeline import Key, letters, strip
+from genrekit.inference import streaming, tags
+from genrekit.inference.prediction import FragmentPrediction
 from genrekit.models.bundle import read_metadata
-from genrekit.records import FragmentPrediction, PredictResult
+from genrekit.workflows.predict import PredictResult
 from genrekit.workflows.reporter import Reporter
 
 GENRES = ["blues", "jazz", "metal"]

@@ -7,7 +7,7 @@ import pytest
 from tiny_cli import CommandLine
 
 import genrekit as library
-from genrekit.records import to_json
+from genrekit.io.json_values import to_json
 
 
 def test_every_name_is_there_and_no_other() -> None:

@@ -11,7 +11,8 @@ from tiny_training import tiny_config
 
 from genrekit.cli.recipe import recipe
 from genrekit.config import PrepareConfig, TrainConfig
-from genrekit.models.bundle import BundleMetadata, read_metadata
+from genrekit.models.bundle import read_metadata
+from genrekit.models.bundle_metadata import BundleMetadata
 
 
 def trained(config: TrainConfig, prepare: PrepareConfig | None = None) -> BundleMetadata:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_cli import SMALL, CommandLine
 
-from genrekit.dataset.batches import FragmentSource
-from genrekit.dataset.cache import open_cache
+from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.loader import FragmentSource
 from genrekit.models.bundle import load_bundle
 
 STFT = ("train", "--input", "stft", "--channels", "2,4", "--device", "cpu", "--epochs", "2")

@@ -12,9 +12,9 @@ from tiny_study import study as study_of
 from tiny_workflow import STUDY
 
 from genrekit.cli.studies import show_study
-from genrekit.records import Noise
+from genrekit.studies import costs
+from genrekit.studies.noise import Noise
 from genrekit.studies.schema import shipped_studies
-from genrekit.workflows import costs
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pytest
 import torch
 from tiny_cli import SMALL, CommandLine
 
-from genrekit.evaluation.answers import load_answers
 from genrekit.models.bundle import load_bundle, read_metadata
 from genrekit.training import loop
 from genrekit.training.checkpoint import load_checkpoint
+from genrekit.training.validation_log import load_answers
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 """Of a key's form, and nobody's."""

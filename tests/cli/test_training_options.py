@@ -80,7 +80,7 @@ def test_altered_fragments_are_trained_on_and_kept(
     assert first.code == 0, first.err
     assert "note: 48 training fragments are altered and kept in data/cache.altered for later runs\n" in first.err
     assert len(list(Path("data/cache.altered").glob("*.npy"))) == 1
-    monkeypatch.setattr("genrekit.dataset.altered.altered_waveform", None)
+    monkeypatch.setattr("genrekit.data.perturbed_cache.altered_waveform", None)
     again = genrekit(*ALTERED, "--out", "runs/again")
     assert again.code == 0
     assert "altered" not in again.err

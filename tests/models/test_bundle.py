@@ -18,9 +18,10 @@ from tiny_training import FRONT_END, tiny_config, tiny_model
 
 from genrekit.config import CLASSICAL, FrontEnd, Input, Network, PrepareConfig, TrainConfig
 from genrekit.errors import BundleError, UsageError
+from genrekit.metrics.epochs import Epoch
 from genrekit.models import Model, build_model, bundle
-from genrekit.models.bundle import BundleMetadata, find_bundles, load_bundle, read_metadata, save_bundle
-from genrekit.records import Epoch
+from genrekit.models.bundle import find_bundles, load_bundle, read_metadata, save_bundle
+from genrekit.models.bundle_metadata import BundleMetadata
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 from tiny_bundle import describe, lived_in
 from tiny_training import FRONT_END, tiny_config
 
-from genrekit.models.best import keep_best
 from genrekit.models.bundle import load_bundle, save_bundle
 from genrekit.models.card import model_card
+from genrekit.models.leaderboard import keep_best
 
 
 def parts(card: str) -> tuple[Any, str]:

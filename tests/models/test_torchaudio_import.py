@@ -13,7 +13,7 @@ from tiny_training import FRONT_END, tiny_config
 
 from genrekit.config import PrepareConfig
 from genrekit.errors import GenrekitError
-from genrekit.models.front_end import torch_front_end
+from genrekit.inference.front_end import torch_front_end
 from genrekit.models.torchaudio_import import load_torchaudio
 from genrekit.training.augment import BatchAugmentation
 

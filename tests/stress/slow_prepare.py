@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from genrekit.dataset import rows
+from genrekit.data.cache import rows
 
 write_at, write_track = rows.write_at, rows.write_track  # as they are before they are slowed down
 
@@ -53,7 +53,7 @@ def torn_write_track(pause_s: float, *args: Any) -> Any:
 def main(pause_s: float, arguments: list[str]) -> int:
     """Run the command line, slowly."""
     from genrekit.cli.app import run
-    from genrekit.dataset import build
+    from genrekit.data.cache import builder as build
 
     slowly = partial(slow, pause_s)
     for module, name, replacement in (

@@ -15,7 +15,7 @@ from tiny_cli import SMALL
 from tiny_music import write_collection
 
 from genrekit.config import PrepareConfig
-from genrekit.dataset.cache import open_cache
+from genrekit.data.cache.hdf5 import open_cache
 from genrekit.workflows.prepare import prepare
 
 pytestmark = pytest.mark.stress
@@ -165,7 +165,7 @@ def test_workers_that_meet_the_full_disk_are_told_as_one(music: Path, disk: Disk
         "import os, sys\n"
         "if __name__ == '__main__':\n"
         "    del os.posix_fallocate\n"
-        "    import genrekit.dataset.build as build\n"
+        "    import genrekit.data.cache.builder as build\n"
         "    build._require_space = lambda plan, path: None\n"
         "    from genrekit.cli.app import run\n"
         "    sys.exit(run(sys.argv[1:]))\n"

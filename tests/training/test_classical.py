@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_training import FRONT_END
 
-from genrekit.audio.mel_statistics import N_STATISTICS
+from genrekit.audio.mel_descriptors import N_STATISTICS
 from genrekit.config import CLASSICAL, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.models import build_model

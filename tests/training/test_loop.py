@@ -22,8 +22,8 @@ from torch.nn.functional import cross_entropy
 
 from genrekit.config import Network, Stored, TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.evaluation.scores import Predictions
-from genrekit.records import Epoch, Step
+from genrekit.metrics.epochs import Epoch, Step
+from genrekit.metrics.scores import Predictions
 from genrekit.training import loop
 from genrekit.training.augment import BatchAugmentation
 from genrekit.training.checkpoint import load_checkpoint, save_checkpoint
@@ -825,7 +825,7 @@ def test_the_memory_of_asking_does_not_grow_with_its_batches(ask: str) -> None:
     """A small result kept of each batch once held on to the batch's large block: 600 MB for 6,000 fragments."""
     script = f"""
 import torch
-from genrekit.training.activity import dead_channels
+from genrekit.training.dead_units import dead_channels
 from genrekit.training.loop import _training_figures, predict_batches
 
 def held():

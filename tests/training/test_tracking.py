@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.records import Epoch
+from genrekit.metrics.epochs import Epoch
 from genrekit.training import tracking
 from genrekit.training.tracking import Tracker, Tracking, logged_in, open_tracker
 
@@ -175,7 +175,7 @@ def services() -> list[str]:
 def test_an_offline_run_reaches_for_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left to itself, wandb reports how it is used to its server, at the latest when the process ends."""
     script = (
-        "import sys; from pathlib import Path; from genrekit.records import Epoch\n"
+        "import sys; from pathlib import Path; from genrekit.metrics.epochs import Epoch\n"
         "from genrekit.training.tracking import Tracking, open_tracker\n"
         "tracker = open_tracker(Tracking('offline'), run_name='r', config={}, folder=Path(sys.argv[1]),\n"
         "                       on_warning=print)\n"

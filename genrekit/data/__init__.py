@@ -1,0 +1,1 @@
+"""The data: tracks, splits, the cache and batches."""

@@ -1,0 +1,282 @@
+"""From the cache to batches: fragments are gathered straight from the mapped file, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from genrekit.audio.features import power_stft
+from genrekit.audio.transform import FULL_SCALE
+from genrekit.config import STFT_N_FFT, Input
+from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.splits.split import Split, fragment_validates
+from genrekit.errors import IncompatibleCacheError, SplitError
+
+_EVALUATION_BATCH = 16
+"""Fragments that a model is asked at once; more are no faster, and take more memory than a step of training."""
+
+_STATISTICS_BLOCK = 64
+_STARTS = 2
+"""Beside the seed and the epoch's number: starts are drawn apart from order, variants and what changes batches."""
+
+
+def as_read(kind: Input, stored: npt.NDArray[Any]) -> Tensor:
+    """What a model reads of rows as they are stored: mel spectrograms, or int16 waveforms for waveform and stft.
+
+    Shapes: float32 [B, n_mels, n_frames] in [0, 1], [B, n_samples] in [-1, 1], or [B, bands, frames] from 0.
+    """
+    values = _as_float(kind, torch.from_numpy(stored))
+    return torch.from_numpy(power_stft(values.numpy())) if kind == "stft" else values
+
+
+def _as_float(kind: Input, stored: Tensor) -> Tensor:
+    values = stored.to(torch.float32)
+    return values if kind == "mel" else values.div_(FULL_SCALE)
+
+
+class FragmentSource:
+    """The fragments of some tracks, read from the cache in batches and in the cache's order.
+
+    Errors: IncompatibleCacheError where the cache does not hold the input that is asked for, or what that is made of.
+    """
+
+    def __init__(self, cache: Cache, kind: Input, track_ids: Sequence[str]) -> None:
+        self.cache, self.kind = cache, kind
+        self._values = cache.tensor("waveform" if kind == "stft" else kind)
+        half, length = STFT_N_FFT // 2, cache.config.front_end.n_samples
+        if kind == "stft" and length <= half:
+            raise IncompatibleCacheError(
+                f"{cache.path} has fragments of {length} samples, stft needs more than {half}: prepare longer ones"
+            )
+        self.rows = cache.original_rows(track_ids)
+        self._altered: npt.NDArray[np.int16] | None = None
+        self._resident: Tensor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are what is stored, and not computed of it."""
+        return self.kind != "stft" and self._altered is None
+
+    @property
+    def resident_bytes(self) -> int:
+        """What its fragments and their variants take where batches are gathered on a device."""
+        return len(self.rows) * len(self.cache.variants) * self._values[0].nbytes
+
+    def live_on(self, device: torch.device) -> None:
+        """Copy its fragments and their variants to a device, where batches are gathered from then on.
+
+        Only for a source that is plain.
+        """
+        rows = (self.rows[:, None] + np.arange(len(self.cache.variants))).ravel()
+        dtype = torch.from_numpy(self._values[:1].copy()).dtype
+        resident = torch.empty((len(rows), *self._values.shape[1:]), dtype=dtype, device=device)
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            end = start + _EVALUATION_BATCH
+            resident[start:end] = torch.from_numpy(self._values[rows[start:end]]).to(device)
+        self._resident = resident
+
+    def alter(self, waveforms: npt.NDArray[np.int16]) -> None:
+        """Let training read these, int16 [N, n_samples], in the place of the N fragments and all their variants."""
+        self._altered = waveforms
+
+    @property
+    def track(self) -> npt.NDArray[np.int32]:
+        """Index into the cache's tracks, for each fragment."""
+        return self.cache.track[self.rows]
+
+    def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Gather rows as a model reads them; see `as_read` for their shapes."""
+        if self._resident is None:
+            return as_read(self.kind, self._values[rows])
+        place = np.searchsorted(self.rows, rows, side="right") - 1
+        index = torch.from_numpy(place * len(self.cache.variants) + rows - self.rows[place])
+        return _as_float(self.kind, self._resident[index.to(self._resident.device)])
+
+    def trained(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Gather what training reads of rows: as they are, or as they were altered."""
+        if self._altered is None:
+            return self.inputs(rows)
+        return as_read(self.kind, self._altered[np.searchsorted(self.rows, rows, side="right") - 1])
+
+    def windows(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
+        """Gather waveforms that begin `offsets` samples into rows and end in the rows of the fragments after them.
+
+        Shape: float32 [B, n_samples]; an offset of 0 reads its row alone.
+        """
+        length, after = self._values.shape[1], rows + len(self.cache.variants)
+        values = np.empty((len(rows), length), self._values.dtype)
+        for value, row, following, offset in zip(values, rows, after, offsets, strict=True):
+            value[: length - offset] = self._values[row, offset:]
+            if offset:
+                value[length - offset :] = self._values[following, :offset]
+        return as_read("waveform", values)
+
+    @cached_property
+    def continued(self) -> npt.NDArray[np.bool_]:
+        """Whether the next fragment goes on where each one ends, in the same track."""
+        rate, length = self.cache.config.front_end.sample_rate, self.cache.config.front_end.n_samples
+        start = np.rint(self.cache.start_s[self.rows] * rate).astype(np.int64)
+        return np.append((np.diff(self.track) == 0) & (np.diff(start) == length), False)
+
+    def targets(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Genre index of each row, int64 [B]."""
+        return torch.from_numpy(self.cache.genre[rows].astype(np.int64))
+
+    def tracks(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Track index of each row, int64 [B]."""
+        return torch.from_numpy(self.cache.track[rows].astype(np.int64))
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices [B] and track indices [B] of all original fragments."""
+        for start in range(0, len(self.rows), _EVALUATION_BATCH):
+            rows = self.rows[start : start + _EVALUATION_BATCH]
+            yield self.inputs(rows), self.targets(rows), self.tracks(rows)
+
+
+def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: str = "all") -> FragmentSource:
+    """The fragments of a split's part, `all` or the `first` of each track."""
+    source = FragmentSource(cache, kind, split.ids(part))
+    if fragments == "first":
+        source.rows = source.rows[np.append(True, np.diff(source.track) != 0)]
+    if split.policy == "fragment":
+        ids = [track.id for track in cache.tracks]
+        validates = [
+            fragment_validates(split, ids[track], start)
+            for track, start in zip(source.track.tolist(), cache.start_s[source.rows].tolist(), strict=True)
+        ]
+        source.rows = source.rows[np.array(validates, dtype=bool) == (part == "validation")]
+        if not len(source.rows):
+            raise SplitError(f"no fragment is in the {part} part of the fragment split: choose fewer folds, or none")
+    return source
+
+
+class TrainingBatches:
+    """What one training reads: shuffled fragments of the training part, and the validation part in order.
+
+    An epoch visits each training fragment once; each visit draws one of its variants. With `random_start`, a visit
+    that draws the original of a waveform begins anywhere between its start and its end and goes on in the next
+    fragment; the last fragment of a track begins as far before its start. Order, variants and starts depend on the seed
+    and the epoch's number alone. A last batch of one fragment is joined to the one before it, because batch
+    normalization has no variance of one.
+    """
+
+    def __init__(
+        self,
+        training: FragmentSource,
+        validation: FragmentSource,
+        *,
+        batch_size: int,
+        seed: int,
+        random_start: bool = False,
+    ) -> None:
+        self.genres = training.cache.genres
+        self._training, self._validation = training, validation
+        self._batch_size, self._seed, self._random_start = batch_size, seed, random_start
+
+    def live_on(self, device: torch.device, room: float) -> bool:
+        """Let both parts live on a device if they are read as they are stored and take at most `room` bytes."""
+        sources = (self._training, self._validation)
+        plain = not self._random_start and all(source.is_plain for source in sources)
+        if not plain or sum(source.resident_bytes for source in sources) > room:
+            return False
+        for source in sources:
+            source.live_on(device)
+        return True
+
+    @property
+    def n_training(self) -> int:
+        """Training fragments, originals only."""
+        return len(self._training.rows)
+
+    @property
+    def n_validation(self) -> int:
+        """Validation fragments."""
+        return len(self._validation.rows)
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        edges = [*range(0, self.n_training, self._batch_size), self.n_training]
+        if len(edges) > 2 and edges[-1] - edges[-2] == 1:
+            del edges[-2]
+        return edges
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return len(self._edges) - 1
+
+    @cached_property
+    def track_ids(self) -> list[str]:
+        """Ids of the cache's tracks."""
+        return [track.id for track in self._training.cache.tracks]
+
+    @property
+    def genre_counts(self) -> Tensor:
+        """Training fragments of each genre, originals only, int64 [G]."""
+        return self._training.targets(self._training.rows).bincount(minlength=len(self.genres))
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the epoch's batches."""
+        generator = np.random.default_rng((self._seed, epoch))
+        rows = generator.permutation(self._training.rows)
+        rows += generator.integers(len(self._training.cache.variants), size=len(rows))
+        read = self._starts(epoch) if self._random_start else self._training.trained
+        for start, end in zip(self._edges[:-1], self._edges[1:], strict=True):
+            batch = rows[start:end]
+            yield read(batch), self._training.targets(batch), self._training.tracks(batch)
+
+    def _starts(self, epoch: int) -> Callable[[npt.NDArray[np.int64]], Tensor]:
+        """Return what reads an epoch's rows from random starts."""
+        source = self._training
+        generator = np.random.default_rng((self._seed, epoch, _STARTS))
+        length = source.cache.config.front_end.n_samples
+        forward = source.continued
+        backward = np.append(False, forward[:-1]) & ~forward
+
+        def read(rows: npt.NDArray[np.int64]) -> Tensor:
+            shift = generator.integers(length, size=len(rows))
+            place = np.searchsorted(source.rows, rows, side="right") - 1
+            original = source.rows[place] == rows
+            back = backward[place] & original & (shift > 0)
+            first = np.where(back, rows - len(source.cache.variants), rows)
+            offset = np.where(back, length - shift, np.where(forward[place] & original, shift, 0))
+            return source.windows(first, offset)
+
+        return read
+
+    def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the training part's original fragments."""
+        return self._training.batches()
+
+    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the validation part's original fragments."""
+        return self._validation.batches()
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training part's originals.
+
+        Shapes: [n_mels, 1] each, per band, which stft has too, or [1] each for waveforms.
+        """
+        source = self._training
+        axes = (0, 1) if source.kind == "waveform" else (0, 2)
+        total = square = np.zeros(1)
+        count = 0
+        for start in range(0, len(source.rows), _STATISTICS_BLOCK):
+            values = source.trained(source.rows[start : start + _STATISTICS_BLOCK]).numpy()
+            total = total + values.sum(axes, dtype=np.float64)
+            square = square + np.square(values).sum(axes, dtype=np.float64)
+            count += values.shape[0] * values.shape[-1]
+        mean = total / count
+        deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
+        shape = (1,) if source.kind == "waveform" else (-1, 1)
+        return _tensor(mean, shape), _tensor(deviation, shape)
+
+
+def _tensor(values: npt.NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(values.reshape(shape).astype(np.float32))

@@ -1,1 +1,0 @@
-"""The cache, its splits and its batches."""

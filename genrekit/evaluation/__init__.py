@@ -1,1 +1,0 @@
-"""Figures, intervals and pictures."""

@@ -1,0 +1,1 @@
+"""Accuracy, calibration, confidence intervals and tests."""

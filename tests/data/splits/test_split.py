@@ -1,0 +1,609 @@
+"""A track stands on one side, for good; with its artist where artists are kept apart, and always with its twins."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genrekit.config import PrepareConfig, SplitPolicy, TrainConfig
+from genrekit.data.cache.hdf5 import Cache, CachedTrack, CachePlan
+from genrekit.data.splits.gtzan import index
+from genrekit.data.splits.split import (
+    Split,
+    SplitTrack,
+    artist_clusters,
+    check_split,
+    choose_policy,
+    load_split,
+    make_split,
+    open_split,
+    save_split,
+    split_tracks,
+    what_to_resample,
+)
+from genrekit.errors import SplitError
+
+PARTS = {"train", "validation", "test"}
+DRAWN: tuple[SplitPolicy, ...] = ("track", "artist")
+
+
+def tracks_of(genre: str, count: int, *, per_artist: int = 0) -> list[SplitTrack]:
+    """Return tracks GENRE/NUMBER, with so many of each artist, or of unknown artists."""
+    return [
+        SplitTrack(
+            f"{genre}/{number:03}",
+            genre,
+            (f"{genre} artist {number // per_artist}",) if per_artist else (),
+            digest=f"digest of {genre} {number}",
+        )
+        for number in range(count)
+    ]
+
+
+def gtzan_tracks(*, listed: bool | None = None) -> list[SplitTrack]:
+    """Return all of GTZAN, or the part of it that the fault-filtered split lists or leaves out."""
+    return [
+        SplitTrack(f"genres/{name}", name.split(".")[0], entry.artists)
+        for name, entry in index().items()
+        if listed is None or listed == bool(entry.part)
+    ]
+
+
+def counts(split: Split, tracks: Iterable[SplitTrack]) -> dict[str, list[int]]:
+    """Return how many tracks of each genre train, validate and test."""
+    found = Counter((track.genre, split.parts.get(track.id)) for track in tracks)
+    return {genre: [found[genre, part] for part in ("train", "validation", "test")] for genre, _ in found}
+
+
+def crossing(split: Split, tracks: Iterable[SplitTrack], key: str) -> list[str]:
+    """Return the artists or digests that stand in two parts."""
+    sides = defaultdict(set)
+    for track in tracks:
+        if track.id in split.parts:
+            for value in track.artists if key == "artist" else filter(None, [track.digest]):
+                sides[value.casefold()].add(split.parts[track.id])
+    return [value for value, parts in sides.items() if len(parts) > 1]
+
+
+def two_genres(tracks: Iterable[SplitTrack]) -> set[str]:
+    """Return the ids of tracks whose audio is there under another genre too."""
+    genres = defaultdict(set)
+    for track in tracks:
+        genres[track.digest].add(track.genre)
+    return {track.id for track in tracks if track.digest and len(genres[track.digest]) > 1}
+
+
+def assert_sound(split: Split, tracks: Sequence[SplitTrack]) -> None:
+    """Hold a split to what every split promises."""
+    ids = {track.id for track in tracks}
+    assert split.parts.keys() | split.left_out.keys() == ids
+    assert not split.parts.keys() & split.left_out.keys()
+    assert set(split.parts.values()) <= PARTS
+    assert all(split.left_out.values())
+    assert not two_genres(tracks) & split.parts.keys()
+    assert crossing(split, tracks, "digest") == []
+    if split.policy == "artist":
+        assert crossing(split, tracks, "artist") == []
+
+
+def own_tracks(genres: Iterable[str], what: str, count: int) -> list[SplitTrack]:
+    """Return tracks of each genre that share nothing with any other, so that as many parts can have one."""
+    return [
+        SplitTrack(f"{genre}/{what} {n}", genre, (f"{what} {genre} {n}",)) for genre in genres for n in range(count)
+    ]
+
+
+@st.composite
+def collections(draw: st.DrawFn) -> list[SplitTrack]:
+    """Draw tracks of up to three genres, among them duets, unknown artists, and sample-identical ones."""
+    artists = st.lists(st.sampled_from(["Ann", "ann", "Bob", "Cy", "Dee", "Eve"]), max_size=2, unique=True)
+    digests = st.sampled_from(["", "", "", "d1", "d2", "d3"])
+    drawn = draw(st.lists(st.tuples(st.sampled_from(["blues", "jazz", "pop"]), artists, digests), max_size=24))
+    return [
+        SplitTrack(f"{genre}/{number:02}", genre, tuple(names), digest=digest)
+        for number, (genre, names, digest) in enumerate(drawn)
+    ]
+
+
+class TestDrawnSplits:
+    """By track and by artist."""
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_each_genre_is_divided_80_10_10(self, policy: SplitPolicy) -> None:
+        tracks = [
+            *tracks_of("blues", 100, per_artist=5),
+            *tracks_of("jazz", 50, per_artist=5),
+            *tracks_of("pop", 10, per_artist=1),
+        ]
+        split = make_split(tracks, policy, 0)
+        assert counts(split, tracks) == {"blues": [80, 10, 10], "jazz": [40, 5, 5], "pop": [8, 1, 1]}
+        assert (split.left_out, split.notes) == ({}, ())
+
+    def test_artists_of_unequal_fame_are_divided_nearly_80_10_10(self) -> None:
+        tracks = gtzan_tracks()
+        for seed in range(4):
+            for genre, (train, validation, test) in counts(make_split(tracks, "artist", seed), tracks).items():
+                assert 77 <= train <= 83, genre
+                assert 8 <= validation <= 12, genre
+                assert 8 <= test <= 12, genre
+
+    @pytest.mark.parametrize(("count", "expected"), [(2, [1, 1, 0]), (3, [1, 1, 1]), (4, [2, 1, 1])])
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_a_small_genre_trains_then_validates_then_tests(
+        self, policy: SplitPolicy, count: int, expected: list[int]
+    ) -> None:
+        tracks = [*tracks_of("blues", count, per_artist=1), *tracks_of("jazz", 20, per_artist=1)]
+        split = make_split(tracks, policy, 0)
+        assert counts(split, tracks) == {"blues": expected, "jazz": [16, 2, 2]}
+
+    def test_a_genre_that_needs_another_s_test_artist_leaves_it_a_test_part(self) -> None:
+        """Ann and Bob must train and validate for jazz, so Cy remains to test for blues."""
+        tracks = [
+            SplitTrack("blues/0", "blues", ("Ann",)),
+            SplitTrack("blues/2", "blues", ("Bob",)),
+            SplitTrack("blues/3", "blues", ("Cy",)),
+            SplitTrack("jazz/1", "jazz", ("Bob",)),
+            SplitTrack("jazz/4", "jazz", ("Ann",)),
+        ]
+        assert counts(make_split(tracks, "artist", 0), tracks) == {"blues": [1, 1, 1], "jazz": [1, 1, 0]}
+
+    def test_a_genre_s_second_artist_validates_and_does_not_test(self) -> None:
+        """Bob would test, as jazz has other tracks to validate with, but is blues' only artist beside Ann."""
+        tracks = [
+            *[SplitTrack(f"jazz/{n}", "jazz", ("Cy",)) for n in range(9)],
+            *[SplitTrack(f"jazz/{n}", "jazz", ("Dee",)) for n in (10, 11)],
+            *[SplitTrack(f"blues/{n}", "blues", ("Ann",)) for n in (1, 2)],
+            SplitTrack("jazz/ann", "jazz", ("Ann",)),
+            SplitTrack("blues/bob", "blues", ("Bob",)),
+            SplitTrack("jazz/bob", "jazz", ("Bob",)),
+        ]
+        assert counts(make_split(tracks, "artist", 0), tracks)["blues"] == [2, 1, 0]
+
+    def test_an_empty_test_part_is_legal_and_told(self) -> None:
+        split = make_split([*tracks_of("jazz", 2), *tracks_of("blues", 2), *tracks_of("pop", 3)], "track", 0)
+        assert [note for note in split.notes if "no test tracks of blues, jazz:" in note]
+
+    @pytest.mark.slow
+    @given(collections(), st.sampled_from(DRAWN), st.integers(0, 3), st.data())
+    @settings(max_examples=150, deadline=None)
+    def test_every_split_is_sound_and_the_same_for_any_order_of_the_tracks(
+        self, drawn: list[SplitTrack], policy: SplitPolicy, seed: int, data: st.DataObject
+    ) -> None:
+        tracks = [*drawn, *own_tracks(["blues", "jazz", "pop"], "own", 3)]
+        split = make_split(tracks, policy, seed)
+        assert_sound(split, tracks)
+        assert split.left_out.keys() == two_genres(tracks)
+        assert all(min(found) > 0 for found in counts(split, tracks).values())
+        assert make_split(data.draw(st.permutations(tracks)), policy, seed) == split
+
+    @pytest.mark.slow
+    @given(collections(), collections(), st.sampled_from(DRAWN))
+    @settings(max_examples=150, deadline=None)
+    def test_adding_tracks_never_moves_one(
+        self, first: list[SplitTrack], second: list[SplitTrack], policy: SplitPolicy
+    ) -> None:
+        """The new tracks share artists and audio with the old ones, and bring a genre of their own."""
+        before = [*first, *own_tracks(["blues", "jazz", "pop"], "own", 2)]
+        later = [*(replace(track, id=f"{track.id} later") for track in second), *own_tracks(["metal", "pop"], "new", 2)]
+        spoilt = two_genres([*later, *before]) - two_genres(before)
+        after = [*(replace(track, digest="") if track.id in spoilt else track for track in later), *before]
+        made = make_split(before, policy, 0)
+        split = make_split(after, policy, 0, previous=made)
+        assert_sound(split, after)
+        assert made.parts.items() <= split.parts.items()
+        assert make_split(after, policy, 0, previous=split) == split
+
+    def test_a_track_that_comes_again_under_another_genre_is_no_longer_used(self) -> None:
+        tracks = [*tracks_of("blues", 10), *tracks_of("jazz", 10)]
+        made = make_split(tracks, "track", 0)
+        split = make_split([*tracks, replace(tracks[0], id="jazz/again", genre="jazz")], "track", 0, previous=made)
+        assert split.left_out.keys() == {tracks[0].id, "jazz/again"}
+        assert split.parts.items() <= made.parts.items()
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_added_tracks_are_divided_so_that_the_whole_is_80_10_10(self, policy: SplitPolicy) -> None:
+        tracks = tracks_of("blues", 60, per_artist=2)
+        made = make_split(tracks[:20], policy, 0)
+        assert counts(make_split(tracks, policy, 0, previous=made), tracks) == {"blues": [48, 6, 6]}
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_a_small_genre_s_missing_part_goes_to_an_added_track(self, policy: SplitPolicy) -> None:
+        tracks = tracks_of("blues", 3, per_artist=1)
+        made = make_split(tracks[1:], policy, 0)
+        assert make_split(tracks, policy, 0, previous=made).parts == {**made.parts, tracks[0].id: "test"}
+
+    def test_the_seed_decides_who_tests_and_not_how_many(self) -> None:
+        tracks = tracks_of("blues", 50)
+        first, second = (make_split(tracks, "track", seed) for seed in (0, 1))
+        assert first.ids("test") != second.ids("test")
+        assert counts(first, tracks) == counts(second, tracks)
+
+    def test_a_track_that_joins_two_sides_is_left_out_with_that_reason(self) -> None:
+        tracks = tracks_of("blues", 20, per_artist=1)
+        made = make_split(tracks, "artist", 0)
+        one, other = (next(t for t in tracks if made.parts[t.id] == part) for part in ("train", "test"))
+        duet = SplitTrack("blues/duet", "blues", (*one.artists, *other.artists))
+        split = make_split([*tracks, duet], "artist", 0, previous=made)
+        assert split.parts == made.parts
+        assert split.left_out == {"blues/duet": "it came later and joins tracks that stand on two sides"}
+        assert [note for note in split.notes if note.startswith("1 tracks are in no part")]
+
+    def test_a_duet_keeps_all_its_artists_on_one_side(self) -> None:
+        tracks = [
+            SplitTrack(f"{genre}/{n:02}", genre, (f"artist {n}", f"artist {n + 1}" if n % 5 else f"artist {n}"))
+            for genre in ("blues", "jazz")
+            for n in range(20)
+        ]
+        split = make_split(tracks, "artist", 0)
+        assert len({split.parts[track.id] for track in tracks}) == 3
+        assert crossing(split, tracks, "artist") == []
+
+    def test_unknown_artists_are_counted_in_a_note(self) -> None:
+        split = make_split([*tracks_of("blues", 10, per_artist=1), *tracks_of("jazz", 7)], "artist", 0)
+        assert split.notes == ("7 tracks have no known artist: each counts as an artist of its own",)
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_of_sample_identical_tracks_with_two_genres_neither_is_used(self, policy: SplitPolicy) -> None:
+        tracks = [
+            *tracks_of("metal", 10),
+            *tracks_of("rock", 10),
+            SplitTrack("metal/queen", "metal", digest="same"),
+            SplitTrack("rock/queen", "rock", digest="same"),
+        ]
+        split = make_split(tracks, policy, 0)
+        assert split.left_out == {
+            "metal/queen": "sample-identical to rock/queen, which has another genre",
+            "rock/queen": "sample-identical to metal/queen, which has another genre",
+        }
+        assert len(split.parts) == 20
+
+
+class TestRefusals:
+    """What cannot be split is refused with the genre and the remedy."""
+
+    def test_a_genre_of_one_artist_is_named_with_the_artist_and_the_remedy(self) -> None:
+        tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
+        with pytest.raises(
+            SplitError,
+            match=r"^blues has one artist only \(blues artist 0\), so no artist split has validation tracks of it: "
+            "choose the track split, or add artists$",
+        ):
+            make_split(tracks, "artist", 0)
+        assert counts(make_split(tracks, "track", 0), tracks)["blues"] == [8, 1, 1]
+
+    def test_artists_that_duets_tie_together_count_as_one(self) -> None:
+        tracks = [
+            SplitTrack("blues/1", "blues", ("Ann",)),
+            SplitTrack("blues/2", "blues", ("Bob",)),
+            SplitTrack("blues/3", "blues", ("Bob", "Ann")),
+        ]
+        with pytest.raises(SplitError, match="blues has too few artists that can be told apart"):
+            make_split([*tracks, *tracks_of("jazz", 10)], "artist", 0)
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_a_genre_of_one_track_is_named_with_the_remedy(self, policy: SplitPolicy) -> None:
+        with pytest.raises(
+            SplitError,
+            match=r"^blues has 1 usable track, training and validation need one each: "
+            r"add tracks, or leave the genre out$",
+        ):
+            make_split([*tracks_of("blues", 1, per_artist=1), *tracks_of("jazz", 10, per_artist=1)], policy, 0)
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_a_track_that_cannot_be_used_does_not_count_as_usable(self, policy: SplitPolicy) -> None:
+        tracks = [
+            SplitTrack("blues/1", "blues"),
+            SplitTrack("blues/2", "blues", digest="same"),
+            SplitTrack("jazz/1", "jazz", digest="same"),
+            *tracks_of("jazz", 10),
+        ]
+        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+            make_split(tracks, policy, 0)
+
+    def test_sample_identical_tracks_count_as_one(self) -> None:
+        twins = [SplitTrack("blues/1", "blues", digest="same"), SplitTrack("blues/2", "blues", digest="same")]
+        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+            make_split([*twins, *tracks_of("jazz", 10)], "track", 0)
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_tracks_that_come_to_share_something_across_sides_are_refused_with_the_remedy(
+        self, policy: SplitPolicy
+    ) -> None:
+        """Such as a manifest that names the artists only after the split was made."""
+        tracks = tracks_of("blues", 20)
+        made = make_split(tracks, policy, 0)
+        known = [replace(track, artists=("Ann",), digest="same") for track in tracks[:10]]
+        with pytest.raises(
+            SplitError,
+            match=f"of the {policy} split, as tracks have changed since it was made: take another split seed",
+        ):
+            make_split([*known, *tracks[10:]], policy, 0, previous=made)
+
+
+class TestPublishedSplits:
+    """GTZAN's fault-filtered split, and a manifest's own."""
+
+    def test_fault_filtered_divides_gtzan_as_published(self) -> None:
+        tracks = gtzan_tracks()
+        split = make_split(tracks, "fault-filtered", 0)
+        assert Counter(split.parts.values()) == {"train": 443, "validation": 197, "test": 290}
+        assert set(split.left_out.values()) == {"the fault-filtered split does not list it"}
+        assert split.notes == ("70 tracks are in no part of the fault-filtered split",)
+        assert_sound(split, tracks)
+
+    def test_fault_filtered_uses_neither_of_gtzan_s_excerpt_in_two_genres(self) -> None:
+        twins = ("genres/metal.00058", "genres/rock.00016")
+        tracks = [replace(track, digest="same" if track.id in twins else "") for track in gtzan_tracks()]
+        split = make_split(tracks, "fault-filtered", 0)
+        assert Counter(split.parts.values()) == {"train": 442, "validation": 197, "test": 290}
+        assert all("which has another genre" in split.left_out[twin] for twin in twins)
+
+    def test_fault_filtered_keeps_of_sample_identical_tracks_those_of_one_part(self) -> None:
+        """Such as copies of one file under two names: what is tested stays tested."""
+        twins = ("genres/blues.00000", "genres/blues.00012", "genres/blues.00029")
+        tracks = [replace(track, digest="same" if track.id in twins else "") for track in gtzan_tracks()]
+        parts = {index()[twin.removeprefix("genres/")].part for twin in twins}
+        assert parts == PARTS
+        split = make_split(tracks, "fault-filtered", 0)
+        assert [split.parts[twin] for twin in twins if twin in split.parts] == ["test"]
+        assert Counter(split.left_out[twin] for twin in twins if twin in split.left_out) == {
+            "sample-identical to a test track": 2
+        }
+
+    def test_fault_filtered_is_refused_where_an_artist_crosses_that_is_not_declared(self) -> None:
+        tracks = [
+            replace(track, artists=("Ann",)) if track.id.endswith(("blues.00000", "blues.00029")) else track
+            for track in gtzan_tracks()
+        ]
+        with pytest.raises(SplitError, match=r"^1 artists \(Ann\) stand on two sides of the fault-filtered split"):
+            make_split(tracks, "fault-filtered", 0)
+
+    def test_the_declared_artists_may_cross_however_a_manifest_spells_them(self) -> None:
+        tracks = [replace(track, artists=tuple(name.upper() for name in track.artists)) for track in gtzan_tracks()]
+        assert len(make_split(tracks, "fault-filtered", 0).parts) == 930
+
+    def test_without_gtzan_s_names_fault_filtered_is_refused_with_the_remedy(self) -> None:
+        with pytest.raises(SplitError, match="no track has GTZAN's names: choose the track or artist split"):
+            make_split(tracks_of("blues", 10), "fault-filtered", 0)
+
+    def test_a_manifest_without_parts_is_refused_with_the_remedy(self) -> None:
+        with pytest.raises(SplitError, match="no track has a part in the manifest's split column: choose the track"):
+            make_split(tracks_of("blues", 10), "manifest", 0)
+
+    def test_a_manifest_s_parts_are_taken_as_they_are(self) -> None:
+        tracks = [
+            replace(track, part=part)
+            for track, part in zip(tracks_of("blues", 4), ("train", "validation", "test", None), strict=True)
+        ]
+        split = make_split(tracks, "manifest", 0)
+        assert split.parts == {"blues/000": "train", "blues/001": "validation", "blues/002": "test"}
+        assert split.left_out == {"blues/003": "the manifest split does not list it"}
+
+    @pytest.mark.parametrize("missing", ["train", "validation"])
+    def test_a_published_split_that_lacks_a_needed_part_is_refused_with_the_remedy(self, missing: str) -> None:
+        parts = sorted(PARTS - {missing})
+        tracks = [replace(track, part=parts[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
+        with pytest.raises(
+            SplitError, match=f"^blues has no {missing} tracks in the manifest split: choose the track split, or add"
+        ):
+            make_split(tracks, "manifest", 0)
+
+    def test_what_crosses_a_manifest_s_split_is_counted_and_with_strict_refused(self) -> None:
+        """An artist's name may be written in two ways, as in an artist split."""
+        tracks = [
+            SplitTrack("blues/1", "blues", ("Ann",), "train", "one"),
+            SplitTrack("blues/2", "blues", ("ANN", "Bob"), "validation", "one"),
+            SplitTrack("blues/3", "blues", ("Cy",), "test", "two"),
+            SplitTrack("blues/4", "blues", ("Bob",), "test", "two"),
+            SplitTrack("blues/5", "blues", ("Dee",), "train"),
+        ]
+        split = make_split(tracks, "manifest", 0)
+        assert split.notes[0] == "1 sample-identical pairs stand on two sides of the manifest split"
+        assert split.notes[1].casefold() == "2 artists (ann, bob) stand on two sides of the manifest split"
+        with pytest.raises(SplitError, match="sample-identical pairs stand on two sides of the manifest split"):
+            make_split(tracks, "manifest", 0, strict=True)
+        with pytest.raises(SplitError, match=r"^2 artists \(.*\) stand on two sides of the manifest split"):
+            make_split([replace(track, digest="") for track in tracks], "manifest", 0, strict=True)
+
+    def test_many_crossing_artists_are_counted_and_a_few_named(self) -> None:
+        tracks = [
+            SplitTrack(f"blues/{n}", "blues", (f"artist {n // 2}",), "validation" if n % 2 else "train")
+            for n in range(10)
+        ]
+        split = make_split(tracks, "manifest", 0)
+        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) stand on two sides")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        pytest.param(SplitTrack("blues/1", "blues", ("Ann",)), SplitTrack("jazz/1", "jazz", ("ann", "B")), id="artist"),
+        pytest.param(SplitTrack("blues/1", "blues", digest="d"), SplitTrack("blues/2", "blues", digest="d"), id="twin"),
+    ],
+)
+def test_a_split_in_which_something_crosses_fails_the_check(left: SplitTrack, right: SplitTrack) -> None:
+    split = Split("artist", 0, {left.id: "train", right.id: "test"})
+    with pytest.raises(SplitError, match="stand on two sides of the artist split"):
+        check_split(split, [left, right])
+    assert check_split(Split("artist", 0, {left.id: "train", right.id: "train"}), [left, right]) == []
+
+
+def test_tracks_of_one_artist_or_one_recording_are_one_cluster() -> None:
+    tracks = [
+        SplitTrack("a", "blues", ("Ann",)),
+        SplitTrack("b", "jazz", ("Bob", "ann")),
+        SplitTrack("c", "pop", ("Bob",), digest="d"),
+        SplitTrack("d", "pop", digest="d"),
+        SplitTrack("e", "pop"),
+        SplitTrack("f", "pop"),
+    ]
+    assert artist_clusters(tracks) == {"a": "a", "b": "a", "c": "a", "d": "a", "e": "e", "f": "f"}
+
+
+def test_artists_are_resampled_where_they_are_known_for_most() -> None:
+    tracks = [SplitTrack(name, "pop", ("Ann",) if name in "abc" else ()) for name in "abcdef"]
+    assert what_to_resample(tracks, ["a", "b", "d"]) == "artists"
+    assert what_to_resample(tracks, ["a", "d"]) == what_to_resample(tracks, ["d", "e", "f"]) == "tracks"
+
+
+class TestAuto:
+    """What `auto` chooses, and what it says."""
+
+    def test_gtzan_is_fault_filtered(self) -> None:
+        assert choose_policy(gtzan_tracks(), "auto", 0) == ("fault-filtered", ())
+
+    def test_a_part_of_gtzan_is_told_that_the_fault_filtered_split_exists(self) -> None:
+        policy, notes = choose_policy(gtzan_tracks()[::2], "auto", 0)
+        assert policy == "artist"
+        assert notes == (
+            "split by artist",
+            "these are GTZAN's names: its fault-filtered split exists and keeps artists apart",
+        )
+        assert choose_policy(gtzan_tracks(), "track", 0) == ("track", notes[1:])
+
+    def test_a_manifest_that_names_every_part_is_followed(self) -> None:
+        tracks = [replace(track, part="train") for track in tracks_of("blues", 10, per_artist=1)]
+        assert choose_policy(tracks, "auto", 0) == ("manifest", ("split as the manifest says",))
+        assert choose_policy([*tracks, SplitTrack("blues/x", "blues")], "auto", 0)[0] == "artist"
+
+    def test_half_of_the_artists_known_are_enough_to_split_by_artist(self) -> None:
+        known, unknown = tracks_of("blues", 10, per_artist=1), tracks_of("jazz", 11)
+        assert choose_policy([*known, *unknown[:10]], "auto", 0) == ("artist", ("split by artist",))
+        policy, notes = choose_policy([*known, *unknown], "auto", 0)
+        assert policy == "track"
+        assert notes == ("split by track: artists are unknown, and tracks of one artist may stand on both sides",)
+
+    def test_where_no_artist_split_is_possible_it_is_by_track_and_says_why(self) -> None:
+        tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
+        policy, (note,) = choose_policy(tracks, "auto", 0)
+        assert policy == "track"
+        assert note.startswith(
+            "split by track, so expect less from artists it has not heard: blues has one artist only"
+        )
+
+    @pytest.mark.parametrize("policy", ["track", "artist", "fault-filtered", "manifest"])
+    def test_what_is_asked_for_is_not_chosen_anew(self, policy: SplitPolicy) -> None:
+        assert choose_policy(tracks_of("blues", 10), policy, 0) == (policy, ())
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [("track", "track, seed 3"), ("artist", "artist, seed 3"), ("manifest", "manifest")],
+)
+def test_a_split_is_named_with_its_seed_where_it_is_drawn(policy: str, name: str) -> None:
+    assert Split(policy, 3, {}).name == name
+
+
+class TestSplitFiles:
+    """A split is written beside its cache when it is first made."""
+
+    @staticmethod
+    def cache(folder: Path, tracks: Iterable[SplitTrack]) -> Cache:
+        """Return a cache of which only the tracks are there."""
+        cached = tuple(
+            CachedTrack(t.id, t.genre, t.artists, t.part, 1, 1, row, 1, digest=t.digest, done=True)
+            for row, t in enumerate(sorted(tracks, key=lambda track: track.id))
+        )
+        columns = dict.fromkeys(("track", "genre", "variant", "start_s", "checksum"), np.arange(len(cached)))
+        return Cache(folder / "cache.h5", CachePlan(PrepareConfig(), cached, ()), {}, columns)
+
+    def test_it_is_written_once_and_read_from_then_on(self, tmp_path: Path) -> None:
+        cache = self.cache(tmp_path, tracks_of("blues", 20))
+        first = open_split(cache, "track", 7)
+        path = tmp_path / "cache.splits" / "track-7.json"
+        before = path.stat()
+        assert open_split(cache, "track", 7) == first
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert load_split(path) == replace(first, notes=())
+        assert json.loads(path.read_text())["format_version"] == 1
+
+    def test_what_is_written_is_followed_also_where_it_would_be_drawn_otherwise(self, tmp_path: Path) -> None:
+        cache = self.cache(tmp_path, tracks_of("blues", 20))
+        first = open_split(cache, "track", 0)
+        swapped = {"train": "train", "validation": "test", "test": "validation"}
+        other = {track_id: swapped[part] for track_id, part in first.parts.items()}
+        save_split(tmp_path / "cache.splits" / "track-0.json", replace(first, parts=other))
+        assert open_split(cache, "track", 0).parts == other
+
+    def test_a_grown_collection_keeps_its_parts_and_writes_the_new_ones_down(self, tmp_path: Path) -> None:
+        tracks = tracks_of("blues", 40)
+        first = open_split(self.cache(tmp_path, tracks[::2]), "track", 0)
+        grown = open_split(self.cache(tmp_path, tracks), "track", 0)
+        assert len(grown.parts) == 40
+        assert first.parts.items() <= grown.parts.items()
+        assert load_split(tmp_path / "cache.splits" / "track-0.json").parts == grown.parts
+
+    def test_policies_and_seeds_have_files_of_their_own_and_the_training_s_seed_has_none(self, tmp_path: Path) -> None:
+        cache = self.cache(tmp_path, tracks_of("blues", 20, per_artist=1))
+        asked: list[dict[str, object]] = [
+            {"split": "track"},
+            {"split": "track", "seed": 5},
+            {"split": "track", "split_seed": 5},
+            {"split": "auto"},
+        ]
+        for values in asked:
+            config = TrainConfig.of(values)
+            open_split(cache, config.split, config.split_seed)
+        written = sorted(path.name for path in (tmp_path / "cache.splits").iterdir())
+        assert written == ["artist-0.json", "track-0.json", "track-5.json"]
+
+    def test_the_choice_of_auto_comes_with_its_notes(self, tmp_path: Path) -> None:
+        split = open_split(self.cache(tmp_path, tracks_of("blues", 2)), "auto", 0)
+        assert split.policy == "track"
+        assert [note.split(":")[0] for note in split.notes] == ["split by track", "no test tracks of blues"]
+
+    def test_a_split_that_is_refused_is_not_written(self, tmp_path: Path) -> None:
+        tracks = [replace(t, part=p) for t, p in zip(tracks_of("blues", 2), ("train", "validation"), strict=True)]
+        cache = self.cache(tmp_path, [replace(track, artists=("Ann",)) for track in tracks])
+        with pytest.raises(SplitError, match="stand on two sides"):
+            open_split(cache, "manifest", 0, strict=True)
+        assert not (tmp_path / "cache.splits").exists()
+        assert open_split(cache, "manifest", 0).policy == "manifest"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param("", id="empty"),
+            pytest.param('{"format_version": 1, "policy": "tra', id="cut off"),
+            pytest.param("[]", id="no object"),
+            pytest.param('{"format_version": 1, "policy": "track", "seed": 0, "parts": {}}', id="lacks a key"),
+            pytest.param(
+                '{"format_version": 1, "policy": "track", "seed": 0, "parts": 5, "left_out": {}}', id="another type"
+            ),
+            pytest.param(
+                '{"format_version": 1, "policy": "track", "seed": 0, "parts": {"blues/000": "tset"}, "left_out": {}}',
+                id="unknown part",
+            ),
+            pytest.param(
+                '{"format_version": 2, "policy": "track", "seed": 0, "parts": {}, "left_out": {}}', id="another version"
+            ),
+        ],
+    )
+    def test_a_damaged_file_or_another_version_is_refused_with_the_remedy(self, tmp_path: Path, text: str) -> None:
+        cache = self.cache(tmp_path, tracks_of("blues", 20))
+        path = tmp_path / "cache.splits" / "track-0.json"
+        path.parent.mkdir()
+        path.write_text(text)
+        with pytest.raises(SplitError, match=r"track-0\.json.*[:;] remove it to draw the split anew$"):
+            open_split(cache, "track", 0)
+        assert path.read_text() == text
+
+    def test_gtzan_s_index_names_the_artists_that_the_manifest_does_not(self, tmp_path: Path) -> None:
+        tracks = [
+            SplitTrack("disco/disco.00047", "disco"),
+            SplitTrack("disco/disco.00046", "disco", ("Ann",)),
+            SplitTrack("disco/song", "disco"),
+        ]
+        assert [track.artists for track in split_tracks(self.cache(tmp_path, tracks))] == [
+            ("Ann",),
+            ("Barbra Streisand", "Donna Summer"),
+            (),
+        ]

@@ -1,0 +1,628 @@
+"""A study from its file to its report: what is trained, what is not trained again, and what is refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_workflow import STUDY, Ears, two_genres
+
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.io.files import exclusive_lock
+from genrekit.studies.plan import StudyOptions
+from genrekit.studies.results import StudyResult
+from genrekit.studies.runner import run_study
+from genrekit.studies.worker_pool import Conditions, Job, Watcher, train_each
+from genrekit.training.loop import FitResult, fit
+from genrekit.training.tracking import NO_TRACKING
+from genrekit.workflows.reporter import Reporter, RunProgress
+from genrekit.workflows.train import train
+
+HEAD = 'format_version = 1\ntitle = "T"\nquestion = "Q?"\n'
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_genres(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(STUDY, encoding="utf-8")
+    return tmp_path / "tiny.toml"
+
+
+def run(study: Path, cache: Path, reporter: Reporter | None = None, **options: Any) -> StudyResult:
+    options = {"seeds": 3, "device": "cpu", **options}
+    return run_study(str(study), cache, StudyOptions(**options), reporter=reporter or Reporter())
+
+
+@pytest.mark.slow
+def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
+    result = run(study, cache)
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        f"tiny-{arm}-seed{seed}" for arm in ("fast", "slow") for seed in range(3)
+    ]
+    assert {run.name: run.seeds for run in result.runs} == {"slow": (0, 1, 2), "fast": (0, 1, 2)}
+    assert set(result.ranking) == {"slow", "fast"}
+    assert [finding.claim for finding in result.findings] == ["fast is better"]
+    assert result.report is not None
+    text = result.report.read_text(encoding="utf-8")
+    assert "fast is better" in text
+    experiment = json.loads(Path("reports/tiny/experiments/fast-seed2.json").read_text())
+    assert (experiment["seed"], experiment["hyperparameters"]["lr"]) == (2, 1e-2)
+    assert experiment["result"]["validation"]["track_accuracy"] >= 0
+    assert not {"run", "bundle", "kept"} & set(experiment["result"])
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: Path) -> None:
+    values = {"arch": "cel", "channels": [4], "epochs": 2, "patience": 0, "batch_size": 8, "lr": 1e-2, "seed": 1}
+    train(cache, values, out="runs/mine")
+    ears = Ears()
+    run(study, cache, ears)
+    assert not Path("runs/tiny-fast-seed1").exists()
+    assert ears.states[0].count("there") == 1
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")}
+    ears = Ears()
+    again = run(study, cache, ears)
+    assert ears.states == []
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")} == before
+    assert len(again.runs) == 2
+
+
+@pytest.mark.slow
+def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache: Path) -> None:
+    with (
+        exclusive_lock(Path("reports/tiny/.lock"), "another"),
+        pytest.raises(GenrekitError, match="the study tiny: proc"),
+    ):
+        run(study, cache)
+    assert not Path("runs").exists()
+    run(study, cache)
+    Path("runs/tiny-fast-seed1/result.json").unlink()
+    ears = Ears()
+    with exclusive_lock(Path("runs/tiny-fast-seed1/.lock"), "another"):
+        found = run(study, cache, ears)
+    assert "fast-seed1 failed: cannot train runs/tiny-fast-seed1: process" in ears.warnings[-1]
+    assert [item.path for item in found.skipped] == ["fast-seed1"]
+
+
+@pytest.mark.slow
+def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: Path, cache: Path) -> None:
+    before = run(study, cache)
+    for path in Path("runs").iterdir():
+        shutil.rmtree(path / "best")
+        for checkpoint in path.glob("*last.safetensors"):
+            checkpoint.unlink()
+    ears = Ears()
+    assert run(study, cache, ears) == before
+    assert ears.states == []
+
+
+@pytest.mark.slow
+def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, cache: Path) -> None:
+    """Its weights and answers were deleted together: it cannot be judged, nor gone on with."""
+    before = run(study, cache, seeds=1)
+    for path in (Path("runs/tiny-fast-seed0/answers.safetensors"), Path("runs/tiny-fast-seed0/last.safetensors")):
+        path.unlink()
+    shutil.rmtree("runs/tiny-fast-seed0/best")
+    assert run(study, cache, seeds=1).findings == before.findings
+    assert Path("runs/tiny-fast-seed0-2/answers.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
+    """On one thread each: the number of threads may change the last bits."""
+    script = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from genrekit.studies.plan import StudyOptions; from genrekit.studies.runner import run_study\n"
+        "if __name__ == '__main__':\n"
+        "    options = StudyOptions(seeds=2, device='cpu', workers=int(sys.argv[2]))\n"
+        "    run_study('tiny.toml', sys.argv[1], options, runs=sys.argv[3], reports=sys.argv[3] + '-reports')\n"
+    )
+    Path("go.py").write_text(script, encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for workers, runs in (("1", "alone"), ("2", "together")):
+        subprocess.run([sys.executable, "go.py", cache, workers, runs], check=True, env=environment, timeout=300)
+    names = sorted(path.name for path in Path("alone").iterdir())
+    assert names == sorted(path.name for path in Path("together").iterdir())
+    for name in names:
+        one, other = (Path(runs, name, "history.csv").read_text().splitlines() for runs in ("alone", "together"))
+        assert [line.rpartition(",")[0] for line in one] == [line.rpartition(",")[0] for line in other]
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("lr = 1e-4", "lr = 1e30"), encoding="utf-8")
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    (skipped,) = result.skipped
+    assert skipped.path == "slow-seed0"
+    assert "no longer a number" in skipped.reason
+    assert "slow-seed0 failed" in ears.warnings[0]
+    assert result.ranking == ("fast",)
+    assert result.findings[0].verdict == "not tested"
+    ears = Ears()
+    run(study, cache, ears, seeds=1)
+    assert ears.states[0] == ("waiting", "there")
+
+
+def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
+    ears = Ears()
+    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+        run(study, cache, ears, seeds=1)
+    assert len(ears.warnings) == 2
+    assert "no longer a number" in ears.warnings[0]
+
+
+def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(study: Path, cache: Path) -> None:
+    Path("afile").touch()
+    ears = Ears()
+    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+        run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile", reporter=ears)
+    assert "afile is no folder: the best models are kept in one" in ears.warnings[0]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("result.json", "", "cannot read"),
+        ("result.json", '{"format_version": 1', "cannot read"),
+        ("result.json", "[]", "is no result of format 1"),
+        ("result.json", '{"format_version": 99}', "is no result of format 1"),
+        ("result.json", '{"format_version": 1}', "has no parameters"),
+        (
+            "result.json",
+            '{"format_version": 1, "parameters": 1, "seconds": 1, "split": "", "validation": {}}',
+            "has no track_accuracy on validation",
+        ),
+        ("history.csv", "x" * 200_000, "cannot read"),
+        ("answers.safetensors", "odd", "is damaged"),
+        ("answers.safetensors", None, "no answers at"),
+        ("history.csv", None, "cannot read"),
+        ("history.csv", "", "has 0 epochs of 2"),
+    ],
+)
+def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: str, text: str | None, says: str) -> None:
+    before = run(study, cache, seeds=1)
+    path = Path("runs/tiny-fast-seed0", file)
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    ears = Ears()
+    alone = run(study, cache, ears, seeds=1, arms=())
+    assert alone.absent == ("fast",)
+    assert ears.warnings[0].startswith("tiny-fast-seed0 is not counted, and is to be made anew: ")
+    assert says in ears.warnings[0]
+    again = Ears(lambda experiment: experiment.epoch == 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, again, seeds=1)
+    after = run(study, cache, seeds=1)
+    assert [item.track_accuracy for item in after.runs] == [item.track_accuracy for item in before.runs]
+    assert sorted(its.name for its in Path("runs").iterdir()) == [
+        "tiny-fast-seed0",
+        "tiny-fast-seed0-2",
+        "tiny-slow-seed0",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format_version": 1}', '{"format_version": 2, "study": "a", "data": []}'])
+def test_a_damaged_plan_is_refused_with_the_remedy(study: Path, cache: Path, text: str) -> None:
+    run(study, cache, seeds=1)
+    Path("reports/tiny/plan.json").write_text(text)
+    with pytest.raises(GenrekitError, match="remove reports/tiny to plan anew"):
+        run(study, cache, seeds=1)
+
+
+def test_arms_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nquick = { lr = 1e-2 }"))
+    ears = Ears()
+    run(study, cache, ears, seeds=2)
+    assert [note for note in ears.notes if "configuration of" in note] == [
+        "quick has the configuration of fast: they are one arm under two names, and share its runs"
+    ]
+
+
+@pytest.mark.slow
+def test_folds_that_train_on_other_numbers_of_tracks_are_told_from_to(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, folds=5)
+    assert result.head is not None
+    assert result.head.training_tracks < result.head.most_training_tracks
+    assert result.report is not None
+    told = f"{result.head.training_tracks} to {result.head.most_training_tracks} tracks to train"
+    assert told in result.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
+    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, ears)
+    assert ears.notes[-1] == "the same command goes on where this one was stopped"
+    assert Path("runs/tiny-slow-seed0/result.json").exists()
+    assert Path("runs/tiny-slow-seed1/last.safetensors").exists()
+    assert not Path("runs/tiny-slow-seed1/result.json").exists()
+    run(study, cache)
+    assert sorted(path.name for path in Path("runs").iterdir() if path.name.startswith("tiny-slow")) == [
+        f"tiny-slow-seed{seed}" for seed in range(3)
+    ]
+    assert len(Path("runs/tiny-slow-seed1/history.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_that_was_begun_on_another_device_goes_on_where_it_is_asked_to(study: Path, cache: Path) -> None:
+    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed0")
+    with pytest.raises(KeyboardInterrupt):
+        run(study, cache, ears, seeds=1)
+    config = Path("runs/tiny-slow-seed0/config.json")
+    config.write_text(config.read_text().replace('"device": "cpu"', '"device": "mps"'))
+    result = run(study, cache, seeds=1)
+    assert result.skipped == ()
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
+
+
+@pytest.mark.slow
+def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    result = run(study, cache, seeds=2)
+    assert {run.name: run.later_seeds for run in result.runs} == {"slow": (1,), "fast": (1,)}
+    assert all("2 of 5 seeds" in run.cut for run in result.runs)
+
+
+@pytest.mark.slow
+def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> None:
+    result = run(study, cache, epochs=1)
+    assert all("1 of 2 epochs" in run.cut for run in result.runs)
+    assert (result.findings[0].verdict, result.findings[0].note) == ("not tested", "1 of 2 epochs")
+
+
+@pytest.mark.slow
+def test_a_study_that_has_changed_is_refused_until_it_is_amended(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    study.write_text(STUDY.replace("fast is better", "slow is better"), encoding="utf-8")
+    with pytest.raises(GenrekitError, match="the study tiny has changed since"):
+        run(study, cache, seeds=1)
+    result = run(study, cache, seeds=1, amend=True)
+    assert result.head is not None
+    assert "The study was changed after its first run." in result.head.notes
+    assert run(study, cache, seeds=1).head is not None  # it stays amended, and is not asked again
+
+
+def test_another_collection_or_split_in_one_study_is_refused_with_the_difference(
+    study: Path, cache: Path, tmp_path: Path
+) -> None:
+    run(study, cache, seeds=1)
+    other = two_genres(tmp_path / "other", other="c")
+    with pytest.raises(GenrekitError, match="of another collection or split, with other genres, training tracks"):
+        run(study, other, seeds=1)
+    with pytest.raises(GenrekitError, match="with other training tracks, validation tracks"):
+        run(study, cache, seeds=1, split_seed=7)
+
+
+@pytest.mark.slow
+def test_folds_validate_every_track(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, folds=3)
+    assert sorted(path.name for path in Path("runs").glob("tiny-slow*")) == [
+        f"tiny-slow-seed0-fold{fold}" for fold in range(3)
+    ]
+    assert {run.name: run.seeds for run in result.runs} == {"slow": (0,), "fast": (0,)}
+    assert result.head is not None
+    assert (result.head.split, result.head.validation_tracks) == ("track, seed 0, 3 folds", 22)
+
+
+@pytest.mark.slow
+def test_a_study_may_declare_folds_and_splits_of_its_arms(study: Path, cache: Path) -> None:
+    text = STUDY.replace("[base]", "folds = 2\n[base]").replace("1e-4 }", '1e-4, split = "fragment" }')
+    study.write_text(text, encoding="utf-8")
+    result = run(study, cache, seeds=1)
+    assert len(list(Path("runs").glob("tiny-*-seed0-fold*"))) == 4
+    assert result.head is not None
+    assert result.head.split == "fragment, seed 0, 2 folds; track, seed 0, 2 folds"
+    run(study.rename("plain.toml"), cache, seeds=1, folds=0)
+    assert len(list(Path("runs").glob("plain-*"))) == 2
+
+
+def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None:
+    """`final` and `inputs` take the runs of the studies that they include, by what they are."""
+    ears = Ears()
+    run(study, cache, seeds=1)
+    twin = study.with_name("twin.toml")
+    twin.write_text(STUDY.replace('"Tiny"', '"Twin"'), encoding="utf-8")
+    result = run(twin, cache, ears, seeds=1)
+    assert ears.states == []
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
+    assert result.study == "twin"
+
+
+@pytest.mark.parametrize("name", ["seeds", "workers", "epochs"])
+def test_nothing_of_something_is_refused(name: str) -> None:
+    values: dict[str, Any] = {name: 0}
+    with pytest.raises(UsageError, match=f"{name} must be at least 1, got 0"):
+        StudyOptions(**values)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache: Path, tmp_path: Path) -> None:
+    study.write_text(STUDY.replace("epochs = 2", "epochs = 60"), encoding="utf-8")
+    script = (
+        "from genrekit.studies.plan import StudyOptions; from genrekit.studies.runner import run_study\n"
+        "if __name__ == '__main__':\n"
+        "    print(run_study('tiny.toml', 'cache.h5', StudyOptions(seeds=2, device='cpu', workers=2)).skipped)\n"
+    )
+    Path("go.py").write_text(script, encoding="utf-8")
+    Path("cache.h5").symlink_to(cache)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "go.py"], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        victim = _first_worker(parent.pid)
+        os.kill(victim, signal.SIGKILL)
+        out, _ = parent.communicate(timeout=300)
+    assert parent.returncode == 0
+    assert out.count("its process ended by itself (signal 9)") == 1
+    assert len(list(Path("runs").glob("*/result.json"))) == 3
+
+
+def _first_worker(parent: int) -> int:
+    """The process that writes the first history."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if list(Path("runs").glob("*/history.csv")):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+            return next(child for child, command in commands.items() if b"spawn_main" in command)
+    raise AssertionError("no worker began")
+
+
+@pytest.mark.slow
+def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(study: Path, cache: Path) -> None:
+    first = run(study, cache, arms=("f*",))
+    assert sorted(path.name for path in Path("runs").iterdir()) == [f"tiny-fast-seed{seed}" for seed in range(3)]
+    assert (first.ranking, first.absent, first.findings[0].verdict) == (("fast",), ("slow",), "not tested")
+    assert first.report is not None
+    assert "No whole seed is there of slow" in first.report.read_text(encoding="utf-8")
+    assert "No whole seed is there of slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
+    second = run(study, cache, arms=("slow",))
+    assert (set(second.ranking), second.absent) == ({"slow", "fast"}, ())
+    assert second.findings[0].verdict != "not tested"
+
+
+@pytest.mark.slow
+def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1, folds=2, arms=("slow",))
+    run(study, cache, seeds=1, folds=2, arms=("fast",))
+    shutil.rmtree("runs/tiny-fast-seed0-fold1")
+    assert run(study, cache, seeds=1, folds=2, arms=()).absent == ("fast",)
+    shutil.rmtree("runs/tiny-slow-seed0-fold1")
+    with pytest.raises(GenrekitError, match="of no seed of tiny all folds are there: train the others"):
+        run(study, cache, seeds=1, folds=2, arms=())
+
+
+@pytest.mark.slow
+def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> None:
+    study.write_text(
+        STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
+    )
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.states[0] == ("waiting", "waiting")
+    assert ears.states[-1] == ("finished", "finished")
+    assert len(result.runs) == 3
+
+
+@pytest.mark.slow
+def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
+    with pytest.raises(GenrekitError, match="no run of tiny is there: train some of its arms"):
+        run(study, cache, arms=())
+    assert not Path("reports").exists()
+    run(study, cache, seeds=1, arms=("slow",))
+    result = run(study, cache, arms=())
+    assert [(item.name, item.seeds, item.cut) for item in result.runs] == [("slow", (0,), "1 of 5 seeds")]
+    assert not list(Path("runs").glob("*fast*"))
+
+
+def test_an_arm_to_train_that_the_study_does_not_have_is_refused_with_those_it_has(study: Path, cache: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown arm 'fats': did you mean fast\? \(choices: slow, fast\)"):
+        run(study, cache, arms=("slow", "fats"))
+    assert not Path("runs").exists()
+
+
+class Beside(Ears):
+    """Lets another study of the same runs have its way while this one's first run trains."""
+
+    def __init__(self, other: Callable[[], object]) -> None:
+        super().__init__()
+        self._other = [other]
+
+    def runs(self, runs: Sequence[RunProgress]) -> None:
+        super().runs(runs)
+        if self._other and "running" in self.states[-1]:
+            self._other.pop()()
+
+
+@pytest.mark.slow
+def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_are(study: Path, cache: Path) -> None:
+    study.with_name("other.toml").write_text(STUDY, encoding="utf-8")
+    options = StudyOptions(seeds=1, device="cpu")
+
+    def other() -> None:
+        stopping = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "fast-seed1")
+        with pytest.raises(KeyboardInterrupt):
+            run_study("other.toml", cache, replace(options, seeds=2, arms=("fast",)), reporter=stopping)
+
+    beside = Beside(other)
+    result = run_study(str(study), cache, replace(options, seeds=2), reporter=beside)
+    assert (beside.warnings, result.skipped) == ([], ())
+    assert beside.states[-1] == ("finished", "finished", "there", "finished")
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        "other-fast-seed0",
+        "other-fast-seed1",
+        "tiny-slow-seed0",
+        "tiny-slow-seed1",
+    ]
+
+
+def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([10**15, 1])
+
+    def fitting(*arguments: Any, **options: Any) -> FitResult:
+        torch.empty(next(taken))
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
+    assert result.ranking == ("fast",)
+
+
+def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
+    study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([errno.ENOSPC, 0, errno.EBADF])
+
+    def fitting(*arguments: Any, **options: Any) -> FitResult:
+        if number := next(failures):
+            raise OSError(number, os.strerror(number), "last.safetensors")
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    ears = Ears()
+    result = run(study, cache, ears, seeds=1)
+    assert ears.warnings[0].startswith("slow-seed0 failed: last.safetensors: No space left on device; it is tried")
+    assert (result.ranking, [item.path for item in result.skipped]) == (("fast",), ["slow-seed0"])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        run(study, cache, seeds=1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, cache: Path) -> None:
+    """A search has nothing to do for a worker until another trial has ended."""
+    given = [
+        Job(f"run{place}", {"arch": "mlp", "hidden": [4, 4], "epochs": 1, "device": "cpu"}, Path(f"run{place}"), False)
+        for place in range(2)
+    ]
+    ended: list[int] = []
+
+    class Deadly(Watcher):
+        def ended(self, place: int, problem: str | None) -> None:
+            assert problem is None
+            ended.append(place)
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+
+    def take() -> Job | None:
+        return given.pop(0) if given and len(given) == 2 - len(ended) else None
+
+    assert train_each(take, Conditions(cache, None, NO_TRACKING, strict=False), workers=2, watcher=Deadly()) == {}
+    assert Path("run1/result.json").exists()
+
+
+def test_an_arm_of_a_study_says_what_it_was_trained_with(study: Path, cache: Path) -> None:
+    result = run(study, cache, seeds=1, epochs=1, split_seed=4)
+    for item in result.runs:
+        assert (item.config["epochs"], item.config["split_seed"], item.epochs) == (1, 4, 1)
+        assert not {"seed", "fold"} & set(item.config)
+
+
+@pytest.mark.slow
+def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties_that_it_does_not_show(
+    study: Path, cache: Path
+) -> None:
+    """Two of the studies share runs, which are one arm here."""
+    for name, archs in (("one", '"lda", "logreg"'), ("two", '"lda", "svm"')):
+        Path(f"{name}.toml").write_text(f"{HEAD}[grid]\narch = [{archs}]\n", encoding="utf-8")
+    claim = '[[claims]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
+    study.write_text(f'{HEAD}include = ["one.toml", "two.toml"]\nbest = 1\n{claim}', encoding="utf-8")
+    ears = Ears()
+    result = run(study, cache, ears, folds=2)
+    assert len(list(Path("runs").iterdir())) == len(ears.states[0]) == 3 * 3 * 2
+    assert len(result.runs) == len(result.ranking) == 1
+    assert set(result.ties) == {"one/arch=lda", "one/arch=logreg", "two/arch=svm"}
+    assert result.report is not None
+    assert "2 that are not shown cannot be told from it" in result.report.read_text(encoding="utf-8")
+    assert result.findings[0].verdict == "refuted"
+    Path("two.toml").write_text(f'{HEAD}[grid]\narch = ["lda", "forest"]\n', encoding="utf-8")
+    with pytest.raises(GenrekitError, match="the study tiny has changed"):
+        run(study, cache, folds=2)
+
+
+@pytest.mark.slow
+def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("[base]", "[base]\nsplit = 'track'"), encoding="utf-8")
+    with pytest.raises(UsageError, match="split is track by the file, for each of its arms: leave it out"):
+        run(study, cache, split="fault-filtered")
+    run(study, cache, seeds=1, split_seed=1)
+    with pytest.raises(GenrekitError, match="of another collection or split"):
+        run(study, cache, seeds=1)
+
+
+@pytest.mark.slow
+def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Path) -> None:
+    axes = "[base]\narch = 'lda'\n[axes.split]\nfragment = { split = 'fragment' }\ntrack = { split = 'track' }\n"
+    study.write_text(f"{HEAD}folds = 2\n{axes}", encoding="utf-8")
+    run(study, cache, seeds=1)
+    with pytest.raises(GenrekitError, match="splits of all arms"):
+        run(study, cache, seeds=1, split_seed=1)
+
+
+def test_a_study_that_is_included_may_be_written_while_runs_are_trained(study: Path, cache: Path) -> None:
+    inner = study.rename("inner.toml")
+    study.write_text(f'{HEAD}include = ["inner.toml"]\n', encoding="utf-8")
+
+    def write() -> None:
+        inner.write_text("no study", encoding="utf-8")
+
+    assert len(run(study, cache, Beside(write), seeds=1).ranking) == 2
+
+
+def test_a_file_that_may_not_be_read_now_is_no_damage(
+    study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(study, cache, seeds=1)
+    opened = open
+
+    def failing(path: Any, *arguments: Any, **options: Any) -> Any:
+        if str(path).endswith("answers.safetensors"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", failing)
+    with pytest.raises(OSError, match="Too many open files"):
+        run(study, cache, seeds=1)
+    monkeypatch.undo()
+    monkeypatch.chdir(study.parent)
+    assert len(run(study, cache, seeds=1).ranking) == 2
+    assert len(list(Path("runs").iterdir())) == 2
+
+
+def test_a_split_is_held_to_where_the_first_arm_has_its_own(study: Path, cache: Path) -> None:
+    study.write_text(STUDY.replace("slow = {", "slow = { split = 'track', split_seed = 0,"), encoding="utf-8")
+    run(study, cache, seeds=1)
+    with pytest.raises(GenrekitError, match="of another collection or split"):
+        run(study, cache, seeds=1, split_seed=1)
+
+
+@pytest.mark.slow
+def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
+    run(study, cache, seeds=1)
+    plan = Path("reports/tiny/plan.json")
+    plan.write_text(plan.read_text().replace('"study"', '"search"'))
+    with pytest.raises(GenrekitError, match="is of a search: give the file another name"):
+        run(study, cache, seeds=1)

@@ -1,0 +1,233 @@
+"""A study's report says all that was found, and stands alone."""
+
+import html
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from matplotlib.image import imread
+from page_reader import Reader
+from tiny_study import FINDINGS, HEAD, bare, histories, study
+
+from genrekit.data.collection import SkippedFile
+from genrekit.io.json_values import to_json
+from genrekit.studies import report as study_report
+from genrekit.studies.report import safe_names, to_html, to_markdown, write_report
+from genrekit.studies.results import StudyResult
+
+SIZES = [
+    pytest.param(study(1, ("",)), id="one arm"),
+    pytest.param(study(), id="twelve arms in two groups"),
+    pytest.param(study(20, ("",)), id="twenty arms"),
+    pytest.param(bare(), id="no figures"),
+    pytest.param(replace(study(), findings=()), id="no claims"),
+    pytest.param(replace(study(), ranking=(), ties=()), id="no ranking"),
+    pytest.param(replace(study(), skipped=(SkippedFile("runs/x", "cannot read it"),)), id="a run left out"),
+]
+
+FILES = {"accuracy": "accuracy.png", "figures": "figures.png", "curves": "curves.png"}
+PNGS = dict.fromkeys(FILES, b"\x89PNG")
+
+NASTY = '<script>alert(1)</script>|*x* `y` $z$ "q" & https:'
+
+
+def as_markdown(result: StudyResult) -> str:
+    """What a reader sees of the report in Markdown."""
+    markup = MarkdownIt("commonmark").enable("table").render(to_markdown(result, figures=FILES))
+    assert "<script" not in markup
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", markup)).split())
+
+
+def as_html(result: StudyResult) -> str:
+    """What a reader sees of the page."""
+    reader = Reader(to_html(result, PNGS))
+    assert not reader.all("script")
+    return " ".join(reader.text.split())
+
+
+def nasty() -> StudyResult:
+    """A study in which each text is one that would break a page or a table."""
+    result = study(3, (NASTY,))
+    names = {run.name: f"{NASTY} {index}" for index, run in enumerate(result.runs)}
+    head = replace(HEAD, title=NASTY, question=NASTY, source=NASTY, notes=(NASTY,), genres=(NASTY, "rock"), name=NASTY)
+    return replace(
+        result,
+        runs=tuple(replace(run, name=names[run.name], cut=NASTY, config={NASTY: run.name}) for run in result.runs),
+        ranking=tuple(names[name] for name in result.ranking),
+        ties=(),
+        findings=(replace(FINDINGS[0], claim=NASTY, note=NASTY),),
+        head=replace(head, command=f"genrekit compare '{NASTY}'", split=NASTY, resampled=NASTY),
+        skipped=(SkippedFile(NASTY, NASTY),),
+    )
+
+
+@pytest.mark.parametrize("seen", [as_markdown, as_html])
+@pytest.mark.parametrize("result", SIZES)
+def test_every_arm_finding_and_fact_is_there(seen: Callable[[StudyResult], str], result: StudyResult) -> None:
+    text = seen(result)
+    for run in result.runs:
+        assert run.name in text
+        assert f"{run.parameters:,}" in text
+    for finding in result.findings:
+        assert finding.claim in text
+        assert finding.verdict in text
+        assert finding.note in text
+    for said in (HEAD.title, HEAD.question, HEAD.source, *HEAD.notes, HEAD.command, HEAD.split, *HEAD.genres):
+        assert said in text
+    for said in ("443 tracks", "197 to validate", "5 seeds, 30 epochs", "95 %, over seeds and artists", "Holm"):
+        assert said in text
+    for item in result.skipped:
+        assert f"{item.path}: {item.reason}" in text
+
+
+def test_both_forms_have_the_same_figures() -> None:
+    figure = re.compile(r"[+\N{MINUS SIGN}]?\d+\.\d+")
+    pairs = [as_markdown(study()), as_html(study())]
+    first, second = (sorted(figure.findall(text.rpartition("References")[0])) for text in pairs)
+    assert len(first) > 200
+    assert first == second
+
+
+@pytest.mark.parametrize("result", SIZES)
+def test_the_page_stands_alone(result: StudyResult) -> None:
+    text = to_html(result, PNGS)
+    assert not re.search(r"https?://|url\(|@import", text)
+    reader = Reader(text)
+    for _, attributes in reader.elements:
+        assert attributes.get("src", "data:").startswith("data:image/png;base64,") or "src" not in attributes
+    anchors = {attributes["id"] for _, attributes in reader.elements if "id" in attributes}
+    links = [attributes["href"] for attributes in reader.all("a")]
+    assert links
+    assert {link.removeprefix("#") for link in links} <= anchors
+    assert len(reader.all("img")) == 3
+    assert all(image["alt"] for image in reader.all("img"))
+
+
+def test_headings_do_not_skip_a_level() -> None:
+    levels = [int(tag[1]) for tag, _ in Reader(to_html(study(), PNGS)).elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_a_verdict_has_words_a_symbol_and_a_colour() -> None:
+    text = to_html(study(), PNGS)
+    for look, words in (("good", "✓ upheld"), ("bad", "✗ refuted"), ("even", "≈ equivalent"), ("open", "? undecided")):
+        assert f'<span class="verdict {look}">{words}</span>' in text
+
+
+@pytest.mark.parametrize("seen", [as_markdown, as_html])
+def test_no_name_can_break_the_report(seen: Callable[[StudyResult], str]) -> None:
+    result = nasty()
+    text = seen(result)
+    assert text.count(NASTY) > 15
+    for run in result.runs:
+        assert run.name in text
+
+
+@pytest.mark.parametrize("result", [*SIZES, pytest.param(nasty(), id="nasty names")])
+def test_tables_in_markdown_have_equal_columns(result: StudyResult) -> None:
+    text = to_markdown(result, figures=FILES)
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert tables
+    for table in tables:
+        rows = [re.sub(r"\\.", "", line).count("|") for line in table.splitlines()]
+        assert len(set(rows)) == 1
+        assert len(rows) > 2
+
+
+def test_pictures_are_named_only_where_they_are() -> None:
+    assert re.findall(r"\(<(.*?)>\)", to_markdown(study(), figures=FILES)) == list(FILES.values())
+    assert "![" not in to_markdown(study(), figures={})
+    assert "<img" not in to_html(study(), {})
+    assert "Learning curves" not in to_html(study(), {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("result", [study(3), bare()], ids=["three arms in two groups", "no figures"])
+def test_a_report_is_a_folder_of_whole_files(result: StudyResult, tmp_path: Path) -> None:
+    configs = {f"{run.name}-seed{seed}": {"seed": seed, "lr": 0.1} for run in result.runs for seed in run.seeds}
+    write_report(result, histories(result), configs, tmp_path / "report")
+    pictures = {"accuracy.png", "curves.png"} | ({"figures.png"} if result.runs[0].last_accuracy else set())
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"report.md", "report.html", "result.json", "experiments", *pictures}
+    for picture in pictures:
+        assert imread(tmp_path / "report" / picture)[..., :3].std() > 0.02
+    assert json.loads((tmp_path / "report" / "result.json").read_text()) == to_json(result)
+    page = Reader((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
+    assert len(page.all("img")) == len(pictures)
+    experiments = sorted((tmp_path / "report" / "experiments").iterdir())
+    assert len(experiments) == len(configs)
+    assert all(path.suffix == ".json" for path in experiments)
+
+
+def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not_finite(tmp_path: Path) -> None:
+    given = {"lr": 0.1, "run": Path("runs/a"), "loss": math.nan, "seen": [{"low": -math.inf, "n": 3}], "on": True}
+    result = replace(study(2, ("",)), findings=(replace(FINDINGS[0], effect=math.nan),))
+    write_report(result, {}, {"cel/sgd seed 0": given}, tmp_path)
+    expected = {"lr": 0.1, "run": "runs/a", "loss": None, "seen": [{"low": None, "n": 3}], "on": True}
+    assert json.loads((tmp_path / "experiments" / "cel-sgd-seed-0.json").read_text()) == expected
+    assert json.loads((tmp_path / "result.json").read_text())["findings"][0]["effect"] is None
+    assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.slow
+def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / ".report-killed").mkdir()
+    mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
+    for result, names in ((study(3, ("",)), "abc"), (study(2, ("",)), "a")):
+        write_report(result, histories(result), {name: {} for name in names}, tmp_path)
+        for path in mine:
+            path.write_text("mine")
+    assert "2 arms" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert not list(tmp_path.rglob(".*"))
+    assert {path.name for path in (tmp_path / "experiments").iterdir()} == {"a.json", "notes.txt"}
+    write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
+    assert not (tmp_path / "curves.png").exists()
+    assert all(path.exists() for path in mine)
+
+
+@pytest.mark.slow
+def test_a_failed_write_leaves_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_report(study(3, ("",)), {}, {}, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("save_png", "to_html", "to_json"):
+        monkeypatch.setattr(study_report, name, full)
+        with pytest.raises(OSError, match="No space"):
+            write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
+        monkeypatch.undo()
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        assert not list(tmp_path.glob(".report-*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("cel3-sgd-seed0", "cel3-sgd-seed0"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("a\\b:c*?<d>|", "a-b-c-d"),
+        ("lr 0.01, 5 epochs", "lr-0.01-5-epochs"),
+        ("...", "experiment"),
+        ("", "experiment"),
+        ("música 音", "música-音"),
+    ],
+)
+def test_an_experiment_s_name_becomes_a_safe_file_name(name: str, file: str) -> None:
+    assert safe_names([name]) == {name: file}
+
+
+def test_file_names_are_short_enough_and_each_is_there_once() -> None:
+    names = [f"{'音' * 300}-seed{seed}" for seed in range(3)] + ["A b", "a/b", "a b"]
+    files = list(safe_names(names).values())
+    assert len({file.casefold() for file in files}) == len(names)
+    assert all(len(f".{file}.json.12345678.tmp".encode()) <= 255 for file in files)
+    assert files[0].endswith("-seed0")

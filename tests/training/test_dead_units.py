@@ -1,0 +1,82 @@
+"""Dead channels: what no input activates is counted, and nothing else."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+import torch
+from tiny_training import TinyData, tiny_config, tiny_network
+from torch import Tensor, nn
+
+from genrekit.config import Input, Stored
+from genrekit.training.dead_units import ACTIVATIONS, dead_channels
+
+CPU = torch.device("cpu")
+
+
+def share(model: nn.Module, data: TinyData) -> float | None:
+    return dead_channels(model, data.validation_batches(), CPU)
+
+
+def activations(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, ACTIVATIONS)]
+
+
+@pytest.mark.parametrize("kind", get_args(Stored))
+@pytest.mark.parametrize("arch", ["cel", "cel2", "cel3"])
+def test_channels_with_a_large_negative_bias_are_dead(arch: str, kind: Input) -> None:
+    """Three of 4 + 8 channels and 6 hidden units; without weights, a channel is what its bias is."""
+    model, data = tiny_network(tiny_config(arch=arch, input=kind, hidden=(6,))), TinyData(kind)
+    layers = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear))]
+    biases = [layer.get_parameter("bias") for layer in layers]
+    with torch.no_grad():
+        for layer, bias in zip(layers, biases, strict=True):
+            layer.get_parameter("weight").zero_()
+            bias.fill_(1.0)
+        assert share(model, data) == 0
+        biases[0][1] = biases[1][0] = biases[1][7] = -1e6
+    assert share(model, data) == 3 / 18
+
+
+@pytest.mark.parametrize("arch", ["mlp", "mlp2"])
+def test_hidden_units_count_as_channels_do(arch: str) -> None:
+    model, data = tiny_network(tiny_config(arch=arch, hidden=(3, 2))), TinyData()
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.zero_()
+                module.bias.fill_(1.0)
+        first = next(module for module in model.modules() if isinstance(module, nn.Linear))
+        first.bias[2] = -1.0
+    assert share(model, data) == 1 / 5
+
+
+def test_one_fragment_in_another_batch_that_activates_a_channel_is_enough() -> None:
+    layer = nn.Linear(1, 2)
+    model = nn.Sequential(layer, nn.ReLU())
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.copy_(torch.tensor([0.0, -9.0]))
+
+    def batches(*values: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for value in values:
+            yield torch.tensor([[value]]), torch.zeros(1), torch.zeros(1)
+
+    assert dead_channels(model, batches(-1.0, -2.0), CPU) == 1.0
+    assert dead_channels(model, batches(0.0), CPU) == 1.0
+    assert dead_channels(model, batches(-1.0, 5.0, -2.0), CPU) == 0.5
+    assert dead_channels(model, batches(-1.0, 10.0, -2.0), CPU) == 0.0
+
+
+def test_a_model_without_activations_has_no_share() -> None:
+    assert share(tiny_network(tiny_config(arch="mlp2", hidden=())), TinyData()) is None
+
+
+@pytest.mark.parametrize("options", [{"arch": "cel"}, {"arch": "mlp2"}])
+def test_the_model_is_left_as_it_was(options: dict[str, Any]) -> None:
+    model = tiny_network(tiny_config(**options))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    share(model, TinyData())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert activations(model)
+    assert not any(module._forward_pre_hooks for module in model.modules())
