@@ -193,11 +193,13 @@ def compare(
         return
     if study is None:
         _require_no_plan(given)
+        from genrekit.studies.results import StudyResult
         from genrekit.workflows.compare import compare as rank
 
         with terminal(quiet=quiet or as_json) as reporter:
             ranking = rank(what or [runs], reporter=reporter)
-        emit_json(ranking) if as_json else show(ranking)
+        # The command prints the same keys for runs and for a study.
+        emit_json(StudyResult(**vars(ranking))) if as_json else show(ranking)
         return
     from genrekit.studies.costs import plan_search, plan_study
     from genrekit.studies.plan import StudyOptions
