@@ -118,6 +118,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/train.py", *session.posargs)
     session.run("python", "benchmarks/compare.py", *session.posargs)
     session.run("python", "benchmarks/predict.py", *session.posargs)
+    session.run("python", "benchmarks/busy.py", *session.posargs)
+    session.run("python", "benchmarks/audio_libraries.py", *session.posargs)
 
 
 @nox.session
