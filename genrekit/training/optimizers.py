@@ -13,12 +13,12 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau
 
 from genrekit.config import TrainConfig
-from genrekit.training.lean import lean
+from genrekit.training.uncompiled import uncompiled
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adam": Adam,  # Kingma and Ba 2015: betas 0.9 and 0.999
-    "adamw": AdamW,  # Loshchilov and Hutter 2019: decoupled weight decay 0.01
-    "sgd": lambda parameters, lr, **options: SGD(parameters, lr, momentum=0.9, **options),
+    "adam": uncompiled(Adam),  # Kingma and Ba 2015: betas 0.9 and 0.999
+    "adamw": uncompiled(AdamW),  # Loshchilov and Hutter 2019: decoupled weight decay 0.01
+    "sgd": partial(uncompiled(SGD), momentum=0.9),
 }
 """Each makes an optimizer from parameters and a learning rate."""
 
@@ -156,7 +156,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return the configured optimizer of a model's parameters."""
     options = {"nesterov": True} if config.nesterov else {}
     # Fused, a step goes through the weights once and not by parts: of a wide MLP it takes a third of the time.
-    return lean(lambda: OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, fused=True, **options))
+    return OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, fused=True, **options)
 
 
 def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
