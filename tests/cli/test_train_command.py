@@ -17,7 +17,7 @@ import torch
 from tiny_cli import SMALL, CommandLine
 
 from genrekit.models.bundle import load_bundle, read_metadata
-from genrekit.training import loop
+from genrekit.training import trainer
 from genrekit.training.checkpoint import load_checkpoint
 from genrekit.training.validation_log import load_answers
 
@@ -338,18 +338,18 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
     """An epoch has two steps here; the signal comes within the third."""
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
     steps = {"begun": 0, "finished": 0}
-    learn = loop._Trainer._learn
+    learn = trainer.Trainer._update_weights
 
-    def stopped(trainer: loop._Trainer, loss: torch.Tensor) -> None:
+    def stopped(training: trainer.Trainer, loss: torch.Tensor) -> None:
         steps["begun"] += 1
         if steps["begun"] == 3:
             for number in numbers:
                 os.kill(os.getpid(), number)
-        learn(trainer, loss)
+        learn(training, loss)
         steps["finished"] += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Trainer, "_learn", stopped)
+        patch.setattr(trainer.Trainer, "_update_weights", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert steps == {"begun": 3, "finished": finished}
     assert outcome.code == CODES[numbers[-1]]
@@ -399,7 +399,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     Path("data/cache.splits").rename("my cache.splits")
     options = (*SMALL_CEL, "--epochs", "2", "--device", "cpu", "--cache", "my cache.h5")
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Trainer, "_learn", lambda *_: os.kill(os.getpid(), number))
+        patch.setattr(trainer.Trainer, "_update_weights", lambda *_: os.kill(os.getpid(), number))
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
