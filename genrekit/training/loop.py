@@ -193,5 +193,5 @@ def _restore(path: Path, trainer: Trainer) -> _Progress:
         return _Progress(history, right, loss, saved.best, saved.progress["best_epoch"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise GenrekitError(
-            f"{path} is of another training: resume with the run's own configuration, or train anew"
+            f"{path} does not match the configuration: resume with that of the run, or start a new run"
         ) from error

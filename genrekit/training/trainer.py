@@ -89,7 +89,7 @@ class Trainer:
         with self.averaged_weights():
             predictions = self.validate()
         if not math.isfinite(predictions.loss):
-            raise self._diverged(number, "validation")
+            raise self._diverged(number, "validation set")
         self.schedule.after_epoch(predictions.loss)
         epoch = Epoch(
             epoch=number,
@@ -121,7 +121,7 @@ class Trainer:
             n_genres=len(self.data.genre_counts),
         )
         if not math.isfinite(figures.loss):
-            raise self._diverged(epoch, "training part")
+            raise self._diverged(epoch, "training set")
         return figures
 
     def averaged_weights(self) -> AbstractContextManager[None]:
@@ -216,7 +216,7 @@ class Trainer:
         totals = torch.stack([total for total, _ in unread]).cpu()
         first = int(totals.isfinite().logical_not().nonzero()[0])
         ids = [self.data.track_ids[index] for index in unread[first][1].unique().tolist()]
-        return f"step {step - len(unread) + first + 1} (of {few(ids, 5)})"
+        return f"step {step - len(unread) + first + 1} (tracks {few(ids, 5)})"
 
     def _diverged(self, epoch: int, where: str) -> GenrekitError:
         return GenrekitError(

@@ -305,7 +305,7 @@ class TestResuming:
     def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "last.safetensors"
         run(tiny_config(channels=(4, 8)), checkpoint=path)
-        with pytest.raises(GenrekitError, match="is of another training: resume with the run's own configuration"):
+        with pytest.raises(GenrekitError, match="does not match the configuration: resume with that of the run"):
             run(tiny_config(channels=(4, 4)), checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule", "answers"])
@@ -326,7 +326,7 @@ class TestResuming:
         else:
             del saved.progress[part]
         save_checkpoint(path, saved)
-        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training") as caught:
+        with pytest.raises(GenrekitError, match=r"last\.safetensors does not match the configuration") as caught:
             run(config, checkpoint=path, resume=True, on_step=interrupt)
         assert "\n" not in str(caught.value)
 
@@ -335,7 +335,7 @@ class TestResuming:
         stopped_after(2, config, path)
         saved = load_checkpoint(path)
         save_checkpoint(path, replace(saved, answers={name: rows[:1] for name, rows in saved.answers.items()}))
-        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training"):
+        with pytest.raises(GenrekitError, match=r"last\.safetensors does not match the configuration"):
             run(config, checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("moment", MOMENTS)
@@ -445,7 +445,7 @@ class TestOptions:
     def test_a_checkpoint_without_an_average_is_refused_where_one_is_asked_for(self, tmp_path: Path) -> None:
         path = tmp_path / "last.safetensors"
         stopped_after(1, tiny_config(), path)
-        with pytest.raises(GenrekitError, match="is of another training"):
+        with pytest.raises(GenrekitError, match="does not match the configuration"):
             run(tiny_config(ema=0.5), checkpoint=path, resume=True, on_step=interrupt)
 
 
@@ -588,7 +588,7 @@ class TestAnswers:
                 for inputs, targets, tracks in super().training_batches_in_order():
                     yield inputs * math.nan, targets, tracks
 
-        with pytest.raises(GenrekitError, match="no longer a number in epoch 3, training part: lower"):
+        with pytest.raises(GenrekitError, match="no longer a number in epoch 3, training set: lower"):
             run(tiny_config(), Fails())
 
 
@@ -662,7 +662,7 @@ class TestDivergence:
         with pytest.raises(GenrekitError) as caught:
             run(tiny_config(arch="mlp"), data)
         assert str(caught.value) == (
-            f"the loss is no longer a number in epoch 1, step {step} (of {shown}): "
+            f"the loss is no longer a number in epoch 1, step {step} (tracks {shown}): "
             "lower the learning rate (0.001) or the penalties, or set clip_norm"
         )
 
@@ -674,7 +674,7 @@ class TestDivergence:
 
         done: list[Epoch] = []
         path = tmp_path / "last.safetensors"
-        with pytest.raises(GenrekitError, match="in epoch 2, validation"):
+        with pytest.raises(GenrekitError, match="in epoch 2, validation set"):
             run(tiny_config(), Fails(), checkpoint=path, on_epoch=lambda epoch, _: done.append(epoch))
         assert load_checkpoint(path).progress["history"] == [asdict(done[0])]
 
