@@ -30,9 +30,9 @@ from genrekit.cli.threads import limit_spinning
 limit_spinning()  # before torch is imported, as the command line does it
 
 from genrekit.cli.app import run
-from genrekit.training import loop
+from genrekit.training.trainer import Trainer
 
-step, wanted, taken = loop._Trainer._step, int(sys.argv[1]), []
+step, wanted, taken = Trainer._step, int(sys.argv[1]), []
 
 def timed(*arguments):
     started = time.perf_counter()
@@ -43,7 +43,7 @@ def timed(*arguments):
         os._exit(0)
     return outcome
 
-loop._Trainer._step = timed
+Trainer._step = timed
 sys.exit(run(sys.argv[2:]) or 1)
 """
 """A training that prints the median time of its steps, without the first five, and ends."""

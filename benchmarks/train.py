@@ -34,9 +34,10 @@ from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.io.memory import kept
 from genrekit.models import build_model
-from genrekit.training import loop
+from genrekit.training import trainer
 from genrekit.training.checkpoint import Checkpoint, save_checkpoint
 from genrekit.training.footprint import measure
+from genrekit.training.loop import fit
 from genrekit.training.optimizers import make_optimizer
 
 FEW, MANY = 250, 1_000
@@ -50,10 +51,9 @@ SMALL = ("--arch", "mlp", "--hidden", "16,16")
 FIRST_STEP = """
 import os, sys
 from genrekit.cli.app import run
-from genrekit.training import loop
-from genrekit.training.optimizers import make_optimizer
+from genrekit.training.trainer import Trainer
 
-loop._Trainer._step = lambda *_: os._exit(0)
+Trainer._step = lambda *_: os._exit(0)
 sys.exit(run(sys.argv[1:]) or 1)
 """
 """A training that ends where its first step would begin."""
@@ -163,7 +163,7 @@ def whole(bench: Bench) -> Sample:
     config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
     data = timed_batches(cache, config, time.perf_counter)
     model = build_model(config, cache.config.front_end, len(cache.genres))
-    loop.fit(model, data, config, device=torch.device("cpu"))
+    fit(model, data, config, device=torch.device("cpu"))
     command = [sys.executable, "-c", PLAIN, str(data.steps_per_epoch)]
     plain = subprocess.run(command, check=True, capture_output=True, text=True)
     return Sample(median_step(data), float(plain.stdout))
@@ -183,8 +183,8 @@ def overhead(bench: Bench) -> Sample:
         optimizer.step = step.around(optimizer.step)  # type: ignore[method-assign]
         return optimizer
 
-    with backward.patched(Tensor, "backward"), replaced(loop, "make_optimizer", timed_optimizer):
-        loop.fit(model, data, config, device=torch.device("cpu"))
+    with backward.patched(Tensor, "backward"), replaced(trainer, "make_optimizer", timed_optimizer):
+        fit(model, data, config, device=torch.device("cpu"))
     assert step.calls == backward.calls == 2 * data.steps_per_epoch
     return Sample(median_step(data), 2)
 

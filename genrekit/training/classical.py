@@ -18,7 +18,8 @@ from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.metrics.epochs import Epoch, TrainingFigures
 from genrekit.models.classical import MAX_LEAVES, N_TREES, Classifier, Forest, Linear
-from genrekit.training.loop import FitResult, predict_batches, track_answers
+from genrekit.training.batch_prediction import predict_batches, track_results
+from genrekit.training.loop import FitResult
 
 LOGREG_C = 0.003
 """Inverse strength of the squared penalty: statistics are many and correlated, and tracks are few."""
@@ -81,7 +82,7 @@ def fit_classical(
         seconds=time.monotonic() - started,
     )
     clean = TrainingFigures(seen.loss, seen.fragment_accuracy, seen.track_accuracy)
-    right, loss = track_answers(found)
+    right, loss = track_results(found)
     return FitResult((epoch,), 1, found, right[None], loss[None], {"best": clean, "last": clean}, None, 1)
 
 

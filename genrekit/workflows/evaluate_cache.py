@@ -20,7 +20,7 @@ from genrekit.metrics.scores import Predictions
 from genrekit.models.bundle import load_bundle
 from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.reports.plots import FragmentView
-from genrekit.training.loop import predict_batches
+from genrekit.training.batch_prediction import predict_batches
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from tiny_cli import SMALL, CommandLine
 
 from genrekit.models.bundle import load_bundle, read_metadata
-from genrekit.training import loop
+from genrekit.training import trainer
 from genrekit.training.checkpoint import load_checkpoint
 from genrekit.training.validation_log import load_answers
 
@@ -143,11 +143,11 @@ def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: Co
 def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], remedy: str
 ) -> None:
-    monkeypatch.setattr("genrekit.workflows.train.free_memory", lambda _: 100_000)
+    monkeypatch.setattr("genrekit.workflows.train_run.free_memory", lambda _: 100_000)
     outcome = genrekit("train", *options, "--epochs", "1", "--quiet")
     assert outcome.code == 0
     assert re.fullmatch(
-        rf"warning: the training needs about [\d.]+ [kM]B of memory, 100.0 kB are free: {remedy}\n", outcome.err
+        rf"warning: training needs about [\d.]+ [kM]B of memory, only 100.0 kB is free: {remedy}\n", outcome.err
     )
 
 
@@ -189,7 +189,7 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
     [
         pytest.param(("--cache", "absent.h5"), "no cache at absent.h5: prepare a collection first", id="no cache"),
         pytest.param(("--cache", "notes.txt"), "notes.txt is not a readable cache", id="no HDF5"),
-        pytest.param(("--out", "runs/mlp"), "runs/mlp exists already", id="the run exists"),
+        pytest.param(("--out", "runs/mlp"), "runs/mlp already exists", id="the run exists"),
         pytest.param(
             ("--resume", "--out", "runs/mlp"), "runs/mlp is finished: there is nothing to resume", id="finished"
         ),
@@ -338,18 +338,18 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
     """An epoch has two steps here; the signal comes within the third."""
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
     steps = {"begun": 0, "finished": 0}
-    learn = loop._Trainer._learn
+    learn = trainer.Trainer._update_weights
 
-    def stopped(trainer: loop._Trainer, loss: torch.Tensor) -> None:
+    def stopped(training: trainer.Trainer, loss: torch.Tensor) -> None:
         steps["begun"] += 1
         if steps["begun"] == 3:
             for number in numbers:
                 os.kill(os.getpid(), number)
-        learn(trainer, loss)
+        learn(training, loss)
         steps["finished"] += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Trainer, "_learn", stopped)
+        patch.setattr(trainer.Trainer, "_update_weights", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert steps == {"begun": 3, "finished": finished}
     assert outcome.code == CODES[numbers[-1]]
@@ -385,7 +385,7 @@ def test_a_training_is_stopped_at_once_before_its_first_step(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("genrekit.workflows.train.measure", lambda *_: os.kill(os.getpid(), number))
+        patch.setattr("genrekit.workflows.train_run.measure", lambda *_: os.kill(os.getpid(), number))
         outcome = genrekit(*SMALL_CEL, "--out", "runs/stopped")
     assert (outcome.code, Path("runs/stopped").exists()) == (CODES[number], False)
 
@@ -399,7 +399,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
     Path("data/cache.splits").rename("my cache.splits")
     options = (*SMALL_CEL, "--epochs", "2", "--device", "cpu", "--cache", "my cache.h5")
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Trainer, "_learn", lambda *_: os.kill(os.getpid(), number))
+        patch.setattr(trainer.Trainer, "_update_weights", lambda *_: os.kill(os.getpid(), number))
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
@@ -441,9 +441,9 @@ def test_resuming_on_another_cache_is_refused_with_what_differs(
     genrekit("prepare", *SMALL, *options, "--out", "other.h5", "--workers", "1")
     outcome = genrekit("train", "--resume", "--out", "runs/cel", "--cache", "other.h5", "--quiet")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "genrekit: runs/cel was begun with another cache, with other " in outcome.err
-    assert says in outcome.err.partition(" with other ")[2].partition(":")[0]
-    assert outcome.err.endswith("resume with that cache, or train anew\n")
+    assert "genrekit: runs/cel was started with another cache (different " in outcome.err
+    assert says in outcome.err.partition(" (different ")[2].partition("):")[0]
+    assert outcome.err.endswith("resume with that cache, or start a new run\n")
     assert {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()} == before
 
 
@@ -511,7 +511,7 @@ def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandL
     Path("runs/mlp/result.json").unlink()
     outcome = genrekit("train", "--resume", "--out", "runs/mlp", "--lr", "0.5")
     assert outcome.code == 2
-    assert "runs/mlp was begun with lr 0.001, not 0.5" in outcome.err
+    assert "runs/mlp was started with lr 0.001, got 0.5: leave lr out, or start a new run" in outcome.err
 
 
 def test_a_run_goes_on_with_another_device_than_it_was_begun_with(

@@ -22,14 +22,14 @@ def main(pause_s: float, mark: Path, arguments: list[str]) -> int:
     from genrekit.cli.app import run
     from genrekit.training.loop import fit
     from genrekit.training.optimizers import OneCycle
-    from genrekit.workflows import train
+    from genrekit.workflows import train_fit
 
     def marked_fit(*args: Any, **kwargs: Any) -> Any:
         mark.touch()
         return fit(*args, **kwargs)
 
     replacements = (
-        (train, "fit", marked_fit),
+        (train_fit, "fit", marked_fit),
         (OneCycle, "after_step", slow(pause_s, 0, OneCycle.after_step, 1)),
         (os, "fsync", slow(pause_s, 2, os.fsync, 0)),
         (os, "link", slow(pause_s, 1, os.link, 1)),

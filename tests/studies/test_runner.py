@@ -176,7 +176,7 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
     ears = Ears()
     with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
         run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile", reporter=ears)
-    assert "afile is no folder: the best models are kept in one" in ears.warnings[0]
+    assert "afile is not a directory; --best-models needs one" in ears.warnings[0]
     assert not Path("runs").exists()
 
 
@@ -484,7 +484,7 @@ def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypa
         torch.empty(next(taken))
         return fit(*arguments, **options)
 
-    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
     ears = Ears()
     result = run(study, cache, ears, seeds=1)
     assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
@@ -501,7 +501,7 @@ def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
             raise OSError(number, os.strerror(number), "last.safetensors")
         return fit(*arguments, **options)
 
-    monkeypatch.setattr("genrekit.workflows.train.fit", fitting)
+    monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
     ears = Ears()
     result = run(study, cache, ears, seeds=1)
     assert ears.warnings[0].startswith("slow-seed0 failed: last.safetensors: No space left on device; it is tried")

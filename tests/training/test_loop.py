@@ -24,8 +24,9 @@ from genrekit.config import Network, Stored, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.metrics.scores import Predictions
-from genrekit.training import loop
+from genrekit.training import trainer
 from genrekit.training.augment import BatchAugmentation
+from genrekit.training.batch_prediction import predict_batches
 from genrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
@@ -163,11 +164,11 @@ import os, signal, sys
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[2])
-from training.test_loop import KILLED, MOMENTS, loop, run, tiny_model
+from training.test_loop import KILLED, MOMENTS, run, tiny_model, trainer
 from genrekit.training.optimizers import make_optimizer
 
 make_optimizer(tiny_model(KILLED), KILLED).zero_grad()  # at a first use torch imports much, here once for all children
-loop.REPORT_EVERY_S = 0
+trainer.REPORT_EVERY_S = 0
 link = os.link
 for moment, left in MOMENTS.items():
     def count_down(*_):
@@ -271,7 +272,7 @@ class TestResuming:
     def test_an_interrupt_within_an_epoch_costs_that_epoch_only(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(loop, "REPORT_EVERY_S", 0)
+        monkeypatch.setattr(trainer, "REPORT_EVERY_S", 0)
         config, path = tiny_config(), tmp_path / "last.safetensors"
 
         def in_the_second_epoch(step: Step) -> None:
@@ -304,7 +305,7 @@ class TestResuming:
     def test_a_checkpoint_of_another_model_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "last.safetensors"
         run(tiny_config(channels=(4, 8)), checkpoint=path)
-        with pytest.raises(GenrekitError, match="is of another training: resume with the run's own configuration"):
+        with pytest.raises(GenrekitError, match="does not match the configuration: resume with that of the run"):
             run(tiny_config(channels=(4, 4)), checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule", "answers"])
@@ -325,7 +326,7 @@ class TestResuming:
         else:
             del saved.progress[part]
         save_checkpoint(path, saved)
-        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training") as caught:
+        with pytest.raises(GenrekitError, match=r"last\.safetensors does not match the configuration") as caught:
             run(config, checkpoint=path, resume=True, on_step=interrupt)
         assert "\n" not in str(caught.value)
 
@@ -334,7 +335,7 @@ class TestResuming:
         stopped_after(2, config, path)
         saved = load_checkpoint(path)
         save_checkpoint(path, replace(saved, answers={name: rows[:1] for name, rows in saved.answers.items()}))
-        with pytest.raises(GenrekitError, match=r"last\.safetensors is of another training"):
+        with pytest.raises(GenrekitError, match=r"last\.safetensors does not match the configuration"):
             run(config, checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("moment", MOMENTS)
@@ -444,13 +445,13 @@ class TestOptions:
     def test_a_checkpoint_without_an_average_is_refused_where_one_is_asked_for(self, tmp_path: Path) -> None:
         path = tmp_path / "last.safetensors"
         stopped_after(1, tiny_config(), path)
-        with pytest.raises(GenrekitError, match="is of another training"):
+        with pytest.raises(GenrekitError, match="does not match the configuration"):
             run(tiny_config(ema=0.5), checkpoint=path, resume=True, on_step=interrupt)
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, float]]) -> None:
     """Let validation find these losses and track accuracies, one an epoch, and what is true at the end."""
-    true, left = loop.predict_batches, iter(validations)
+    true, left = predict_batches, iter(validations)
 
     def predict(*arguments: Any) -> Any:
         given = next(left, None)
@@ -464,7 +465,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, flo
             track_losses=lambda: np.array([given[0]]),
         )
 
-    monkeypatch.setattr(loop, "predict_batches", predict)
+    monkeypatch.setattr(trainer, "predict_batches", predict)
 
 
 LOSSES = [(3.0, 0.2), (2.0, 0.6), (1.0, 0.4), (1.5, 0.6), (2.5, 0.6)]
@@ -575,7 +576,7 @@ class TestAnswers:
         (model, result), (last, _) = run(config, data), run(config.model_copy(update={"monitor": "last"}), data)
         assert (result.best_epoch == 4) == (type(data) is TinyData)
         for which, whose in (("best", model), ("last", last)):
-            expected = loop.predict_batches(whose, data.training_batches_in_order(), CPU)
+            expected = predict_batches(whose, data.training_batches_in_order(), CPU)
             found = result.training[which]
             assert found.loss == pytest.approx(expected.loss, rel=1e-9)
             assert found.fragment_accuracy == expected.fragment_accuracy
@@ -587,21 +588,21 @@ class TestAnswers:
                 for inputs, targets, tracks in super().training_batches_in_order():
                     yield inputs * math.nan, targets, tracks
 
-        with pytest.raises(GenrekitError, match="no longer a number in epoch 3, training part: lower"):
+        with pytest.raises(GenrekitError, match="no longer a number in epoch 3, training set: lower"):
             run(tiny_config(), Fails())
 
 
 def test_validation_changes_no_weights_and_no_running_statistics() -> None:
     model, data = tiny_model(tiny_config()), TinyData()
     before = weights(model)
-    loop.predict_batches(model, data.validation_batches(), CPU)
+    predict_batches(model, data.validation_batches(), CPU)
     assert same(weights(model), before)
 
 
 def test_validation_figures_do_not_depend_on_the_size_of_batches() -> None:
     """Batches of 3, 3 and 2 here: their mean would not be the mean over fragments."""
     model, data = tiny_model(tiny_config()), TinyData()
-    found = loop.predict_batches(model, data.validation_batches(), CPU)
+    found = predict_batches(model, data.validation_batches(), CPU)
     assert found.loss == pytest.approx(by_hand(model, data)[1], rel=1e-12)
     assert isinstance(found, Predictions)
 
@@ -651,7 +652,7 @@ class TestDivergence:
     def test_the_first_step_with_a_nan_and_its_tracks_are_named_whether_that_step_is_reported_or_not(
         self, monkeypatch: pytest.MonkeyPatch, batch_size: int, report_every_s: float
     ) -> None:
-        monkeypatch.setattr(loop, "REPORT_EVERY_S", report_every_s)
+        monkeypatch.setattr(trainer, "REPORT_EVERY_S", report_every_s)
         data = TinyData(n_fragments=16, batch_size=batch_size)
         data.inputs[3] = math.nan
         batches = list(enumerate(data.train_batches(1), 1))
@@ -661,7 +662,7 @@ class TestDivergence:
         with pytest.raises(GenrekitError) as caught:
             run(tiny_config(arch="mlp"), data)
         assert str(caught.value) == (
-            f"the loss is no longer a number in epoch 1, step {step} (of {shown}): "
+            f"the loss is no longer a number in epoch 1, step {step} (tracks {shown}): "
             "lower the learning rate (0.001) or the penalties, or set clip_norm"
         )
 
@@ -673,7 +674,7 @@ class TestDivergence:
 
         done: list[Epoch] = []
         path = tmp_path / "last.safetensors"
-        with pytest.raises(GenrekitError, match="in epoch 2, validation"):
+        with pytest.raises(GenrekitError, match="in epoch 2, validation set"):
             run(tiny_config(), Fails(), checkpoint=path, on_epoch=lambda epoch, _: done.append(epoch))
         assert load_checkpoint(path).progress["history"] == [asdict(done[0])]
 
@@ -694,7 +695,7 @@ class TestCallbacks:
         assert [epoch.lr for epoch in told] == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
 
     def test_each_step_is_told_with_the_means_so_far_and_its_rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loop, "REPORT_EVERY_S", 0)
+        monkeypatch.setattr(trainer, "REPORT_EVERY_S", 0)
         steps: list[Step] = []
         config, data = tiny_config(arch="mlp", sched="cosine", epochs=2), TinyData(n_fragments=6)
         model = tiny_model(config)
@@ -718,7 +719,7 @@ class TestCallbacks:
         assert all(step.fragments_per_s > 0 for step in steps)
 
     def test_the_last_step_of_an_epoch_is_told_however_quick_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loop, "REPORT_EVERY_S", math.inf)
+        monkeypatch.setattr(trainer, "REPORT_EVERY_S", math.inf)
         steps: list[tuple[int, int]] = []
         run(tiny_config(), on_step=lambda step: steps.append((step.epoch, step.step)))
         assert steps == [(1, 2), (2, 2), (3, 2)]
@@ -817,7 +818,7 @@ assert "torch._dynamo" not in sys.modules
     "ask",
     [
         "predict_batches(model, batches(count), cpu)",
-        "_training_figures(model, Data(count), cpu)",
+        "training_figures(model, batches(count), cpu, n_tracks=1, n_genres=2)",
         "dead_channels(model, batches(count), cpu)",
     ],
 )
@@ -826,7 +827,7 @@ def test_the_memory_of_asking_does_not_grow_with_its_batches(ask: str) -> None:
     script = f"""
 import torch
 from genrekit.training.dead_units import dead_channels
-from genrekit.training.loop import _training_figures, predict_batches
+from genrekit.training.batch_prediction import predict_batches, training_figures
 
 def held():
     lines = open("/proc/self/status").read().splitlines()
@@ -836,12 +837,6 @@ def batches(count):
     for _ in range(count):
         half = torch.zeros(64, 128, 216, dtype=torch.float16)
         yield half.to(torch.float32), torch.zeros(64, dtype=torch.int64), torch.zeros(64, dtype=torch.int64)
-
-class Data:
-    track_ids, genre_counts = ["one"], [1, 1]
-
-    def __init__(self, count):
-        self.training_batches_in_order = lambda: batches(count)
 
 def ask(count):
     {ask}

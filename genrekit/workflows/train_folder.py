@@ -1,0 +1,112 @@
+"""The folder of a training run: its name, its lock, and what must hold to resume it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from genrekit.config import TrainConfig
+from genrekit.data.splits.folds import data_fingerprints
+from genrekit.errors import GenrekitError, UsageError
+from genrekit.io.files import exclusive_lock, read_json, remove_torn, write_json
+from genrekit.workflows.runs import RUN_FORMAT_VERSION, has_result, other_data, pruned_after, read_config
+from genrekit.workflows.train_run import TrainRun
+
+_LOCK = ".lock"
+"""A process holds this file's lock while it trains the run."""
+
+
+def new_run(values: Mapping[str, Any], out: Path | None, runs: Path) -> tuple[TrainConfig, Path]:
+    """Return the configuration and the folder of a new run, without creating the folder.
+
+    Errors: UsageError for an invalid value, GenrekitError if `out` is not empty.
+    """
+    config = TrainConfig.of(values)
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise _exists(out)
+        return config, out
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.stem}"
+    names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
+    return config, next(path for path in names if not path.exists())
+
+
+def resumed_run(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, Path]:
+    """Return the configuration and the folder of an interrupted run. Only the device may differ from the stored one.
+
+    Errors: UsageError for a value that differs, GenrekitError if the run cannot be resumed.
+    """
+    if out is None:
+        raise UsageError("to resume a run, set out to its folder")
+    stored = read_config(out / "config.json")
+    if has_result(out):
+        raise GenrekitError(f"{out} is finished: there is nothing to resume")
+    if epoch := pruned_after(out):
+        raise GenrekitError(f"a search stopped {out} after epoch {epoch}: start a new run with its configuration")
+    before, config = TrainConfig.of(stored), TrainConfig.of({**stored, **values})
+    for key in values:
+        then, now = getattr(before, key), getattr(config, key)
+        if then != now and key != "device":
+            raise UsageError(f"{out} was started with {key} {then}, got {now}: leave {key} out, or start a new run")
+    return config, out
+
+
+def _exists(folder: Path) -> GenrekitError:
+    return GenrekitError(f"{folder} already exists: choose another name for the run, or resume it")
+
+
+@contextmanager
+def locked_folder(run: TrainRun, *, resume: bool) -> Iterator[None]:
+    """Hold the lock of a run's folder inside the block. The folder is created, or with `resume` checked and cleaned up.
+
+    Errors: GenrekitError if another process holds the lock or has created the run, or if the cache has changed.
+    """
+    with exclusive_lock(run.folder / _LOCK, f"cannot train {run.folder}"):
+        data = data_fingerprints(run.cache, run.split)
+        if resume:
+            _require_same_data(run.folder, data)
+            _remove_partial_files(run.folder)
+        else:
+            _create(run, data)
+        yield
+
+
+def _create(run: TrainRun, data: dict[str, str]) -> None:
+    path = run.folder / "config.json"
+    if path.exists():  # another process has created it since new_run()
+        raise _exists(run.folder)
+    values = run.config.model_dump(mode="json")
+    write_json(path, {"format_version": RUN_FORMAT_VERSION, "data": data, **values})
+
+
+def _require_same_data(folder: Path, data: dict[str, str]) -> None:
+    if other := other_data(read_json(folder / "config.json").get("data", {}), data):
+        raise GenrekitError(
+            f"{folder} was started with another cache (different {', '.join(other)}): "
+            "resume with that cache, or start a new run"
+        )
+
+
+def _remove_partial_files(folder: Path) -> None:
+    """Remove files and bundles that were being written when the process was killed."""
+    remove_torn(folder)
+    remove_torn(folder / "plots")
+    for partial in folder.glob(".best.*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def resume_hint(run: TrainRun) -> Iterator[None]:
+    """Report how to resume the run if the block is stopped, or fails after the first checkpoint."""
+    try:
+        yield
+    except BaseException as error:
+        begun = run.checkpoint.exists()
+        if begun or not isinstance(error, Exception):
+            run.reporter.finished()
+            run.reporter.resumable(str(run.folder), str(run.cache.path), begun=begun)
+        raise

@@ -1,0 +1,166 @@
+"""Set up a training run: read the split, make the batches, select the device and build the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
+from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.loader import FragmentSource, TrainingBatches, part_source
+from genrekit.data.perturbed_cache import altered_folder, altered_fragments
+from genrekit.data.splits.folds import trained_split
+from genrekit.data.splits.split import Split
+from genrekit.errors import UsageError
+from genrekit.io.files import size_text
+from genrekit.models import Model, build_model
+from genrekit.models.classical import Classifier
+from genrekit.models.torchaudio_import import load_torchaudio
+from genrekit.training.devices import choose_device, choose_precision
+from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.tracking import Tracker
+from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """Everything that the steps of a training run need; `footprint` is the memory that the model will take."""
+
+    folder: Path
+    config: TrainConfig
+    cache: Cache
+    split: Split
+    data: TrainingBatches
+    device: torch.device
+    model: Model
+    footprint: Footprint
+    reporter: Reporter
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the model is trained in epochs. A classical model is fitted once."""
+        return self.config.arch not in CLASSICAL
+
+    @property
+    def split_name(self) -> str:
+        """The name of the split in results, with the fold that validates."""
+        return self.split.name + self.config.validated_on
+
+    @property
+    def bundle(self) -> Path:
+        """Where the model of the best epoch is saved."""
+        return self.folder / "best"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is saved after each epoch."""
+        return self.folder / "last.safetensors"
+
+
+def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool, reporter: Reporter) -> TrainRun:
+    """Set up a run without writing to its folder.
+
+    Errors: UsageError if a mask is too wide, GenrekitError if the cache and the configuration do not fit together.
+    """
+    _check_masks(config, cache.config.front_end)
+    split = trained_split(cache, config, strict=strict)
+    data = TrainingBatches(
+        _training_source(cache, config, split, reporter),
+        part_source(cache, config.input, split, "validation", config.fragments),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        random_start=config.random_start,
+    )
+    device = choose_device("cpu" if config.arch in CLASSICAL else config.device)
+    footprint = _measure_footprint(cache, config, device)
+    if config.arch not in CLASSICAL:
+        _warn_if_memory_is_short(footprint, config, device, reporter)
+    model = build_model(config, cache.config.front_end, len(cache.genres))
+    if config.standardize and not isinstance(model, Classifier):
+        model.standardize.set_statistics(*data.statistics())
+    if device.type == "cuda":
+        data.live_on(device, _room_for_data(device, footprint))
+    for note in split.notes:
+        reporter.note(note)
+    return TrainRun(folder, config, cache, split, data, device, model, footprint, reporter)
+
+
+def training_plan(run: TrainRun, tracker: Tracker) -> TrainPlan:
+    """Describe what is about to be trained."""
+    return TrainPlan(
+        run=str(run.folder),
+        arch=run.config.arch,
+        input=run.config.input,
+        parameters=run.footprint.parameters,
+        parameter_bytes=run.footprint.gradients,
+        size=TrainSize(run.footprint.checkpoint, run.footprint.memory) if run.is_network else None,
+        epochs=run.config.epochs,
+        patience=run.config.patience,
+        device=run.device.type,
+        precision=choose_precision(run.config.precision, run.device),
+        split=run.split_name,
+        training_tracks=len(run.split.ids("train")),
+        training_fragments=run.data.n_training,
+        validation_tracks=len(run.split.ids("validation")),
+        validation_fragments=run.data.n_validation,
+        tracking=tracker.mode,
+        tracking_reason=tracker.reason,
+    )
+
+
+def _check_masks(config: TrainConfig, front_end: FrontEnd) -> None:
+    """Refuse a mask that can hide a whole spectrogram, and load torchaudio early if masks need it."""
+    if config.input == "waveform":
+        return
+    bands, frames = front_end.shape(config.input)
+    names = ("n_mels", "n_frames") if config.input == "mel" else ("the bands of stft", "the frames of stft")
+    limits = {"spec_freq_mask": (names[0], bands), "spec_time_mask": (names[1], frames)}
+    for field, (name, limit) in limits.items():
+        if (width := getattr(config, field)) >= limit:
+            raise UsageError(f"{field} must be less than {name} ({limit}), got {width}")
+    if config.spec_freq_mask or config.spec_time_mask:
+        load_torchaudio()  # if it fails to load, the command stops before it writes a run
+
+
+def _training_source(cache: Cache, config: TrainConfig, split: Split, reporter: Reporter) -> FragmentSource:
+    """The fragments of the training set, altered in tempo and pitch if the configuration says so."""
+    source = part_source(cache, config.input, split, "train", config.fragments)
+    if not config.alters_fragments:
+        return source
+
+    def on_fragment(done: int, of: int) -> None:
+        if done == 1:
+            reporter.note(f"{of} training fragments are altered and kept in {altered_folder(cache)} for later runs")
+        reporter.fragments_altered(done, of)
+
+    source.alter(altered_fragments(cache, source.rows, config.altered_tempo, config.altered_pitch, on_fragment))
+    reporter.finished()
+    return source
+
+
+def _measure_footprint(cache: Cache, config: TrainConfig, device: torch.device) -> Footprint:
+    """Measure the memory of training on a model without values, so that it is known before the real one is built."""
+    front_end = cache.config.front_end
+    with torch.device("meta"):
+        empty = build_model(config, front_end, len(cache.genres))
+    return measure(empty, config, front_end.shape(config.input), device)
+
+
+def _warn_if_memory_is_short(
+    footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter
+) -> None:
+    free = free_memory(device)
+    if free is None or footprint.memory <= free:
+        return
+    mostly_batch = footprint.batch > footprint.checkpoint
+    remedy = f"a batch_size below {config.batch_size}" if mostly_batch else "fewer or narrower layers"
+    reporter.warning(
+        f"training needs about {size_text(footprint.memory)} of memory, only {size_text(free)} is free: choose {remedy}"
+    )
+
+
+def _room_for_data(device: torch.device, footprint: Footprint) -> float:
+    """Bytes on a device that fragments may take: half of the memory that training leaves free."""
+    return ((free_memory(device) or 0) - footprint.memory) / 2
