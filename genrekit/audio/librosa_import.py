@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import warnings
 from functools import cache
 from typing import Any
 
@@ -36,9 +37,12 @@ def load_librosa() -> Any:
 
 
 def _import() -> Any:
-    import librosa
-    import librosa.feature
-    import librosa.onset
+    with warnings.catch_warnings():
+        # In a notebook without ipywidgets, tqdm warns that it cannot draw progress bars. librosa's downloads use them.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import librosa
+        import librosa.feature
+        import librosa.onset
 
     return librosa
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -101,4 +102,13 @@ def test_a_librosa_that_cannot_be_loaded_is_named_with_what_it_must_fit(
 def test_a_librosa_that_is_not_there_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "librosa", None)
     with pytest.raises(GenrekitError, match=r"^librosa is not installed: pip install --upgrade "):
+        load_librosa()
+
+
+def test_a_missing_progress_bar_of_notebooks_is_not_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shadow(monkeypatch, tmp_path, "librosa", "import warnings; warnings.warn('IProgress not found. Please update')")
+    for name in ("feature", "onset"):
+        (tmp_path / "librosa" / f"{name}.py").touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         load_librosa()

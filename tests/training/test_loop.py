@@ -749,6 +749,7 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what inductor itself imports
+@pytest.mark.filterwarnings("ignore:The distutils package is deprecated")  # setuptools imports it for inductor
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
 def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
