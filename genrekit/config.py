@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from genrekit.errors import UsageError, unknown_name
 
@@ -61,23 +63,95 @@ class Config(BaseModel):
             raise _usage_error(cls, error) from None
 
 
+Panel = Literal[
+    "Fragments",
+    "Waveform and mel spectrogram",
+    "Augmentation",
+    "Model",
+    "Optimization",
+    "Augmentation while training",
+    "Machine",
+    "Split",
+]
+"""The headings under which help pages list options."""
+
+Scope = Literal["model", "comparison", "split", "run", "repetition"]
+"""What a value of a training configuration belongs to.
+
+- `model`: a study or a search may vary it.
+- `comparison`: a study may vary it, but all trials of a search share it, so that they can be compared.
+- `split`: it selects the training, validation and test set; all trials of a search share it.
+- `run`: it is set when a study or search starts.
+- `repetition`: it differs between the repeated runs of one configuration.
+"""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Facts about a field beside its type, default, range and description, given in its annotation.
+
+    - `panel`: the heading of the field on the help page.
+    - `scope`: what the field belongs to.
+    - `used_by`: whether classical models use the field too, or only networks.
+    - `affects_cost`: whether the field changes the time or the memory of a training step.
+    """
+
+    panel: Panel
+    scope: Scope = "model"
+    used_by: Literal["all models", "networks"] = "networks"
+    affects_cost: bool = False
+
+
+def option_of(field: FieldInfo) -> Option | None:
+    """Return the `Option` in a field's annotation; None if it has none.
+
+    >>> option_of(FrontEnd.model_fields["n_mels"]).panel
+    'Waveform and mel spectrogram'
+    """
+    return next((item for item in field.metadata if isinstance(item, Option)), None)
+
+
+def fields_with(schema: type[Config], has: Callable[[Option], bool]) -> tuple[str, ...]:
+    """Return the names of the fields whose option has a property, in the order of the schema.
+
+    >>> fields_with(TrainConfig, lambda option: option.scope == "split")
+    ('split', 'split_seed')
+    """
+    options = {name: option_of(field) for name, field in schema.model_fields.items()}
+    return tuple(name for name, option in options.items() if option is not None and has(option))
+
+
 class FrontEnd(Config):
     """How a track becomes waveform and mel fragments."""
 
-    sample_rate: int = Field(22_050, ge=1_000, le=384_000, description="Samples per second after resampling.")
-    duration_s: float = Field(5.0, gt=0, le=600, description="Length of a fragment in seconds.")
-    normalization: Literal["peak", "rms", "none"] = Field(
+    sample_rate: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
+        22_050, ge=1_000, le=384_000, description="Samples per second after resampling."
+    )
+    duration_s: Annotated[float, Option("Fragments")] = Field(
+        5.0, gt=0, le=600, description="Length of a fragment in seconds."
+    )
+    normalization: Annotated[Literal["peak", "rms", "none"], Option("Waveform and mel spectrogram")] = Field(
         "peak", description="Level of each track: peak to 1, rms to -20 dBFS, or none; always clipped to 1."
     )
-    n_fft: int = Field(2_048, ge=16, le=65_536, description="Samples per analysis window.")
-    hop_length: int = Field(512, ge=1, description="Samples from one analysis window to the next.")
-    n_mels: int = Field(128, ge=1, le=1_024, description="Mel bands.")
-    fmin: float = Field(30.0, ge=0, description="Lower edge of the lowest mel band in Hz.")
-    fmax: float | None = Field(
+    n_fft: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
+        2_048, ge=16, le=65_536, description="Samples per analysis window."
+    )
+    hop_length: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
+        512, ge=1, description="Samples from one analysis window to the next."
+    )
+    n_mels: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
+        128, ge=1, le=1_024, description="Mel bands."
+    )
+    fmin: Annotated[float, Option("Waveform and mel spectrogram")] = Field(
+        30.0, ge=0, description="Lower edge of the lowest mel band in Hz."
+    )
+    fmax: Annotated[float | None, Option("Waveform and mel spectrogram")] = Field(
         None, gt=0, description="Upper edge of the highest mel band in Hz; Nyquist if not given."
     )
-    top_db: float = Field(80.0, gt=0, le=200, description="Range of a mel spectrogram in dB, mapped to [0, 1].")
-    db_reference: Literal["track", "fragment"] = Field(
+    top_db: Annotated[float, Option("Waveform and mel spectrogram")] = Field(
+        80.0, gt=0, le=200, description="Range of a mel spectrogram in dB, mapped to [0, 1]."
+    )
+    db_reference: Annotated[Literal["track", "fragment"], Option("Waveform and mel spectrogram")] = Field(
         "track", description="Whose loudest value is 0 dB: the track's fragments' or each fragment's own."
     )
 
@@ -135,19 +209,33 @@ class Augmentation(Config):
     0.48, at 20 0.42; resampling to 0.8 0.41, to 0.4 0.15: such a model is lost where its upper bands are empty.
     """
 
-    augment: bool = Field(False, description="Add augmented variants of every fragment: by default one of each kind.")
-    augmentations: Kinds = Field(
+    augment: Annotated[bool, Option("Augmentation")] = Field(
+        False, description="Add augmented variants of every fragment: by default one of each kind."
+    )
+    augmentations: Annotated[Kinds, Option("Augmentation")] = Field(
         AUGMENTATIONS, description="The kinds in use, of time_stretch, pitch_shift, noise and resampling."
     )
-    variants_each: int = Field(1, ge=0, le=50, description="Variants of each kind, each with a strength of its own.")
-    copies: int = Field(0, ge=0, le=200, description="Further variants, each a random chain of the kinds in use.")
-    time_stretch: Range = Field((0.9, 1.1), description="Speed factors: tempo changes, pitch stays.")
-    pitch_shift: Range = Field((-2.0, 2.0), description="Semitones: pitch changes, tempo stays.")
-    noise: Range = Field((30.0, 50.0), description="White noise, as a signal-to-noise ratio in dB.")
-    resampling: Range = Field(
+    variants_each: Annotated[int, Option("Augmentation")] = Field(
+        1, ge=0, le=50, description="Variants of each kind, each with a strength of its own."
+    )
+    copies: Annotated[int, Option("Augmentation")] = Field(
+        0, ge=0, le=200, description="Further variants, each a random chain of the kinds in use."
+    )
+    time_stretch: Annotated[Range, Option("Augmentation")] = Field(
+        (0.9, 1.1), description="Speed factors: tempo changes, pitch stays."
+    )
+    pitch_shift: Annotated[Range, Option("Augmentation")] = Field(
+        (-2.0, 2.0), description="Semitones: pitch changes, tempo stays."
+    )
+    noise: Annotated[Range, Option("Augmentation")] = Field(
+        (30.0, 50.0), description="White noise, as a signal-to-noise ratio in dB."
+    )
+    resampling: Annotated[Range, Option("Augmentation")] = Field(
         (0.4, 0.8), description="A lower rate, as a share of the sample rate, and back: bandwidth is lost."
     )
-    augment_seed: int = Field(0, ge=0, description="Seed of the drawn strengths and of the noise.")
+    augment_seed: Annotated[int, Option("Augmentation")] = Field(
+        0, ge=0, description="Seed of the drawn strengths and of the noise."
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -222,11 +310,13 @@ class PrepareConfig(Config):
     """What a cache holds: two caches with the same configuration and audio are equal."""
 
     front_end: FrontEnd = FrontEnd()
-    fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments)] = Field(
+    fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments), Option("Fragments")] = Field(
         "all", description="Fragments per track: all whole ones, the first, or N evenly spread ones."
     )
-    store: Literal["both", "mel", "waveform"] = Field("both", description="What the cache holds of each fragment.")
-    mel_dtype: Literal["float16", "float32"] = Field(
+    store: Annotated[Literal["both", "mel", "waveform"], Option("Fragments")] = Field(
+        "both", description="What the cache holds of each fragment."
+    )
+    mel_dtype: Annotated[Literal["float16", "float32"], Option("Fragments")] = Field(
         "float16", description="Numbers of mel spectrograms; float16 is exact to 0.04 dB and half the size."
     )
     augmentation: Augmentation = Augmentation()
@@ -265,9 +355,6 @@ CONVOLUTIONAL = ("cel", "cel2", "cel3")
 CLASSICAL: tuple[Classical, ...] = ("logreg", "lda", "svm", "forest")
 """Architectures that are fitted at once, on statistics of mel spectrograms."""
 
-_OF_ANY_MODEL = ("arch", "input", "channels", "seed", "split", "split_seed", "folds", "fold", "fragments", "device")
-"""What has a use or a check of its own for every architecture; all else is for a network, trained step by step."""
-
 
 class TrainConfig(Config):
     """One training, whole: the same configuration on the same cache gives the same weights.
@@ -277,103 +364,141 @@ class TrainConfig(Config):
     never a default on a CPU: `precision` and `compile`, each of which repeats itself, but gives other weights.
     """
 
-    arch: Architecture = Field("cel", description="Architecture: a network, or a classical model on mel statistics.")
-    input: Input = Field(
+    arch: Annotated[Architecture, Option("Model", used_by="all models", affects_cost=True)] = Field(
+        "cel", description="Architecture: a network, or a classical model on mel statistics."
+    )
+    input: Annotated[Input, Option("Model", used_by="all models", affects_cost=True)] = Field(
         "mel", description="What the model reads: stft is the linear power spectrogram of the waveform."
     )
-    hidden: Widths | None = Field(
+    hidden: Annotated[Widths | None, Option("Model", affects_cost=True)] = Field(
         None, description="Widths of the hidden dense layers, such as 256,128; none for none."
     )
-    channels: Widths | None = Field(None, description="Channels of the convolution blocks, such as 16,32,64.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of channels and hidden units dropped in training.")
-    standardize: bool = Field(
+    channels: Annotated[Widths | None, Option("Model", used_by="all models", affects_cost=True)] = Field(
+        None, description="Channels of the convolution blocks, such as 16,32,64."
+    )
+    dropout: Annotated[float, Option("Model", affects_cost=True)] = Field(
+        0.2, ge=0, lt=1, description="Share of channels and hidden units dropped in training."
+    )
+    standardize: Annotated[bool, Option("Model", affects_cost=True)] = Field(
         True, description="Standardize inputs by the training part's statistics; off feeds them as they are."
     )
-    opt: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer; sgd has momentum 0.9.")
-    sched: Literal["none", "plateau", "cosine", "onecycle", "loss-cosine"] = Field(
+    opt: Annotated[Literal["adam", "adamw", "sgd"], Option("Optimization", affects_cost=True)] = Field(
+        "adam", description="Optimizer; sgd has momentum 0.9."
+    )
+    sched: Annotated[Literal["none", "plateau", "cosine", "onecycle", "loss-cosine"], Option("Optimization")] = Field(
         "none",
         description="Learning rate schedule; loss-cosine is a known slip, a cosine of the loss and not of time.",
     )
-    sched_by: Literal["step", "epoch"] = Field(
+    sched_by: Annotated[Literal["step", "epoch"], Option("Optimization")] = Field(
         "step", description="Whether a cosine moves at every step or epoch; cosine only."
     )
-    eta_min: float = Field(0.0, ge=0, description="Rate at the end of a cosine; cosine only.")
-    lr: float | None = Field(None, gt=0, description="Initial learning rate; the peak for onecycle.")
-    nesterov: bool = Field(False, description="Nesterov's momentum; sgd only.")
-    warmup_epochs: int = Field(0, ge=0, description="Epochs in which the rate rises from zero; cosine only.")
-    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the whole gradient; 0 for no limit.")
-    ema: float = Field(
+    eta_min: Annotated[float, Option("Optimization")] = Field(
+        0.0, ge=0, description="Rate at the end of a cosine; cosine only."
+    )
+    lr: Annotated[float | None, Option("Optimization")] = Field(
+        None, gt=0, description="Initial learning rate; the peak for onecycle."
+    )
+    nesterov: Annotated[bool, Option("Optimization", affects_cost=True)] = Field(
+        False, description="Nesterov's momentum; sgd only."
+    )
+    warmup_epochs: Annotated[int, Option("Optimization")] = Field(
+        0, ge=0, description="Epochs in which the rate rises from zero; cosine only."
+    )
+    clip_norm: Annotated[float, Option("Optimization")] = Field(
+        0.0, ge=0, description="Largest norm of the whole gradient; 0 for no limit."
+    )
+    ema: Annotated[float, Option("Optimization", affects_cost=True)] = Field(
         0.0, ge=0, lt=1, description="Decay of the moving average of weights that is validated and kept; 0 for none."
     )
-    batch_size: int = Field(32, ge=1, description="Fragments per step.")
-    log_gradients: bool = Field(
+    batch_size: Annotated[int, Option("Optimization", affects_cost=True)] = Field(
+        32, ge=1, description="Fragments per step."
+    )
+    log_gradients: Annotated[bool, Option("Optimization")] = Field(
         False, description="Track the norm of the whole gradient: its mean and largest value in each epoch."
     )
-    epochs: int = Field(30, ge=1, description="Most epochs to train.")
-    patience: int = Field(10, ge=0, description="Epochs without improvement before stopping; 0 never stops early.")
-    monitor: Literal["loss", "track_accuracy", "last"] = Field(
+    epochs: Annotated[int, Option("Optimization", scope="comparison")] = Field(
+        30, ge=1, description="Most epochs to train."
+    )
+    patience: Annotated[int, Option("Optimization")] = Field(
+        10, ge=0, description="Epochs without improvement before stopping; 0 never stops early."
+    )
+    monitor: Annotated[Literal["loss", "track_accuracy", "last"], Option("Optimization")] = Field(
         "loss", description="Validation figure that decides the best epoch; last lets the last epoch count."
     )
-    l1: float = Field(0.0, ge=0, description="Factor of the sum of absolute weights.")
-    l2: float = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
-    penalty: Literal["weights", "norms"] = Field(
+    l1: Annotated[float, Option("Optimization")] = Field(
+        0.0, ge=0, description="Factor of the sum of absolute weights."
+    )
+    l2: Annotated[float, Option("Optimization")] = Field(0.0, ge=0, description="Factor of the sum of squared weights.")
+    penalty: Annotated[Literal["weights", "norms"], Option("Optimization")] = Field(
         "weights",
         description="What l1 and l2 sum: absolute and squared weights, or the L1 and L2 norms of all parameters.",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label that is spread over all genres.")
-    class_weights: Literal["none", "balanced"] = Field(
+    label_smoothing: Annotated[float, Option("Optimization")] = Field(
+        0.0, ge=0, lt=1, description="Share of each label that is spread over all genres."
+    )
+    class_weights: Annotated[Literal["none", "balanced"], Option("Optimization")] = Field(
         "none", description="Weights of genres in the loss: equal for fragments, or balanced for genres."
     )
-    spec_freq_mask: int = Field(
+    spec_freq_mask: Annotated[int, Option("Augmentation while training")] = Field(
         0, ge=0, description="Most neighbouring bands that training hides in each fragment; mel and stft only."
     )
-    spec_time_mask: int = Field(
+    spec_time_mask: Annotated[int, Option("Augmentation while training")] = Field(
         0, ge=0, description="Most neighbouring frames that training hides in each fragment; mel and stft only."
     )
-    mixup: float = Field(
+    mixup: Annotated[float, Option("Augmentation while training")] = Field(
         0.0, ge=0, description="Alpha of the beta distribution of shares in which training mixes fragments; 0 for none."
     )
-    gain_db: float = Field(
+    gain_db: Annotated[float, Option("Augmentation while training")] = Field(
         0.0, ge=0, le=60, description="Largest gain or loss in dB that training gives each fragment; waveform only."
     )
-    noise_std: float = Field(
+    noise_std: Annotated[float, Option("Augmentation while training")] = Field(
         0.0, ge=0, description="Deviation of the white noise that training adds to inputs before they are standardized."
     )
-    random_start: bool = Field(
+    random_start: Annotated[bool, Option("Augmentation while training")] = Field(
         False, description="Training reads original fragments from anywhere within their track; waveform only."
     )
-    altered_tempo: float = Field(
+    altered_tempo: Annotated[float, Option("Augmentation while training")] = Field(
         1.0,
         ge=0.25,
         le=4.0,
         description="Train on fragments made this much faster, all of them, in place of the originals; waveform only.",
     )
-    altered_pitch: float = Field(
+    altered_pitch: Annotated[float, Option("Augmentation while training")] = Field(
         0.0,
         ge=-24.0,
         le=24.0,
         description="Train on fragments this many semitones higher, all of them, in place of the originals; "
         "waveform only.",
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, order, variants, dropout and augmentation.")
-    split: SplitPolicy = Field("auto", description="How tracks are divided into training, validation and test.")
-    split_seed: int = Field(0, ge=0, lt=2**63, description="Seed of the split, apart from the training's.")
-    folds: int = Field(
+    seed: Annotated[int, Option("Optimization", scope="repetition", used_by="all models")] = Field(
+        0, ge=0, lt=2**63, description="Seed of weights, order, variants, dropout and augmentation."
+    )
+    split: Annotated[SplitPolicy, Option("Split", scope="split", used_by="all models")] = Field(
+        "auto", description="How tracks are divided into training, validation and test."
+    )
+    split_seed: Annotated[int, Option("Split", scope="split", used_by="all models")] = Field(
+        0, ge=0, lt=2**63, description="Seed of the split, apart from the training's."
+    )
+    folds: Annotated[int, Option("Split", scope="run", used_by="all models")] = Field(
         0,
         ge=0,
         le=100,
         description="Divide what is not tested into this many folds, one of which validates; 0 for none.",
     )
-    fold: int = Field(0, ge=0, description="The fold that validates, counted from 0.")
-    fragments: Literal["all", "first"] = Field(
-        "all", description="Fragments of each track that train and validate: all in the cache, or the first."
+    fold: Annotated[int, Option("Split", scope="repetition", used_by="all models")] = Field(
+        0, ge=0, description="The fold that validates, counted from 0."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    fragments: Annotated[Literal["all", "first"], Option("Fragments", scope="comparison", used_by="all models")] = (
+        Field("all", description="Fragments of each track that train and validate: all in the cache, or the first.")
+    )
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Option("Machine", scope="run", used_by="all models")] = (
+        Field("auto", description="Where to train.")
+    )
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Option("Machine")] = Field(
         "auto",
         description="Numbers of the forward pass in training; auto is bf16 on a CUDA device that has it, else fp32.",
     )
-    compile: bool = Field(
+    compile: Annotated[bool, Option("Machine")] = Field(
         False, description="Compile the model with torch.compile: a slow first step, then faster ones on most devices."
     )
 
@@ -478,12 +603,13 @@ class TrainConfig(Config):
         return (self.altered_tempo, self.altered_pitch) != (1.0, 0.0)
 
     def _require_classical(self) -> None:
-        """Refuse what would silently mean nothing."""
+        """Refuse values that a classical model would ignore."""
         if self.input != "mel":
             raise ValueError(f"input must be mel for {self.arch}, which reads its statistics, got {self.input}")
-        spelt_out = {"hidden": (), "epochs": 1, "lr": DEFAULT_LR[self.opt]}
+        used = fields_with(TrainConfig, lambda option: option.used_by == "all models")
+        defaults = {"hidden": (), "epochs": 1, "lr": DEFAULT_LR[self.opt]}
         for name, field in TrainConfig.model_fields.items():
-            if name not in _OF_ANY_MODEL and getattr(self, name) != spelt_out.get(name, field.default):
+            if name not in used and getattr(self, name) != defaults.get(name, field.default):
                 raise ValueError(
                     f"{name} is for networks: leave it out for {self.arch}, which is fitted at once, "
                     f"got {getattr(self, name)}"
