@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from genrekit.cli.completion import choice
-from genrekit.cli.display import DEFAULT_CACHE, emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, emit_json, plain_table, stdout, terminal
 from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
@@ -27,6 +27,8 @@ from genrekit.cli.options import (
 from genrekit.cli.search_display import show_search_plan
 from genrekit.cli.studies import show_list, show_plan, show_study
 from genrekit.errors import UsageError, unknown_name
+from genrekit.metrics.formatting import percent, percent_bounds
+from genrekit.metrics.intervals import Interval
 from genrekit.workflows.compare import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -301,6 +303,6 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 
 def _figures(run: RankedRun) -> tuple[str, str, str, str]:
     accuracy = run.track_accuracy
-    low, high = accuracy["low"], accuracy["high"]
-    between = f"{100 * low:.1f} to {100 * high:.1f}" if low is not None and high is not None else ""
-    return percent(accuracy["mean"] or 0.0), between, f"{run.loss:.3f}", f"{run.parameters:,}"
+    mean, low, high = accuracy["mean"] or 0.0, accuracy["low"], accuracy["high"]
+    between = "" if low is None or high is None else percent_bounds(Interval(mean, low, high), digits=1)
+    return percent(mean), between, f"{run.loss:.3f}", f"{run.parameters:,}"
