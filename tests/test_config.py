@@ -20,8 +20,11 @@ from genrekit.config import (
     FrontEnd,
     Input,
     Network,
+    Option,
     PrepareConfig,
     TrainConfig,
+    fields_with,
+    option_of,
 )
 from genrekit.errors import UsageError
 
@@ -548,3 +551,52 @@ class TestFrontEnd:
 
     def test_an_upper_edge_that_is_given_is_taken(self) -> None:
         assert FrontEnd(fmax=8_000).fmax_hz == 8_000
+
+
+OPTIONS = [
+    pytest.param(schema, name, id=f"{schema.__name__}.{name}")
+    for schema in ALL
+    for name, field in schema.model_fields.items()
+    if not (isinstance(field.annotation, type) and issubclass(field.annotation, Config))
+]
+
+
+@pytest.mark.parametrize(("schema", "name"), OPTIONS)
+def test_every_field_has_one_option_and_a_description(schema: type[Config], name: str) -> None:
+    field = schema.model_fields[name]
+    assert sum(isinstance(item, Option) for item in field.metadata) == 1
+    assert option_of(field) is not None
+    assert field.description
+
+
+def test_a_field_without_an_option_is_in_no_group() -> None:
+    class Extended(TrainConfig):
+        extra: int = 0
+
+    assert option_of(Extended.model_fields["extra"]) is None
+    assert "extra" not in fields_with(Extended, lambda option: True)
+    assert fields_with(Extended, lambda option: True) == tuple(TrainConfig.model_fields)
+
+
+VALUES_FOR_NETWORKS = {"hidden": (8,), "channels": (8,), "lr": 0.5, "epochs": 2}
+"""Values that differ from the defaults of every architecture."""
+
+
+@pytest.mark.parametrize("name", fields_with(TrainConfig, lambda option: option.used_by == "networks"))
+def test_a_classical_model_refuses_each_field_that_only_networks_use(name: str) -> None:
+    default = TrainConfig.model_fields[name].default
+    choices = get_args(TrainConfig.model_fields[name].annotation)
+    other = VALUES_FOR_NETWORKS.get(name) or (
+        not default
+        if isinstance(default, bool)
+        else next(choice for choice in choices if choice != default)
+        if isinstance(default, str)
+        else default + 1
+        if isinstance(default, int)
+        else default / 2 + 0.25
+    )
+    assert f"{name} is for networks: " in refusal(TrainConfig, {"arch": "lda", name: other})
+
+
+def test_the_seed_and_the_fold_tell_repeated_runs_apart() -> None:
+    assert fields_with(TrainConfig, lambda option: option.scope == "repetition") == ("seed", "fold")

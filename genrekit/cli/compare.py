@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.display import emit_json, plain_table, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.errors import UsageError
+from genrekit.metrics.formatting import percent, percent_bounds
+from genrekit.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from genrekit.workflows.compare import CompareResult, RankedRun
@@ -104,6 +106,6 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 
 def _figures(run: RankedRun) -> tuple[str, str, str, str]:
     accuracy = run.track_accuracy
-    low, high = accuracy["low"], accuracy["high"]
-    between = f"{100 * low:.1f} to {100 * high:.1f}" if low is not None and high is not None else ""
-    return percent(accuracy["mean"] or 0.0), between, f"{run.loss:.3f}", f"{run.parameters:,}"
+    mean, low, high = accuracy["mean"] or 0.0, accuracy["low"], accuracy["high"]
+    between = "" if low is None or high is None else percent_bounds(Interval(mean, low, high), digits=1)
+    return percent(mean), between, f"{run.loss:.3f}", f"{run.parameters:,}"

@@ -24,7 +24,7 @@ from genrekit.errors import counted, is_or_are
 from genrekit.io.files import size_text
 from genrekit.io.json_values import to_json
 from genrekit.metrics.epochs import Epoch, Step
-from genrekit.metrics.intervals import Interval
+from genrekit.metrics.formatting import percent
 from genrekit.training.tracking import NO_KEY, NOT_ONLINE
 from genrekit.workflows.reporter import PreparePlan, Reporter, RunProgress, RunState, TrainPlan, TrainSize
 
@@ -65,24 +65,6 @@ def are_there(count: int) -> str:
     ('1 is there', '2 are there')
     """
     return f"{count} {is_or_are(count)} there"
-
-
-def percent(value: float) -> str:
-    """A share as a percentage with one decimal.
-
-    >>> percent(0.4567)
-    '45.7 %'
-    """
-    return f"{100 * value:.1f} %"
-
-
-def interval(figure: Interval) -> str:
-    """A share with its 95 % interval, in per cent.
-
-    >>> interval(Interval(0.5, 0.41, 0.59))
-    '50.0 (41 to 59)'
-    """
-    return f"{100 * figure.value:.1f} ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
 
 
 def duration(seconds: float) -> str:

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from genrekit.cli.display import DEFAULT_CACHE, emit_json, interval, percent, plain_table, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, emit_json, plain_table, stdout, terminal
 from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag
 from genrekit.errors import UsageError
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
-from genrekit.reports.page_tables import signed
+from genrekit.metrics.formatting import percent, percent_bounds, percent_with_interval, signed_points
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -95,9 +95,9 @@ def show(result: EvaluateResult, *, details: bool) -> None:
             f"{'=' if model.bundle in result.ties else ' '}{place}" if result.ties else str(place),
             escape(model.name),
             f"{100 * model.validation_track_accuracy:.1f}",
-            interval(model.track_accuracy),
-            interval(model.fragment_accuracy),
-            interval(model.macro_f1),
+            percent_with_interval(model.track_accuracy),
+            percent_with_interval(model.fragment_accuracy),
+            percent_with_interval(model.macro_f1),
         )
     console.print(table)
     counted = (
@@ -128,7 +128,7 @@ def _show_comparison(console: Console, result: EvaluateResult) -> None:
     value, low, high = (100 * share for share in (pair.difference.value, pair.difference.low, pair.difference.high))
     console.print(
         f"{escape(names[pair.first])} against {escape(names[pair.other])}, on the same {pair.tracks} tracks: "
-        f"{value:+.1f} points ({signed(low)} to {signed(high)}), p {pair.p:.2g}"
+        f"{value:+.1f} points ({signed_points(low)} to {signed_points(high)}), p {pair.p:.2g}"
     )
     if result.ties:
         console.print("= cannot be told from the first on these tracks", style="dim")
@@ -136,11 +136,11 @@ def _show_comparison(console: Console, result: EvaluateResult) -> None:
 
 def _show_figures(console: Console, model: ModelFigures) -> None:
     table = plain_table("", "tracks", "fragments", right=("tracks", "fragments"), title=f"\n{escape(model.name)}, in %")
+    levels = (model.track_figures, model.fragment_figures)
     for name, key in _FIGURES.items():
-        table.add_row(name, *(interval(getattr(level, key)) for level in (model.track_figures, model.fragment_figures)))
-    levels = (model.track_figures.calibration, model.fragment_figures.calibration)
-    table.add_row("calibration error", *(interval(level.error) for level in levels))
-    table.add_row("  by chance alone", *(f"{100 * level.chance:.1f}" for level in levels))
+        table.add_row(name, *(percent_with_interval(getattr(level, key)) for level in levels))
+    table.add_row("calibration error", *(percent_with_interval(level.calibration.error) for level in levels))
+    table.add_row("  by chance alone", *(f"{100 * level.calibration.chance:.1f}" for level in levels))
     console.print(table)
 
 
@@ -153,7 +153,7 @@ def _show_genres(console: Console, model: ModelFigures) -> None:
             figures.genre,
             percent(figures.precision),
             percent(recall.value),
-            f"{100 * recall.low:.0f} to {100 * recall.high:.0f}",
+            percent_bounds(recall),
             percent(figures.f1),
             str(figures.tracks),
         )

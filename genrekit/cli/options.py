@@ -12,7 +12,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from genrekit.cli.completion import choice, completes
-from genrekit.config import Augmentation, Config, FrontEnd
+from genrekit.config import Config, option_of
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -77,38 +77,8 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
     return decorate
 
 
-PANELS = {
-    "Fragments": ("fragments", "duration_s", "store", "mel_dtype"),
-    "Waveform and mel spectrogram": tuple(name for name in FrontEnd.model_fields if name != "duration_s"),
-    "Augmentation": tuple(Augmentation.model_fields),
-    "Model": ("arch", "input", "standardize", "hidden", "channels", "dropout"),
-    "Optimization": (
-        *("opt", "nesterov", "sched", "sched_by", "warmup_epochs", "lr", "eta_min", "clip_norm", "ema", "batch_size"),
-        *(
-            "epochs",
-            "patience",
-            "log_gradients",
-            "monitor",
-            "l1",
-            "l2",
-            "penalty",
-            "label_smoothing",
-            "class_weights",
-            "seed",
-        ),
-    ),
-    "Augmentation while training": (
-        *("spec_freq_mask", "spec_time_mask", "mixup", "gain_db", "noise_std", "random_start"),
-        *("altered_tempo", "altered_pitch"),
-    ),
-    "Machine": ("device", "precision", "compile"),
-    "Split": ("split", "split_seed", "folds", "fold"),
-}
-"""Under which heading the help page of a command shows each option."""
-
-
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    flag = f"--{name.replace('_', '-')}"
+    flag, described = f"--{name.replace('_', '-')}", option_of(field)
     # Text is read by the configuration, whose errors name the value; only a flag has none.
     kind: Any = bool if bool in _members(field.annotation) else str
     option = typer.Option(
@@ -117,7 +87,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         show_default=False,
         metavar=_metavar(field.annotation) if kind is str else None,
         autocompletion=_completion(field.annotation) if kind is str else None,
-        rich_help_panel=next((panel for panel, names in PANELS.items() if name in names), None),
+        rich_help_panel=None if described is None else described.panel,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from genrekit.cli.display import duration, emit_json, percent, plain_table, stdout, terminal
+from genrekit.cli.display import duration, emit_json, plain_table, stdout, terminal
 from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag, takes
 from genrekit.cli.timeline import Key, strip
 from genrekit.config import PredictConfig
 from genrekit.errors import UsageError
 from genrekit.inference.prediction import FilePrediction
+from genrekit.metrics.formatting import percent
 from genrekit.workflows.predict import PredictResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")

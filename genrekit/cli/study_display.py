@@ -10,6 +10,7 @@ from genrekit.cli.display import are_there, duration, emit_json, plain_table, st
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import counted, few, is_or_are
 from genrekit.io.files import size_text
+from genrekit.metrics.formatting import percent_with_interval
 from genrekit.metrics.intervals import Interval
 from genrekit.studies.costs import StudyList, StudyPlan
 from genrekit.studies.evidence import Finding
@@ -42,11 +43,12 @@ def show_study(result: StudyResult) -> None:
     for place, name in enumerate(result.ranking, 1):
         run = by_name[name]
         figure = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
+        accuracy = accuracy_at(run, head.at)
         table.add_row(
             f"{'=' if name in ties else ' '}{place}" if run.comparable else "-",
             escape(name),
             str(len(run.seeds)),
-            _percent(accuracy_at(run, head.at)),
+            "" if accuracy is None else percent_with_interval(accuracy, digits=1),
             "" if figure is None else f"{figure.value:.3f}",
             _points(run.overfitting),
             ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
@@ -92,12 +94,6 @@ _COLOURS = {
 def _ascii(cell: str) -> str:
     """A report's cell as a terminal shows it, whatever it can show."""
     return "" if cell == NONE else cell.replace("\N{MINUS SIGN}", "-")
-
-
-def _percent(figure: Interval | None) -> str:
-    if figure is None:
-        return ""
-    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 def _points(figure: Interval | None) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, percent, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, stdout, terminal
 from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
@@ -21,6 +21,7 @@ from genrekit.cli.options import (
     takes,
 )
 from genrekit.config import TrainConfig, to_toml
+from genrekit.metrics.formatting import percent
 from genrekit.workflows.train import TrainResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FrontEnd, Input, PrepareConfig
 from genrekit.io.markdown import plain, table
+from genrekit.metrics.formatting import percent, percent_bounds
+from genrekit.metrics.intervals import Interval
 from genrekit.models.bundle_metadata import BundleMetadata, Figure
 
 
@@ -85,7 +87,8 @@ def _figures(metadata: BundleMetadata) -> str:
 
 
 def _row(name: str, figure: Figure) -> tuple[str, str, str]:
-    return name, f"{100 * figure.value:.1f} %", f"{100 * figure.low:.1f} to {100 * figure.high:.1f} %"
+    bounds = percent_bounds(Interval(figure.value, figure.low, figure.high), digits=1)
+    return name, percent(figure.value), f"{bounds} %"
 
 
 def _mel(config: PrepareConfig) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from genrekit.config import CLASSICAL, Config
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
+from genrekit.metrics.formatting import percent
 from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.reports.charts import Curve, line_chart
 from genrekit.reports.page import Html, code, element, folded, joined
@@ -76,10 +77,10 @@ def _epochs(history: Sequence[Epoch]) -> Html:
             number(epoch.epoch),
             number(epoch.lr, f"{epoch.lr:.2g}"),
             number(epoch.train_loss, f"{epoch.train_loss:.3f}"),
-            number(epoch.train_accuracy, f"{100 * epoch.train_accuracy:.1f} %"),
+            number(epoch.train_accuracy, percent(epoch.train_accuracy)),
             number(epoch.validation_loss, f"{epoch.validation_loss:.3f}"),
-            number(epoch.validation_fragment_accuracy, f"{100 * epoch.validation_fragment_accuracy:.1f} %"),
-            number(epoch.validation_track_accuracy, f"{100 * epoch.validation_track_accuracy:.1f} %"),
+            number(epoch.validation_fragment_accuracy, percent(epoch.validation_fragment_accuracy)),
+            number(epoch.validation_track_accuracy, percent(epoch.validation_track_accuracy)),
         ]
         for epoch in history
     ]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from genrekit._version import __version__
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
+from genrekit.metrics.formatting import signed_points
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.reports.charts import whisker
 from genrekit.reports.evaluation_details import ModelStory
 from genrekit.reports.model_section import model_section
 from genrekit.reports.page import Html, asset, document, element, folded, framed, joined, section
-from genrekit.reports.page_tables import Cell, Column, Row, number, share, signed, table
+from genrekit.reports.page_tables import Cell, Column, Row, number, share, table
 
 
 def report_page(result: EvaluateResult, stories: Sequence[ModelStory]) -> str:
@@ -114,7 +115,7 @@ def _comparisons(result: EvaluateResult) -> Html:
 def _compared(pair: PairedFigures, other: str) -> Row:
     value, low, high = (100 * part for part in (pair.difference.value, pair.difference.low, pair.difference.high))
     verdict = "cannot be told apart" if pair.tie else f"the {'first' if value > 0 else 'other'} is better"
-    between = element("span", f"{signed(low)} to {signed(high)}", class_="quiet")
+    between = element("span", f"{signed_points(low)} to {signed_points(high)}", class_="quiet")
     return [
         other,
         Cell(joined([f"{value:+.1f} ", between]), value),

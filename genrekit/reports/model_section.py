@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.evaluation import ModelFigures
-from genrekit.metrics.intervals import Interval
+from genrekit.metrics.formatting import with_interval
 from genrekit.metrics.mistakes import confused_pairs
 from genrekit.metrics.scores import LevelFigures
 from genrekit.reports.charts import reliability_chart
@@ -198,8 +198,5 @@ def _calibration(figures: ModelFigures) -> Html:
 
 
 def _says(found: Calibration) -> str:
-    error: Interval = found.error
-    return (
-        f"expected calibration error {error.value:.3f} ({error.low:.3f} to {error.high:.3f}); "
-        f"{found.chance:.3f} by chance alone"
-    )
+    error = with_interval(found.error, ".3f")
+    return f"expected calibration error {error}; {found.chance:.3f} by chance alone"

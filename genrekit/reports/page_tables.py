@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genrekit.metrics.formatting import percent_bounds
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.page import Html, element, joined
 
@@ -47,17 +48,8 @@ def interval(figure: Interval) -> Html:
     >>> interval(Interval(0.5, 0.41, 0.59))
     '50.0 <span class="quiet">41 to 59</span>'
     """
-    between = element("span", f"{100 * figure.low:.0f} to {100 * figure.high:.0f}", class_="quiet")
+    between = element("span", percent_bounds(figure), class_="quiet")
     return joined([f"{100 * figure.value:.1f} ", between])
-
-
-def signed(points: float) -> str:
-    """A difference in whole points, with its sign unless it is none.
-
-    >>> signed(2.6), signed(-0.2), signed(-30.0)
-    ('+3', '0', '-30')
-    """
-    return f"{points:+.0f}" if round(points) else "0"
 
 
 def table(caption: str, columns: Sequence[Column], rows: Sequence[Row], *, kind: str = "") -> Html:

@@ -10,6 +10,7 @@ from pathlib import Path
 from genrekit.io import markdown
 from genrekit.io.files import write_text
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
+from genrekit.metrics.formatting import with_interval
 from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import LevelFigures
@@ -61,7 +62,7 @@ def _model_line(place: int, model: ModelFigures) -> Row:
 
 
 def _interval(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+    return with_interval(figure, ".3f")
 
 
 def _write_model(folder: Path, model: ModelFigures) -> None:

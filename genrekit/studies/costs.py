@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genrekit._types import AnyPath
-from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig
+from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
 from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.loader import part_source
 from genrekit.data.splits.folds import TrainedSplits
@@ -111,16 +111,11 @@ _CHECKPOINTS = 2
 """A run keeps its last checkpoint and the one before it."""
 
 
-_MEASURED = frozenset(
-    {"arch", "input", "standardize", "hidden", "channels", "dropout", "batch_size", "opt", "nesterov", "ema"}
-)
-"""What a model, its batches and its optimizer are made of."""
-
-_UNMEASURED = {
-    name: field.get_default(call_default_factory=True)
-    for name, field in TrainConfig.model_fields.items()
-    if name not in _MEASURED
+_WITHOUT_COST = {
+    name: TrainConfig.model_fields[name].get_default(call_default_factory=True)
+    for name in fields_with(TrainConfig, lambda option: not option.affects_cost)
 }
+"""Defaults of the fields that change neither the time nor the memory of a training step."""
 
 
 def list_studies(cache_path: AnyPath, *, runs: AnyPath = "runs") -> StudyList:
@@ -339,8 +334,8 @@ def _measured_footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: 
 
 
 def _measured(config: TrainConfig) -> TrainConfig:
-    """A configuration without what no model, batch or optimizer is made of: of many runs few are left."""
-    return config.model_copy(update=_UNMEASURED)
+    """Reset the fields that do not change the cost of a step, so that many runs share one cached measurement."""
+    return config.model_copy(update=_WITHOUT_COST)
 
 
 @lru_cache(maxsize=1_000)

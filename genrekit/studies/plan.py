@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.config import CLASSICAL, TrainConfig, fields_with
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.io.files import read_json, write_json
@@ -31,7 +31,7 @@ from genrekit.workflows.runs import (
 
 PLAN_FORMAT_VERSION = 2
 
-_OF_THE_SPLIT = ("split", "split_seed")
+_SPLIT_FIELDS = fields_with(TrainConfig, lambda option: option.scope == "split")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class StudyOptions:
         changed: dict[str, Any] = {"device": self.device}
         if folds:
             changed |= {"folds": folds, "fold": fold}
-        for name in ("fragments", "split", "split_seed"):
-            if (value := getattr(self, name)) is not None and not (name in _OF_THE_SPLIT and name in arm.values):
+        for name in ("fragments", *_SPLIT_FIELDS):
+            if (value := getattr(self, name)) is not None and not (name in _SPLIT_FIELDS and name in arm.values):
                 changed[name] = value
         if self.epochs is not None and arm.values.get("arch") not in CLASSICAL:
             changed["epochs"] = self.epochs
@@ -89,7 +89,7 @@ class StudyOptions:
 
     def require_split(self, arms: Sequence[Arm]) -> None:
         """Errors: UsageError where a split is asked for, and all arms say which one is theirs."""
-        for name in _OF_THE_SPLIT:
+        for name in _SPLIT_FIELDS:
             if getattr(self, name) is not None and all(name in arm.values for arm in arms):
                 raise UsageError(f"{name} is {arms[0].values[name]} by the file, for each of its arms: leave it out")
 

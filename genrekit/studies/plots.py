@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit.metrics.epochs import Epoch
+from genrekit.metrics.formatting import percent, percent_with_interval
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.plots import Axes, Figure, Patch
 from genrekit.studies.results import StudyResult
@@ -240,20 +241,19 @@ def _extremes(panel: _Panel, place: _Place) -> str:
     if not judged:
         return f"{prefix}no trained arm has a figure"
     best, worst = (
-        f"{_label(run.name, 2 * _NAME_WIDTH, 1)} ({100 * _value(place(run)):.1f} %)" for run in (judged[0], judged[-1])
+        f"{_label(run.name, 2 * _NAME_WIDTH, 1)} ({percent(_value(place(run)))})" for run in (judged[0], judged[-1])
     )
     begin = f"{panel.group}, best" if panel.group else "best"
     lines = [f"{begin}: {best}", f"worst: {worst}"] if len(judged) > 1 else [f"{prefix}{best}"]
     if len(judged) > 1 and _value(place(judged[0])) == _value(place(judged[-1])):
-        lines = [f"{prefix}all {100 * _value(place(judged[0])):.1f} %"]
+        lines = [f"{prefix}all {percent(_value(place(judged[0])))}"]
     return "\n".join(textwrap.fill(line, _TITLE_WIDTH) for line in lines)
 
 
 def _figures(figure: Interval | None) -> str:
     if figure is None or not math.isfinite(figure.value):
         return "no figure"
-    span = f" ({100 * figure.low:.0f} to {100 * figure.high:.0f})" if math.isfinite(figure.low) else ""
-    return f"{100 * figure.value:.1f}{span}"
+    return percent_with_interval(figure)
 
 
 def _value(figure: Interval | None) -> float:

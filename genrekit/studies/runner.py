@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genrekit._types import AnyPath
-from genrekit.config import TrainConfig
+from genrekit.config import TrainConfig, fields_with
 from genrekit.data.cache.hdf5 import open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.folds import TrainedSplits
@@ -45,8 +45,8 @@ from genrekit.workflows.runs import HISTORY, read_history, read_result
 _OF_THIS_MACHINE = ("format_version", "run", "bundle", "kept")
 """What a run's result says that the record of an experiment does not repeat."""
 
-_OF_THE_RUN = {"seed", "fold"}
-"""In what the runs of an arm differ."""
+_REPETITION = set(fields_with(TrainConfig, lambda option: option.scope == "repetition"))
+"""Fields in which the runs of one arm differ."""
 
 _QUIET = Reporter()
 _AS_DECLARED = StudyOptions()
@@ -237,7 +237,7 @@ def _ranked(
     loss = evidence.interval(name, "loss", "best")
     return RankedRun(
         name=name,
-        config=arm.config.model_dump(mode="json", exclude=_OF_THE_RUN),
+        config=arm.config.model_dump(mode="json", exclude=_REPETITION),
         seeds=arm.seeds,
         track_accuracy={"mean": best.value, "low": best.low, "high": best.high},
         loss=0.0 if loss is None else loss.value,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from genrekit.config import Config, TrainConfig
+from genrekit.config import Config, TrainConfig, fields_with
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import read_toml
 
@@ -29,8 +29,8 @@ Values = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=,-]*")
 
 
-OF_THE_RUN = frozenset({"seed", "device", "folds", "fold"})
-"""What tells the runs of one arm apart."""
+RUN_FIELDS = frozenset(fields_with(TrainConfig, lambda option: option.scope in ("run", "repetition")))
+"""Fields that are set when a study runs, and not in its file."""
 
 
 class Part(Config):
@@ -150,7 +150,7 @@ class Study(Config):
                 raise ValueError(f"grid.{name} names no value")
         own = [self.base, *(its for values in self.axes.values() for its in values.values())]
         own += [self.grid, *(override.set for override in self.overrides)]
-        if fixed := sorted(OF_THE_RUN & set().union(*own)):
+        if fixed := sorted(RUN_FIELDS & set().union(*own)):
             raise ValueError(f"{fixed[0]!r} is no part of an arm: the study's seeds and folds, and options, say it")
         conditions = [name for override in self.overrides for name in override.when]
         if unknown := [name for name in conditions if name not in TrainConfig.model_fields]:

@@ -32,11 +32,11 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from genrekit.config import Config, TrainConfig
+from genrekit.config import Config, TrainConfig, fields_with
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import read_toml
 from genrekit.studies.schema import (
-    OF_THE_RUN,
+    RUN_FIELDS,
     Arm,
     At,
     Override,
@@ -52,8 +52,11 @@ Objective = Literal["track_accuracy", "loss"]
 TRIAL_SEED = 1_000
 """The first seed of trials: above all seeds of finalists, whose figures owe nothing to the luck that chose them."""
 
-_FIXED = ("seed", "split", "split_seed", "folds", "fold", "fragments", "device", "epochs")
-"""What all trials have in common, so that they can be compared."""
+_FREE = fields_with(TrainConfig, lambda option: option.scope == "model")
+"""Hyperparameters that a trial may choose."""
+
+_SHARED = fields_with(TrainConfig, lambda option: option.scope != "model")
+"""Fields that all trials share, so that they can be compared."""
 
 _MOST_CORNERS = 4_096
 """Combinations of the space's ends that are tried when a file is read."""
@@ -218,14 +221,10 @@ def _is_number(name: str) -> bool:
     return TrainConfig.model_fields[name].annotation in (int, float, float | None)
 
 
-_FREE = [name for name in TrainConfig.model_fields if name not in _FIXED]
-"""What a trial may choose."""
-
-
 def _require_space(search: Search) -> None:
     for name in search.space:
-        if name in _FIXED:
-            place = "when the search runs" if name in OF_THE_RUN else "in base, or when the search runs"
+        if name in _SHARED:
+            place = "when the search runs" if name in RUN_FIELDS else "in base, or when the search runs"
             raise UsageError(f"{name!r} of space: all trials have the same, so set it {place}")
         if name not in _FREE:
             raise unknown_name("hyperparameter of space", name, _FREE)
@@ -235,13 +234,13 @@ def _require_space(search: Search) -> None:
 
 def _require_base(search: Search) -> None:
     for name in search.base:
-        if name in OF_THE_RUN:
+        if name in RUN_FIELDS:
             raise UsageError(f"{name!r} of base: a search has no folds, seeds of its own, and its device is an option")
         if name not in TrainConfig.model_fields:
             raise unknown_name("hyperparameter of base", name, TrainConfig.model_fields)
     for override in search.overrides:
         for name in (*override.set, *override.when):
-            if name in _FIXED and name in override.set:
+            if name in _SHARED and name in override.set:
                 raise UsageError(f"{name!r} of overrides: all trials have the same")
             if name not in TrainConfig.model_fields:
                 raise unknown_name("hyperparameter of overrides", name, _FREE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from genrekit.metrics.formatting import percent
 from genrekit.studies.optuna_trials import Trial
 from genrekit.studies.results import SearchResult
 from genrekit.studies.search_schema import value_text
@@ -102,7 +103,7 @@ def figure(search: SearchResult, value: float | None) -> str:
     """An objective: a share in per cent, or a loss in nats."""
     if value is None:
         return NONE
-    return f"{value:.3f}" if search.objective == "loss" else f"{100 * value:.1f} %"
+    return f"{value:.3f}" if search.objective == "loss" else percent(value)
 
 
 def alt(search: SearchResult, name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from genrekit.errors import counted, is_or_are
+from genrekit.metrics.formatting import format_number, with_interval
 from genrekit.metrics.intervals import Interval
 from genrekit.studies.evidence import Finding
 from genrekit.studies.results import StudyResult
@@ -54,7 +55,7 @@ def percent(figure: Interval | None) -> str:
     >>> percent(Interval(0.5, 0.412, 0.59))
     '50.0 % (41.2 to 59.0)'
     """
-    return _with_interval(figure, 100, ".1f", " %")
+    return _with_interval(figure, ".1f", factor=100, unit=" %")
 
 
 def nats(figure: Interval | None) -> str:
@@ -63,7 +64,7 @@ def nats(figure: Interval | None) -> str:
     >>> nats(Interval(1.234, 1.1, 1.4))
     '1.234 (1.100 to 1.400)'
     """
-    return _with_interval(figure, 1, ".3f")
+    return _with_interval(figure, ".3f")
 
 
 def points(figure: Interval | None) -> str:
@@ -72,7 +73,7 @@ def points(figure: Interval | None) -> str:
     >>> points(Interval(0.125, 0.1, 0.15))
     '+12.5 (+10.0 to +15.0)'
     """
-    return _with_interval(figure, 100, "+.1f")
+    return _with_interval(figure, "+.1f", factor=100)
 
 
 def effect(judged: Finding | Reading) -> str:
@@ -81,10 +82,10 @@ def effect(judged: Finding | Reading) -> str:
     if judged.statistic == "winner":
         return percent(figure)
     factor, form, unit = (1, "+.3f", " nats") if "loss" in judged.statistic else (100, "+.1f", " points")
-    text = _with_interval(figure, factor, form, unit)
+    text = _with_interval(figure, form, factor=factor, unit=unit)
     if text == NONE or not judged.bound:
         return text
-    return f"{text}, claimed above {_number(factor * judged.bound, form)}"
+    return f"{text}, claimed above {format_number(factor * judged.bound, form, minus=_MINUS)}"
 
 
 def p_value(p: float | None) -> str:
@@ -355,14 +356,10 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _number(value: float, form: str) -> str:
-    text = format(value, form)
-    return (text if float(text) else format(0.0, form)).replace("-", "\N{MINUS SIGN}")
+_MINUS = "\N{MINUS SIGN}"
 
 
-def _with_interval(figure: Interval | None, factor: float, form: str, unit: str = "") -> str:
+def _with_interval(figure: Interval | None, form: str, *, factor: float = 1, unit: str = "") -> str:
     if figure is None or not math.isfinite(figure.value):
         return NONE
-    value, low, high = (_number(factor * number, form) for number in (figure.value, figure.low, figure.high))
-    known = math.isfinite(figure.low) and math.isfinite(figure.high)
-    return f"{value}{unit} ({low} to {high})" if known else f"{value}{unit}"
+    return with_interval(figure, form, factor=factor, unit=unit, minus=_MINUS)

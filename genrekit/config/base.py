@@ -1,0 +1,164 @@
+"""The base class of all configurations, the options of their fields, and their error messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from genrekit.errors import UsageError, unknown_name
+
+
+class Config(BaseModel):
+    """A frozen configuration that refuses unknown keys.
+
+    Errors: UsageError, one line that names the key, the value and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Validate a mapping of keys to values; keys that are left out take their defaults."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise _usage_error(cls, error) from None
+
+
+Panel = Literal[
+    "Fragments",
+    "Waveform and mel spectrogram",
+    "Augmentation",
+    "Model",
+    "Optimization",
+    "Augmentation while training",
+    "Machine",
+    "Split",
+]
+"""The headings under which help pages list options."""
+
+Scope = Literal["model", "comparison", "split", "run", "repetition"]
+"""What a value of a training configuration belongs to.
+
+- `model`: a study or a search may vary it.
+- `comparison`: a study may vary it, but all trials of a search share it, so that they can be compared.
+- `split`: it selects the training, validation and test set; all trials of a search share it.
+- `run`: it is set when a study or search starts.
+- `repetition`: it differs between the repeated runs of one configuration.
+"""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Facts about a field beside its type, default, range and description, given in its annotation.
+
+    - `panel`: the heading of the field on the help page.
+    - `scope`: what the field belongs to.
+    - `used_by`: whether classical models use the field too, or only networks.
+    - `affects_cost`: whether the field changes the time or the memory of a training step.
+    """
+
+    panel: Panel
+    scope: Scope = "model"
+    used_by: Literal["all models", "networks"] = "networks"
+    affects_cost: bool = False
+
+
+def option_of(field: FieldInfo) -> Option | None:
+    """Return the `Option` in a field's annotation; None if it has none.
+
+    >>> from genrekit.config import FrontEnd
+    >>> option_of(FrontEnd.model_fields["n_mels"]).panel
+    'Waveform and mel spectrogram'
+    """
+    return next((item for item in field.metadata if isinstance(item, Option)), None)
+
+
+def fields_with(schema: type[Config], has: Callable[[Option], bool]) -> tuple[str, ...]:
+    """Return the names of the fields whose option has a property, in the order of the schema.
+
+    >>> from genrekit.config import TrainConfig
+    >>> fields_with(TrainConfig, lambda option: option.scope == "split")
+    ('split', 'split_seed')
+    """
+    options = {name: option_of(field) for name, field in schema.model_fields.items()}
+    return tuple(name for name, option in options.items() if option is not None and has(option))
+
+
+def split_items(value: object) -> object:
+    """Split "64,32" into the items 64 and 32, and "none" into no items; return other values unchanged."""
+    if isinstance(value, str):
+        return () if value.strip().lower() in ("", "none") else tuple(part.strip() for part in value.split(","))
+    return value
+
+
+def to_toml(config: Config) -> str:
+    """Write a flat configuration as TOML, each value under what it means.
+
+    >>> from genrekit.config import Augmentation
+    >>> print(to_toml(Augmentation()).splitlines()[1])
+    augment = false
+    """
+    lines = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        # JSON's numbers, texts and lists are TOML's too; what has no value is left out.
+        lines += [f"# {field.description}", f"{name} = {json.dumps(value)}" if value is not None else f"# {name} ="]
+    return "\n".join(lines) + "\n"
+
+
+def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
+    found = error.errors()
+    first = next((its for its in found if its["type"] == "extra_forbidden"), found[0])  # it may be why one is missing
+    key = ".".join(
+        str(part) for part in first["loc"] if not str(part).startswith(("function-", "literal[", "constrained-"))
+    )
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(cls, [str(part) for part in first["loc"]])
+    if kind == "literal_error" and key == "format_version":
+        return UsageError(
+            f"format_version {first['input']!r} is of another genrekit: this one reads {context['expected']}"
+        )
+    if kind == "literal_error":
+        return unknown_name(re.sub(r"\.\d+$", "", key), str(first["input"]), _choices(str(context["expected"])))
+    if kind == "value_error":
+        return UsageError(str(context["error"]))
+    if kind == "missing":  # what was given is all the rest
+        return UsageError(f"{key}: field required")
+    said = _lower_first(first["msg"]).replace("valid tuple", "list")
+    return UsageError(f"{key}: {said}, got {first['input']!r}")
+
+
+def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:
+    """Compare a key with those of the part that it stands in."""
+    *parts, key = location
+    for part in parts:
+        if part in cls.model_fields:  # else it is a place in a list
+            cls = next(_configs(cls.model_fields[part].annotation), cls)
+    named = [part for part in reversed(parts) if not part.isdecimal()]
+    known = [name for name, its in cls.model_fields.items() if not its.exclude]
+    return unknown_name(" of ".join(["key", *named]), key, known)
+
+
+def _configs(annotation: Any) -> Iterator[type[Config]]:
+    """The configurations in an annotation, such as the one that a list is of."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _configs(inner)
+
+
+def _choices(expected: str) -> list[str]:
+    """Read pydantic's "'a', 'b' or 'c'" as a, b and c."""
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
+
+
+def _lower_first(message: str) -> str:
+    return message[:1].lower() + message[1:]
