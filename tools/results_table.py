@@ -1,4 +1,4 @@
-"""Maintain docs/results/: write the table of findings into the README and docs/results/README.md, and add studies.
+"""Maintain docs/results/: write the table of findings into docs/results/README.md, and add studies.
 
     python tools/results_table.py                       Write the table.
     python tools/results_table.py FOLDER STUDY ...      Copy studies that were run in FOLDER, then write the table.
@@ -35,7 +35,7 @@ RESULTS = ROOT / "docs" / "results"
 
 REPORT_FILES = ("report.md", "result.json")
 
-PAGES = (ROOT / "README.md", RESULTS / "README.md")
+PAGES = (RESULTS / "README.md",)
 
 START, END = "<!-- findings -->\n", "<!-- end of findings -->\n"
 
