@@ -74,7 +74,7 @@ def of_study(bench: Bench, workers: int, threads: int) -> float:
     with tempfile.TemporaryDirectory(dir=bench.scratch) as folder:
         where = ("--runs", f"{folder}/runs", "--reports", f"{folder}/reports", "--best-models", f"{folder}/best")
         options = ("--cache", cache, "--seeds", 1, "--workers", workers, "--device", "cpu", "--quiet", *where)
-        return seconds([sys.executable, "-c", LIMITED, threads, "compare", study, *options])
+        return seconds([sys.executable, "-c", LIMITED, threads, "study", "run", study, *options])
 
 
 def bare(bench: Bench, threads: int) -> float:

@@ -84,6 +84,12 @@ def test_imports_point_down(path: Path) -> None:
             assert theirs <= own, f"{path} imports {name}, which stands above it"
 
 
+def test_only_the_commands_for_studies_and_searches_import_studies() -> None:
+    importers = {path.stem for path in modules() if any(name.startswith("genrekit.studies") for name in imported(path))}
+    commands = {path.stem for path in (PACKAGE / "cli").glob("*.py") if path.stem.startswith(("study", "search"))}
+    assert importers - {path.stem for path in (PACKAGE / "studies").glob("*.py")} - {"__init__"} <= commands
+
+
 def dotted(path: Path) -> str:
     """The name of a module below the package: data/cache/rows.py is data.cache.rows."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
@@ -148,6 +154,11 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             "from genrekit.cli.app import run; run(['--help'])",
             ["torch", "torchaudio", "librosa", "numba", "wandb", "pydantic"],
             id="help",
+        ),
+        pytest.param(
+            "from genrekit.cli.app import run; run(['study', 'run', '--help']); run(['compare', '--help'])",
+            ["torch", "torchaudio", "librosa", "numba", "wandb", "optuna"],
+            id="help of study and compare",
         ),
         pytest.param(
             "import genrekit.workflows.prepare",

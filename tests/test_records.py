@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from genrekit import records
 from genrekit.data.collection import Collection, SkippedFile, Track
 from genrekit.inference.prediction import FilePrediction, FragmentPrediction
 from genrekit.io.json_values import to_json
@@ -20,6 +19,7 @@ from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import LevelFigures
 from genrekit.workflows.compare import CompareResult, RankedRun
+from genrekit.workflows.info import InfoResult
 from genrekit.workflows.predict import PredictResult
 from genrekit.workflows.prepare import PrepareResult
 from genrekit.workflows.train import TrainResult
@@ -171,7 +171,7 @@ def test_a_preparation_is_json_as_others_rely_on() -> None:
         pytest.param(
             COMPARED,
             {
-                "": "study runs ranking ties findings",
+                "": "runs ranking ties skipped",
                 "runs.0": "name config seeds track_accuracy loss parameters",
                 "runs.0.track_accuracy": "mean low high",
             },
@@ -210,7 +210,7 @@ def test_a_number_that_is_not_finite_is_null_in_json() -> None:
 
 
 def test_paths_and_keys_are_text_in_json() -> None:
-    record = records.InfoResult(Path("data/cache.h5"), "cache", {"files": [Path("a"), {1: Path("b")}]})
+    record = InfoResult(Path("data/cache.h5"), "cache", {"files": [Path("a"), {1: Path("b")}]})
     assert to_json(record)["facts"] == {"files": ["a", {"1": "b"}]}
 
 
@@ -220,7 +220,7 @@ def test_genres_of_a_collection_are_each_once_and_in_order() -> None:
 
 
 def test_no_record_can_be_changed() -> None:
-    kinds = [kind for kind in vars(records).values() if isinstance(kind, type) and is_dataclass(kind)]
+    kinds = [kind for kind in globals().values() if isinstance(kind, type) and is_dataclass(kind)]
     assert len(kinds) > 15
     for kind in kinds:
         with pytest.raises(FrozenInstanceError):

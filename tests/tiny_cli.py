@@ -2,14 +2,33 @@
 
 import json
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import pytest
+import typer
 
-from genrekit.cli.app import run
+from genrekit.cli.app import COMMANDS, run
 
 SMALL = ("--sample-rate", "8000", "--duration-s", "0.5", "--n-fft", "512", "--hop-length", "256", "--n-mels", "16")
 """A front end for `prepare` that costs next to nothing."""
+
+
+def find_command(name: str, *subcommand: str) -> Any:
+    """Return the Typer command of `genrekit NAME [SUBCOMMAND]`."""
+    command: Any = typer.main.get_command(import_module(f"genrekit.cli.{name}").app)
+    for word in subcommand:
+        command = command.commands[word]
+    return command
+
+
+def _lines(name: str) -> list[tuple[str, ...]]:
+    subcommands = getattr(find_command(name), "commands", {})
+    return [(name, subcommand) for subcommand in subcommands] or [(name,)]
+
+
+COMMAND_LINES = [line for name in COMMANDS for line in _lines(name)]
+"""The words that run each command: ("train",), ("study", "run") and so on."""
 
 
 @dataclass(frozen=True)

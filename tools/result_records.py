@@ -1,6 +1,6 @@
 """The records behind the reports in docs/results/: one compressed archive per study, `records.tar.xz`.
 
-An archive holds what the figures and verdicts of its study are computed from, at the paths `genrekit compare` uses:
+An archive holds what the figures and verdicts of its study are computed from, at the paths `genrekit study run` uses:
 
     records.json                      {"format_version": 1}
     reports/STUDY/plan.json           and experiments/NAME.json
@@ -93,7 +93,7 @@ def _folder(name: str) -> str:
 
 
 def unpack(results: Path, folder: Path) -> None:
-    """Write runs/ and reports/ of all studies into a folder, as `genrekit compare` left them.
+    """Write runs/ and reports/ of all studies into a folder, as `genrekit study run` left them.
 
     Errors: GenrekitError if the folder already has runs/ or reports/, or if an archive cannot be read.
     """

@@ -8,52 +8,58 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from genrekit._version import __version__
 from genrekit.cli.completion import adapt_to_shell, add_completion_options
+from genrekit.cli.groups import CommandGroup, join_lines_of_paragraphs
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
-from genrekit.errors import GenrekitError, UsageError, of_surroundings, unknown_name
+from genrekit.errors import GenrekitError, UsageError, of_surroundings
 
-COMMANDS = {
+_SUMMARIES = {
     "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
     "train": "Train one model from the cache.",
-    "compare": "Rank the runs there are, or run a study and judge its claims.",
+    "compare": "Rank finished runs by validation accuracy, then loss.",
+    "study": "List studies, run one, or write its report again.",
+    "search": "Search hyperparameters, and train the best configurations with several seeds.",
     "evaluate": "Score a bundle, or a folder of bundles, on the test part.",
     "predict": "Name the genre of audio files.",
     "export": "Write a bundle as ONNX, from the waveform to probabilities.",
     "info": "Describe a cache, a run or a bundle.",
     "demo": "Show everything on a small synthetic collection, in under two minutes.",
 }
-"""Each command is a module of this package with a Typer app; it is imported when it is used."""
+
+COMMANDS = {name: summary for name, summary in _SUMMARIES.items() if find_spec(f"genrekit.cli.{name}") is not None}
+"""The commands and their summaries. Each command is a module with a Typer app, which is imported when it is used.
+
+A command without a module is not listed, so genrekit also works without studies.
+"""
 
 
-class LazyGroup(TyperGroup):
-    """A group that imports a command's module only when that command runs, so that --help stays quick."""
+class LazyGroup(CommandGroup):
+    """A group that imports the module of a command only if that command runs, so that --help is fast."""
 
     _listing = False
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the interface asks for it
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class passes it
         """Names of the commands, in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Load a command; while commands are listed, a stand-in with its summary is enough."""
+        """Load a command. While commands are listed, only its summary is needed."""
         if cmd_name not in COMMANDS:
-            if ctx.resilient_parsing:  # a shell wants completions, not errors
-                return TyperCommand(name=cmd_name)
-            raise unknown_name("command", cmd_name, COMMANDS)
+            return super().get_command(ctx, cmd_name)
         if self._listing:
             return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
         command = typer.main.get_command(import_module(f"genrekit.cli.{cmd_name}").app)
         command.name = cmd_name
         add_completion_options(command, hidden=True)
-        # Lines of a docstring are not lines of a help page; its paragraphs are.
-        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in (command.help or "").split("\n\n"))
+        join_lines_of_paragraphs(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -104,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
         adapt_to_shell(os.environ)
         root = typer.main.get_command(app)
         add_completion_options(root, hidden=False)
-        outcome = root(list(arguments), prog_name="genrekit", standalone_mode=False)
+        outcome = root(list(arguments), prog_name="genrekit", standalone_mode=False, obj=list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more is written, not even at exit.
@@ -147,7 +153,8 @@ def _message(error: BaseException) -> str:
 
 def _failed(message: str, code: int, arguments: Sequence[str]) -> int:
     line = " ".join(message.split())
-    sys.stderr.write(f"genrekit: {line}\n")
+    if line:  # a group without a command has printed its help page, and says nothing more
+        sys.stderr.write(f"genrekit: {line}\n")
     if "--json" in arguments:
         sys.stdout.write(json.dumps({"error": line, "code": code}) + "\n")
     return code

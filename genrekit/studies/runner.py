@@ -1,4 +1,4 @@
-"""compare NAME: the runs of a study that are missing, and what became of its claims."""
+"""Run a study: train its missing runs, test its hypotheses and write the report."""
 
 from __future__ import annotations
 

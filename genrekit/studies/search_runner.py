@@ -1,4 +1,4 @@
-"""compare --search: configurations of a space are tried, and the best of them repeated with several seeds."""
+"""Run a search: try configurations of a space, then train the best ones with several seeds."""
 
 from __future__ import annotations
 

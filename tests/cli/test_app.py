@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_cli import SMALL, CommandLine
+from tiny_cli import COMMAND_LINES, SMALL, CommandLine
 from tiny_music import write_collection
 
 from genrekit import __version__
@@ -28,7 +28,22 @@ def test_a_command_explains_itself(genrekit: CommandLine, name: str) -> None:
     outcome = genrekit(name, "--help")
     assert outcome.code == 0
     assert COMMANDS[name].split(",")[0] in " ".join(outcome.out.split())
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
+def test_every_command_has_json_and_quiet(genrekit: CommandLine, line: tuple[str, ...]) -> None:
+    outcome = genrekit(*line, "--help")
+    assert outcome.code == 0
     assert "--json" in outcome.out
+    assert "--quiet" in outcome.out
+
+
+@pytest.mark.parametrize("words", [(), ("study",)], ids=["genrekit", "genrekit study"])
+def test_without_a_command_only_the_help_page_is_printed(genrekit: CommandLine, words: tuple[str, ...]) -> None:
+    outcome = genrekit(*words)
+    assert outcome.code == 2
+    assert genrekit(*words, "--help").out.strip() in outcome.out + outcome.err
+    assert "genrekit: " not in outcome.err
 
 
 def test_version(genrekit: CommandLine) -> None:

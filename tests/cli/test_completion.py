@@ -5,14 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shellingham  # type: ignore[import-untyped]
-import typer
-from tiny_cli import CommandLine, Outcome
+from tiny_cli import COMMAND_LINES, CommandLine, Outcome, find_command
 
 from genrekit.cli.app import COMMANDS
 from genrekit.studies.schema import shipped_studies
@@ -64,12 +62,8 @@ def offered(text: str, shell: str) -> Iterator[str]:
         yield match[1]
 
 
-def command(name: str) -> Any:
-    return typer.main.get_command(import_module(f"genrekit.cli.{name}").app)
-
-
-def options(name: str) -> list[Any]:
-    return [param for param in command(name).params if param.param_type_name == "option"]
+def options(line: tuple[str, ...]) -> list[Any]:
+    return [param for param in find_command(*line).params if param.param_type_name == "option"]
 
 
 def test_commands_are_completed(complete: Complete, shell: str) -> None:
@@ -78,34 +72,42 @@ def test_commands_are_completed(complete: Complete, shell: str) -> None:
     assert complete("--", shell=shell) == ["--version", "--install-completion", "--show-completion", "--help"]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_of_a_command_is_completed(complete: Complete, shell: str, name: str) -> None:
-    names = {flag for option in options(name) for flag in (*option.opts, *option.secondary_opts)}
-    assert set(complete(name, "--", shell=shell)) == {flag for flag in names if flag.startswith("--")} | {"--help"}
+def test_commands_of_a_group_are_completed(complete: Complete, shell: str) -> None:
+    assert complete("study", "", shell=shell) == ["list", "run", "report"]
+    assert complete("study", "r", shell=shell) == ["run", "report"]
+    assert complete("study", "--", shell=shell) == ["--help"]
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
+def test_every_option_of_a_command_is_completed(complete: Complete, shell: str, line: tuple[str, ...]) -> None:
+    names = {flag for option in options(line) for flag in (*option.opts, *option.secondary_opts)}
+    assert set(complete(*line, "--", shell=shell)) == {flag for flag in names if flag.startswith("--")} | {"--help"}
 
 
 def named_values() -> Iterator[Any]:
     """Each option whose help page lists the names that it takes."""
-    for name in COMMANDS:
-        for option in options(name):
+    for line in COMMAND_LINES:
+        for option in options(line):
             values = [value for value in (option.metavar or "").split("|") if re.fullmatch(r"[a-z][\w-]*", value)]
             if values:
-                yield pytest.param(name, option.opts[0], values, id=f"{name} {option.opts[0]}")
+                yield pytest.param(line, option.opts[0], values, id=" ".join([*line, option.opts[0]]))
 
 
 NAMED_VALUES = [*named_values()]
 
 
-@pytest.mark.parametrize(("name", "option", "values"), NAMED_VALUES)
-def test_values_that_are_names_are_completed(complete: Complete, name: str, option: str, values: list[str]) -> None:
-    assert complete(name, option, "") == values
+@pytest.mark.parametrize(("line", "option", "values"), NAMED_VALUES)
+def test_values_that_are_names_are_completed(
+    complete: Complete, line: tuple[str, ...], option: str, values: list[str]
+) -> None:
+    assert complete(*line, option, "") == values
     first = values[0][:2]
-    assert complete(name, option, first) == [value for value in values if value.startswith(first)]
+    assert complete(*line, option, first) == [value for value in values if value.startswith(first)]
 
 
 @pytest.mark.parametrize("option", ["--arch", "--opt", "--sched", "--device", "--wandb", "--split"])
 def test_the_choices_of_train_are_among_them(option: str) -> None:
-    assert ("train", option) in [parameters.values[:2] for parameters in NAMED_VALUES]
+    assert (("train",), option) in [parameters.values[:2] for parameters in NAMED_VALUES]
 
 
 def test_values_are_completed_in_every_shell(complete: Complete, shell: str) -> None:
@@ -123,17 +125,24 @@ def test_bash_splits_a_word_at_the_equals_sign(complete: Complete) -> None:
     assert complete("train", "--device", "=", "cpu", "--ar") == ["--arch"]
 
 
-def test_the_name_of_a_study_is_completed(complete: Complete) -> None:
-    assert complete("compare", "opt") == [name for name in shipped_studies() if name.startswith("opt")]
-    assert complete("compare", "") == []  # files are
+@pytest.mark.parametrize("verb", ["run", "report"])
+def test_the_name_of_a_study_is_completed(complete: Complete, verb: str) -> None:
+    assert complete("study", verb, "") == shipped_studies()
+    assert complete("study", verb, "opt") == [name for name in shipped_studies() if name.startswith("opt")]
+    assert complete("study", verb, "dropout.") == []  # the shell completes files
 
 
-@pytest.mark.parametrize("words", [("train", "--cache", "da"), ("evaluate", ""), ("info", "ca")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("train", "--cache", "da"), ("evaluate", ""), ("info", "ca"), ("compare", "")], ids=" ".join
+)
 def test_where_a_path_stands_the_shell_completes_files(complete: Complete, shell: str, words: tuple[str, ...]) -> None:
     assert complete(*words, shell=shell) == []
 
 
-@pytest.mark.parametrize("words", [("trian", ""), ("trian", "--ar"), ("train", "--arhc", "c"), ("--x", "")])
+@pytest.mark.parametrize(
+    "words",
+    [("trian", ""), ("trian", "--ar"), ("train", "--arhc", "c"), ("--x", ""), ("study", "rnu", "")],
+)
 def test_mistakes_are_not_reported_while_something_is_completed(complete: Complete, words: tuple[str, ...]) -> None:
     complete(*words)
 
@@ -144,7 +153,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("before", [(), *((name,) for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("before", [(), ("study",), *COMMAND_LINES], ids=" ".join)
 def test_completion_is_installed_from_any_command(
     genrekit: CommandLine, home: Path, shell: str, before: tuple[str, ...]
 ) -> None:
@@ -156,9 +165,9 @@ def test_completion_is_installed_from_any_command(
     assert (shown.code, shown.out.strip(), shown.err) == (0, script, "")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_page_of_a_command_keeps_to_its_own_options(genrekit: CommandLine, name: str) -> None:
-    assert "completion" not in genrekit(name, "--help").out
+@pytest.mark.parametrize("line", [("study",), *COMMAND_LINES], ids=" ".join)
+def test_the_help_page_of_a_command_keeps_to_its_own_options(genrekit: CommandLine, line: tuple[str, ...]) -> None:
+    assert "completion" not in genrekit(*line, "--help").out
     assert "--install-completion" in genrekit("--help").out
 
 

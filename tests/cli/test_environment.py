@@ -289,7 +289,7 @@ def test_runs_of_a_study_are_tracked_only_if_that_is_asked_for(
     monkeypatch.setattr("genrekit.studies.runner.run_study", noted)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert genrekit("compare", "mlp", *options).code == 130
+    assert genrekit("study", "run", "mlp", *options).code == 130
     assert given == [mode]
 
 

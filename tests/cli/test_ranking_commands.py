@@ -23,7 +23,7 @@ class TestCompare:
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
         found = genrekit("compare", "--json").json
-        assert set(found) >= {"study", "runs", "ranking", "ties", "findings"}
+        assert set(found) == {"runs", "ranking", "ties", "skipped"}
         assert sorted(found["ranking"]) == ["cel", "mlp"]
         ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in found["runs"]]
         assert ranks == sorted(ranks)
@@ -181,6 +181,25 @@ class TestCompare:
         outcome = genrekit("compare", folder)
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert "train a model first" in outcome.err
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            pytest.param("cnn", "cnn is a study: genrekit study run cnn", id="study"),
+            pytest.param("optimisers", "no folder optimisers: did you mean genrekit study run optimizers?", id="close"),
+            pytest.param("my.toml", "my.toml is not a run: genrekit study run my.toml, or genrekit search", id="file"),
+        ],
+    )
+    def test_a_study_is_refused_with_the_command_that_runs_it(
+        self, here: Path, genrekit: CommandLine, name: str, message: str
+    ) -> None:
+        outcome = genrekit("compare", "runs", name)
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert message in outcome.err
+
+    def test_a_run_may_have_the_name_of_a_study(self, here: Path, genrekit: CommandLine) -> None:
+        shutil.copytree("runs/cel", "cnn")
+        assert genrekit("compare", "cnn", "--json").json["ranking"] == ["cnn"]
 
 
 class TestEvaluate:

@@ -1,4 +1,4 @@
-"""genrekit compare --search."""
+"""genrekit search."""
 
 from __future__ import annotations
 
@@ -34,37 +34,38 @@ def search(here: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLine) -> None:
-    plan = genrekit("compare", "--search", "tiny.toml", "--dry-run").out
+    plan = genrekit("search", "tiny.toml", "--dry-run").out
     assert "0.0001 to 0.01, logarithmic" in plan
     assert "2 trials to do, 0 are there" in plan
     assert not Path("reports").exists()
-    outcome = genrekit("compare", "--search", "tiny.toml")
+    outcome = genrekit("search", "tiny.toml")
     assert outcome.code == 0
     assert "Tiny: Which rate?" in outcome.out
     assert "2 trials: 2 finished" in outcome.out
     assert "report reports/tiny/report.md" in outcome.out
     assert "2/2  trial1 finished, best " in outcome.err
     assert Path("runs/tiny-trial1/result.json").exists()
-    again = genrekit("compare", "--search", "tiny.toml", "--json")
+    again = genrekit("search", "tiny.toml", "--json")
     assert (again.code, again.err) == (0, "")
     assert [trial["state"] for trial in again.json["search"]["trials"]] == ["finished", "finished"]
-    found = genrekit("compare", "--search", "tiny.toml", "--dry-run", "--json").json
+    found = genrekit("search", "tiny.toml", "--dry-run", "--json").json
     assert (found["done"], found["trials"], found["seeds"]) == (2, 2, 1)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["--search", "absent.toml"], 1, "cannot read absent.toml: No such file", id="file"),
-        pytest.param(["cnn", "--search", "tiny.toml"], 2, "a search is compared with nothing else, got cnn", id="two"),
-        pytest.param(["--search", "tiny.toml", "--folds", "3"], 2, "a search has no folds, got 3", id="folds"),
-        pytest.param(["--search", "tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
+        pytest.param(["absent.toml"], 1, "cannot read absent.toml: No such file", id="file"),
+        pytest.param(["tiny.toml", "cnn"], 2, "Got unexpected extra argument(s) (cnn)", id="two"),
+        pytest.param([], 2, "Missing argument 'FILE.toml'", id="none"),
+        pytest.param(["tiny.toml", "--folds", "3"], 2, "No such option: --folds", id="folds"),
+        pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
     ],
 )
 def test_what_cannot_be_is_one_line(
     search: Path, genrekit: CommandLine, arguments: list[str], code: int, message: str
 ) -> None:
-    outcome = genrekit("compare", *arguments)
+    outcome = genrekit("search", *arguments)
     assert (outcome.code, outcome.err.count("\n")) == (code, 1)
     assert message in outcome.err
     assert not list(Path("runs").glob("tiny-*"))
@@ -72,7 +73,7 @@ def test_what_cannot_be_is_one_line(
 
 def test_a_file_that_says_what_none_can_is_refused_with_its_line(search: Path, genrekit: CommandLine) -> None:
     search.write_text(SEARCH.replace("lr =", "lrr ="), encoding="utf-8")
-    outcome = genrekit("compare", "--search", "tiny.toml")
+    outcome = genrekit("search", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "tiny.toml, line 13: unknown hyperparameter of space 'lrr': did you mean lr?" in outcome.err
 
@@ -88,7 +89,7 @@ def test_without_optuna_one_line_says_what_to_install(
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    outcome = genrekit("compare", "--search", "tiny.toml")
+    outcome = genrekit("search", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "a search needs optuna, which is not installed: pip install 'genrekit[search]'" in outcome.err
     assert not Path("reports").exists()

@@ -1,8 +1,7 @@
-"""genrekit compare with a study."""
+"""genrekit study."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tiny_cli import CommandLine
 from tiny_study import study as study_of
 from tiny_workflow import STUDY
 
-from genrekit.cli.studies import show_study
+from genrekit.cli.study_display import show_study
 from genrekit.studies import costs
 from genrekit.studies.noise import Noise
 from genrekit.studies.schema import shipped_studies
@@ -26,7 +25,7 @@ def study(here: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) -> None:
-    outcome = genrekit("compare", "tiny.toml", "--seeds", "3")
+    outcome = genrekit("study", "run", "tiny.toml", "--seeds", "3")
     assert outcome.code == 0
     assert "Tiny: Which is better?" in outcome.out
     assert "fast is better" in outcome.out
@@ -35,13 +34,13 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert lines[0] == "6 runs to do, 0 are there; each is told when it ends"
     assert lines[-1].startswith("6/6  fast-seed2 finished, best ")
     assert Path("reports/tiny/report.html").exists()
-    assert "genrekit compare tiny.toml --seeds 3" not in outcome.err
-    assert genrekit("compare", "tiny.toml", "--seeds", "3").err == ""
+    assert "genrekit study run tiny.toml --seeds 3" not in outcome.err
+    assert genrekit("study", "run", "tiny.toml", "--seeds", "3").err == ""
 
 
 def test_a_path_is_only_a_path(study: Path, genrekit: CommandLine) -> None:
     study.rename("my[v2].toml")
-    outcome = genrekit("compare", "my[v2].toml", "--seeds", "1", "--reports", "r[/b]")
+    outcome = genrekit("study", "run", "my[v2].toml", "--seeds", "1", "--reports", "r[/b]")
     assert outcome.code == 0
     written = next(line for line in outcome.out.splitlines() if line.startswith("report ")).removeprefix("report ")
     assert Path(written).is_file()
@@ -110,7 +109,7 @@ def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
-    found = genrekit("compare", "tiny.toml", "--seeds", "3", "--json").json
+    found = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--json").json
     assert found["study"] == "tiny"
     assert set(found["ranking"]) == {"slow", "fast"}
     for run in found["runs"]:
@@ -124,7 +123,7 @@ def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLin
 @pytest.mark.slow
 def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    out = genrekit("compare", "tiny.toml", "--seeds", "3").out
+    out = genrekit("study", "run", "tiny.toml", "--seeds", "3").out
     assert max(map(len, out.splitlines())) <= 80
     assert "fast is better" in out
 
@@ -141,34 +140,32 @@ def test_remarks_leave_arms_their_room(capsys: pytest.CaptureFixture[str], monke
 
 @pytest.mark.slow
 def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
-    study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+    study: Path, genrekit: CommandLine
 ) -> None:
-    asked = ["compare", "tiny.toml", "--seeds", "3", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["genrekit", *asked])
-    genrekit(*asked)
-    monkeypatch.setattr(sys, "argv", ["genrekit", *asked, "--report-only", "--json", "-q"])
-    genrekit(*asked, "--report-only", "--json", "-q")
-    text = Path("reports/tiny/report.md").read_text(encoding="utf-8")
-    assert f"```sh\ngenrekit {' '.join(asked)}\n```" in text
+    genrekit("study", "run", "tiny.toml", "--seeds", "3", "--json", "-q")
+    first = Path("reports/tiny/report.md").read_text(encoding="utf-8")
+    assert "```sh\ngenrekit study run tiny.toml --seeds 3\n```" in first
+    genrekit("study", "report", "tiny.toml", "--seeds", "3")
+    assert Path("reports/tiny/report.md").read_text(encoding="utf-8") == first
 
 
 def test_a_failed_run_is_said_and_ends_with_1(study: Path, genrekit: CommandLine) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30"), encoding="utf-8")
-    outcome = genrekit("compare", "tiny.toml", "--seeds", "1")
+    outcome = genrekit("study", "run", "tiny.toml", "--seeds", "1")
     assert outcome.code == 1
     assert "warning: slow-seed0 failed: the loss is no longer a number" in " ".join(outcome.err.split())
     assert "report reports/tiny/report.md" in outcome.out
 
 
 def test_a_dry_run_says_what_would_run_and_runs_nothing(study: Path, genrekit: CommandLine) -> None:
-    outcome = genrekit("compare", "tiny.toml", "--dry-run")
+    outcome = genrekit("study", "run", "tiny.toml", "--dry-run")
     assert outcome.code == 0
     assert "10 runs to do, about " in outcome.out
     assert "with 5 seeds a true difference of " in outcome.out
     assert "the noise of seeds and tracks in this is the usual one" in outcome.out
     assert not list(Path("runs").glob("tiny-*"))
     assert not Path("reports").exists()
-    found = genrekit("compare", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
+    found = genrekit("study", "run", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
     assert (found["missing"], found["finished"], [arm["missing"] for arm in found["arms"]]) == (4, 0, [2, 2])
     assert found["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
 
@@ -177,31 +174,31 @@ def test_a_plan_says_on_how_many_finished_arms_its_noise_was_measured(
     study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(costs, "noise_of", lambda *_: Noise(0.01, 0.1, 2))
-    assert genrekit("compare", "tiny.toml", "--dry-run", "--json").json["noise"] == {
+    assert genrekit("study", "run", "tiny.toml", "--dry-run", "--json").json["noise"] == {
         "run_sd": 0.01,
         "track_sd": 0.1,
         "arms": 2,
     }
-    out = " ".join(genrekit("compare", "tiny.toml", "--dry-run").out.split())
+    out = " ".join(genrekit("study", "run", "tiny.toml", "--dry-run").out.split())
     assert "the noise of seeds and tracks in this is measured on 2 arms with three finished seeds" in out
 
 
 def test_arms_are_trained_one_by_one_and_a_report_needs_no_training(study: Path, genrekit: CommandLine) -> None:
-    assert genrekit("compare", "tiny.toml", "--report-only").code == 1
-    plan = genrekit("compare", "tiny.toml", "--seeds", "3", "--arms", "fa*", "--dry-run", "--json").json
+    assert genrekit("study", "report", "tiny.toml").code == 1
+    plan = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--arms", "fa*", "--dry-run", "--json").json
     assert {arm["name"]: arm["missing"] for arm in plan["arms"]} == {"slow": 0, "fast": 3}
-    outcome = genrekit("compare", "tiny.toml", "--seeds", "3", "--arms", "fa*")
+    outcome = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--arms", "fa*")
     assert outcome.code == 0
     assert "no whole seed is there of slow" in outcome.out
     assert {path.name for path in Path("runs").glob("tiny-*")} == {f"tiny-fast-seed{seed}" for seed in range(3)}
-    assert genrekit("compare", "tiny.toml", "--seeds", "3", "--report-only").out == outcome.out
+    assert genrekit("study", "report", "tiny.toml", "--seeds", "3").out == outcome.out
 
 
 def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -> None:
-    found = genrekit("compare", "--list", "--cache", "absent.h5", "--json").json
+    found = genrekit("study", "list", "--cache", "absent.h5", "--json").json
     assert [study["study"] for study in found["studies"]] == shipped_studies()
     assert {(study["seconds"], study["disk"]) for study in found["studies"]} == {(None, None)}
-    text = genrekit("compare", "--list", "--cache", "absent.h5").out
+    text = genrekit("study", "list", "--cache", "absent.h5").out
     assert "Adam or SGD" in text
     assert "28,426,250 to 113,559,306 weights" in text
     assert "3 arms x 3 seeds x 5 folds; 8,100 weights; 45 runs to do" in text
@@ -210,11 +207,11 @@ def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -
 def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its_way(
     here: Path, genrekit: CommandLine
 ) -> None:
-    outcome = genrekit("compare", "--list")
+    outcome = genrekit("study", "list")
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("not with data/cache.h5: ") == 1
     assert "not with data/cache.h5: channels must name at most 4 blocks" in " ".join(outcome.out.split())
-    found = {study["study"]: study for study in genrekit("compare", "--list", "--json").json["studies"]}
+    found = {study["study"]: study for study in genrekit("study", "list", "--json").json["studies"]}
     assert list(found) == shipped_studies()
     assert found["baselines"]["obstacle"].startswith("channels must name at most 4 blocks")
     assert found["baselines"]["seconds"] is None
@@ -225,29 +222,29 @@ def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["optimisers"], 2, "unknown study or folder of runs 'optimisers': did you mean opt", id="name"),
-        pytest.param(["absent.toml"], 1, "cannot read absent.toml: No such file or directory", id="file"),
-        pytest.param(["cnn", "mlp"], 2, "cnn is a study: compare one study at a time", id="two"),
-        pytest.param(["--seeds", "3"], 2, "--seeds is for a study: name one, or leave it out", id="no study"),
+        pytest.param(["run", "optimisers"], 2, "unknown study 'optimisers': did you mean optimizers", id="name"),
+        pytest.param(["report", "optimisers"], 2, "unknown study 'optimisers': did you mean opt", id="name to report"),
+        pytest.param(["run", "absent.toml"], 1, "cannot read absent.toml: No such file or directory", id="file"),
+        pytest.param(["report", "absent.toml"], 1, "cannot read absent.toml: No such file", id="file to report"),
+        pytest.param(["run", "cnn", "mlp"], 2, "Got unexpected extra argument(s) (mlp)", id="two"),
+        pytest.param(["run"], 2, "Missing argument 'NAME|FILE.toml'", id="no study"),
+        pytest.param(["rnu", "mlp"], 2, "unknown command 'rnu': did you mean run?", id="command"),
+        pytest.param(["cnn"], 2, "unknown command 'cnn' (choices: list, run, report)", id="name without command"),
+        pytest.param(["list", "mlp"], 2, "Got unexpected extra argument(s) (mlp)", id="list of one"),
+        pytest.param(["run", "tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
+        pytest.param(["run", "tiny.toml", "--fragments", "some"], 2, "unknown fragments 'some'", id="fragments"),
         pytest.param(
-            ["runs", "--dry-run"], 2, "--dry-run is for a study: name one, or leave it out", id="no study to plan"
+            ["run", "tiny.toml", "--split", "artists"], 2, "unknown split 'artists': did you mean artist", id="split"
         ),
-        pytest.param(["--list", "--seeds", "3"], 2, "--list shows all studies as they are declared", id="list of some"),
-        pytest.param(["tiny.toml", "--list"], 2, "--list shows all studies: leave tiny.toml out", id="list of one"),
-        pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
-        pytest.param(["tiny.toml", "--fragments", "some"], 2, "unknown fragments 'some'", id="fragments"),
-        pytest.param(
-            ["tiny.toml", "--split", "artists"], 2, "unknown split 'artists': did you mean artist", id="split"
-        ),
-        pytest.param(["tiny.toml", "--arms", "fats"], 2, "unknown arm 'fats': did you mean fast?", id="arm"),
-        pytest.param(["tiny.toml", "--arms", "fast", "--report-only"], 2, "--report-only trains no arms", id="both"),
-        pytest.param(["tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
+        pytest.param(["run", "tiny.toml", "--arms", "fats"], 2, "unknown arm 'fats': did you mean fast?", id="arm"),
+        pytest.param(["report", "tiny.toml", "--arms", "fast"], 2, "No such option: --arms", id="report trains none"),
+        pytest.param(["run", "tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
     ],
 )
 def test_what_cannot_be_is_one_line(
     study: Path, genrekit: CommandLine, arguments: list[str], code: int, message: str
 ) -> None:
-    outcome = genrekit("compare", *arguments)
+    outcome = genrekit("study", *arguments)
     assert (outcome.code, outcome.err.count("\n")) == (code, 1)
     assert message in outcome.err
     assert not list(Path("runs").glob("tiny-*"))
@@ -255,6 +252,6 @@ def test_what_cannot_be_is_one_line(
 
 def test_a_study_that_says_what_none_can_is_refused_with_its_line(study: Path, genrekit: CommandLine) -> None:
     study.write_text(STUDY.replace("channels", "chanels"), encoding="utf-8")
-    outcome = genrekit("compare", "tiny.toml")
+    outcome = genrekit("study", "run", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "tiny.toml, line 6: arm slow: unknown key 'chanels': did you mean channels?" in outcome.err

@@ -62,7 +62,7 @@ def nasty() -> StudyResult:
         ranking=tuple(names[name] for name in result.ranking),
         ties=(),
         findings=(replace(FINDINGS[0], claim=NASTY, note=NASTY),),
-        head=replace(head, command=f"genrekit compare '{NASTY}'", split=NASTY, resampled=NASTY),
+        head=replace(head, command=f"genrekit study run '{NASTY}'", split=NASTY, resampled=NASTY),
         skipped=(SkippedFile(NASTY, NASTY),),
     )
 

@@ -1,11 +1,12 @@
-"""What a person sees of studies: their list, a plan, and what became of their claims."""
+"""What the terminal shows of studies: the list, a plan, and the results."""
 
 from __future__ import annotations
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
-from genrekit.cli.display import are_there, duration, plain_table, stdout
+from genrekit.cli.display import are_there, duration, emit_json, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
 from genrekit.errors import counted, few, is_or_are
 from genrekit.io.files import size_text
@@ -16,8 +17,15 @@ from genrekit.studies.results import StudyResult
 from genrekit.studies.text import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
 
 
+def print_study(result: StudyResult, *, as_json: bool) -> None:
+    """Print the result of a study or a search; the exit code is 1 if a run failed."""
+    emit_json(result) if as_json else show_study(result)
+    if result.skipped:
+        raise typer.Exit(1)
+
+
 def show_study(result: StudyResult) -> None:
-    """Print a study's ranking and what became of its claims."""
+    """Print the ranking of a study and the verdicts on its hypotheses."""
     console, head = stdout(), result.head
     assert head is not None
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
@@ -97,14 +105,16 @@ def _points(figure: Interval | None) -> str:
 
 
 def show_list(listed: StudyList, cache: str) -> None:
-    """Print what each study asks, and what it takes, or why the cache does not allow it."""
+    """Print the question and the cost of each study, or why the cache does not allow it."""
     console = stdout()
     for study in listed.studies:
         console.print(f"[bold]{study.study}[/bold]  {escape(study.question)}")
         console.print(f"  {_plan_line(study)}", style="dim")
         if study.obstacle:
             console.print(f"  not with {escape(cache)}: {escape(study.obstacle)}", style="yellow")
-    console.print("\nrun one: genrekit compare NAME; see its arms first: genrekit compare NAME --dry-run", style="dim")
+    console.print(
+        "\nrun one: genrekit study run NAME; see its plan first: genrekit study run NAME --dry-run", style="dim"
+    )
 
 
 def _plan_line(plan: StudyPlan) -> str:

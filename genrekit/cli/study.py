@@ -1,0 +1,182 @@
+"""genrekit study: list, run and report studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genrekit.cli.display import DEFAULT_CACHE, emit_json, terminal
+from genrekit.cli.environment import tracking
+from genrekit.cli.groups import CommandGroup
+from genrekit.cli.options import (
+    BestModelsOption,
+    DeviceOption,
+    JsonFlag,
+    QuietFlag,
+    StrictFlag,
+    StudyWandbOption,
+    WandbProjectOption,
+)
+from genrekit.cli.study_options import (
+    CacheOption,
+    DryRunFlag,
+    EpochsOption,
+    FoldsOption,
+    FragmentsOption,
+    ReportsOption,
+    RunsOption,
+    SeedsOption,
+    SplitOption,
+    SplitSeedOption,
+    WorkersOption,
+    repeating_command,
+)
+
+app = typer.Typer(cls=CommandGroup, add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
+
+
+def complete_name(incomplete: str) -> list[str]:
+    """List the included studies whose names begin like this. If there is none, the shell completes files."""
+    from genrekit.studies.schema import shipped_studies
+
+    return [name for name in shipped_studies() if name.startswith(incomplete)]
+
+
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="Name of an included study, or a study file.",
+        show_default=False,
+        autocompletion=complete_name,
+    ),
+]
+AmendFlag = Annotated[
+    bool,
+    typer.Option(
+        "--amend",
+        help="Accept a study file that changed after its first run; the report says so.",
+        rich_help_panel="Plan",
+    ),
+]
+
+
+@app.callback()
+def study() -> None:
+    """List studies, run one, or write its report again.
+
+    A study trains several configurations with several seeds each, and tests hypotheses about them. It reads the
+    training and validation sets only.
+    """
+
+
+@app.command("list")
+def list_included(
+    cache: CacheOption = DEFAULT_CACHE,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,  # noqa: ARG001 - every command has it
+) -> None:
+    """List the included studies: question, configurations, and the time and memory they take."""
+    from genrekit.cli.study_display import show_list
+    from genrekit.studies.costs import list_studies
+
+    listed = list_studies(cache, runs=runs)
+    emit_json(listed) if as_json else show_list(listed, str(cache))
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    name: StudyArgument,
+    cache: CacheOption = DEFAULT_CACHE,
+    seeds: SeedsOption = None,
+    folds: FoldsOption = None,
+    epochs: EpochsOption = None,
+    fragments: FragmentsOption = None,
+    split: SplitOption = None,
+    split_seed: SplitSeedOption = None,
+    amend: AmendFlag = False,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train only this configuration; * matches any text. May be repeated. The report includes the finished "
+            "runs of the others.",
+            show_default=False,
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = "auto",
+    dry_run: DryRunFlag = False,
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    best_models: BestModelsOption = Path("best_models"),
+    wandb: StudyWandbOption = None,
+    wandb_project: WandbProjectOption = None,
+    strict: StrictFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Train the missing runs of a study, test its hypotheses and write a report.
+
+    Finished runs are not repeated. An interrupted study resumes.
+    """
+    from genrekit.cli.study_display import print_study, show_plan
+    from genrekit.studies.costs import plan_study
+    from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.runner import run_study
+
+    trained = tuple(arms) if arms else None
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
+    if dry_run:
+        plan = plan_study(name, cache, options, runs=runs)
+        emit_json(plan) if as_json else show_plan(plan)
+        return
+    tracked = tracking(wandb, wandb_project, default="off")
+    with terminal(quiet=quiet or as_json) as reporter:
+        result = run_study(
+            name,
+            cache,
+            options,
+            runs=runs,
+            reports=reports,
+            best_models=best_models,
+            tracking=tracked,
+            strict=strict,
+            command=repeating_command(context.obj),
+            reporter=reporter,
+        )
+    print_study(result, as_json=as_json)
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    name: StudyArgument,
+    cache: CacheOption = DEFAULT_CACHE,
+    seeds: SeedsOption = None,
+    folds: FoldsOption = None,
+    epochs: EpochsOption = None,
+    fragments: FragmentsOption = None,
+    split: SplitOption = None,
+    split_seed: SplitSeedOption = None,
+    amend: AmendFlag = False,
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Write the report of a study from its finished runs, and train nothing."""
+    from genrekit.cli.study_display import print_study
+    from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.runner import run_study
+
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, amend=amend, arms=())
+    command = repeating_command(context.obj)
+    with terminal(quiet=quiet or as_json) as reporter:
+        result = run_study(name, cache, options, runs=runs, reports=reports, command=command, reporter=reporter)
+    print_study(result, as_json=as_json)

@@ -1,0 +1,94 @@
+"""Options that the commands for studies and searches share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genrekit.cli.completion import choice
+
+_PLAN, _TRAINING = "Plan", "Training"
+"""Headings of the help page."""
+
+CacheOption = Annotated[Path, typer.Option(help="Cache to train from.")]
+RunsOption = Annotated[Path, typer.Option(help="Folder of the runs, existing and new.")]
+ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of seeds of each configuration. Default: as in the file.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+FoldsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of folds of a cross-validation; 0 for none. Default: as in the file.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Epochs of each run. With fewer than in the file, hypotheses are not tested.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+FragmentsOption = Annotated[
+    str | None,
+    typer.Option(
+        **choice("all", "first"),
+        help="Fragments of each track. Default: as in the file.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        **choice("auto", "track", "artist", "fault-filtered", "manifest"),
+        help="Split of all runs. Default: as in the file, else auto.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+SplitSeedOption = Annotated[
+    int | None, typer.Option(help="Seed of the split.", show_default=False, rich_help_panel=_PLAN)
+]
+WorkersOption = Annotated[
+    int, typer.Option(help="Number of runs at a time; they share the CPU cores.", rich_help_panel=_TRAINING)
+]
+DryRunFlag = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Train nothing; show the runs and the smallest detectable difference.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+
+_NOT_REPEATED = frozenset({"--json", "--quiet", "-q"})
+
+
+def repeating_command(arguments: Sequence[str]) -> str:
+    """Return the command line that repeats the runs of a study or a search, for its report.
+
+    Options that only change what is printed are left out.
+
+    >>> repeating_command(["study", "report", "mlp", "--epochs", "30", "--json"])
+    'genrekit study run mlp --epochs 30'
+    >>> repeating_command(["search", "my rates.toml", "-q"])
+    "genrekit search 'my rates.toml'"
+    """
+    words = [word for word in arguments if word not in _NOT_REPEATED]
+    if words[:2] == ["study", "report"]:
+        words[1] = "run"
+    return shlex.join(["genrekit", *words])
