@@ -23,6 +23,8 @@ from tiny_music import write_collection
 from typer.main import get_command
 
 from genrekit.cli.app import COMMANDS, app
+from genrekit.studies.schema import read_study
+from genrekit.studies.search_schema import read_search
 
 PAGES = (README, *sorted(ROOT.glob("docs/how-to/*.md")), *sorted(ROOT.glob("docs/explanation/*.md")))
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -93,6 +95,17 @@ def test_every_command_is_shown_and_every_option_that_is_shown_exists() -> None:
 def test_every_option_in_the_text_exists(page: Path) -> None:
     named = {option for code in re.findall(r"`(--[^`]+)`", TEXTS[page]) for option in re.findall(r"--[a-z0-9-]+", code)}
     assert named <= all_options() | {"--help"}
+
+
+def test_the_study_file_and_the_search_file_that_are_shown_can_be_read(tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"^```toml\n(.*?)^```", TEXTS[ROOT / "docs" / "how-to" / "studies.md"], re.DOTALL | re.MULTILINE
+    )
+    study, search = (tmp_path / name for name in ("dropout.toml", "rate.toml"))
+    for path, block in zip((study, search), blocks, strict=True):
+        path.write_text(block, encoding="utf-8")
+    assert [arm.name for arm in read_study(study).own_arms()] == ["none", "some"]
+    assert set(read_search(search).dimensions) == {"lr", "channels"}
 
 
 def links(text: str) -> list[str]:

@@ -109,6 +109,14 @@ def test_the_readme_names_findings_with_the_figures_of_the_results() -> None:
     assert found == [finding_in_words(*item) for item in README_FINDINGS]
 
 
+def test_the_page_on_honest_results_has_the_figures_of_the_study_of_leaks() -> None:
+    page = (README.parent / "docs" / "explanation" / "honest-results.md").read_text(encoding="utf-8")
+    figures = re.findall(
+        r"splitting by fragment adds ([\d.]+) points.*artists on both sides add ([\d.]+) points", " ".join(page.split())
+    )
+    assert figures == [tuple(finding_in_words("", "leak", claim)[1] for claim in (0, 1))]
+
+
 def finding_in_words(words: str, study: str, claim: int) -> tuple[str, ...]:
     """A finding as the README has it: a difference with a verdict, without its sign."""
     finding = json.loads((RESULTS / study / "result.json").read_text(encoding="utf-8"))["findings"][claim]
