@@ -150,8 +150,8 @@ def _require_file(path: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Write the tables of findings, or do what the options say."""
-    parser = argparse.ArgumentParser(description="Maintain docs/results/ and the tables of findings.")
+    """Write the table of findings, and do what the options ask for first."""
+    parser = argparse.ArgumentParser(description="Maintain docs/results/ and its table of findings.")
     parser.add_argument("folder", nargs="?", type=Path, help="folder in which studies were run")
     parser.add_argument("studies", nargs="*", metavar="study", help="study to copy from there")
     parser.add_argument("--unpack", metavar="FOLDER", type=Path, help="write runs/ and reports/ into a folder")
