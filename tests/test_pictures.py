@@ -1,4 +1,4 @@
-"""The README's pictures are there, are light, and show what is said of them; and how a terminal is drawn."""
+"""The pictures of the README and the docs exist, are small, and show what the text says; how they are drawn."""
 
 import re
 import struct
@@ -7,14 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 from pictures import COLUMNS, COMMANDS, PICTURES, PNG_BYTES, drawn, on_terminal
-from readme_output import README
+from readme_output import README, ROOT, RUN_PAGES
 
 from genrekit.demo.synthesizer import GENRES
 
-TEXT = README.read_text(encoding="utf-8")
+PAGES = (README, *RUN_PAGES)
 
 MARKDOWN = re.compile(r"!\[(?P<alt>[^\]]*)\]\((?P<path>[^)]+)\)")
-HTML = re.compile(r'<img src="(?P<path>[^"]+)"[^>]* alt="(?P<alt>[^"]*)">')
 
 MODELS = ("lda-mel-", "cel-mel-adam-onecycle-", "mlp-mel-adam-none-")
 
@@ -45,9 +44,13 @@ def look(svg: str, text: str) -> tuple[str, list[str]]:
     return rules, [one.attrib["fill"] for one in backgrounds if one.get("x") == element.get("x")]
 
 
-def test_readme_shows_every_picture_and_says_what_is_on_it() -> None:
-    shown = {match["path"]: match["alt"] for pattern in (MARKDOWN, HTML) for match in pattern.finditer(TEXT)}
-    assert {README.parent / path for path in shown} == set(PICTURES.iterdir())
+def test_every_picture_is_shown_on_a_page_with_a_description() -> None:
+    shown = {
+        (page.parent / match["path"]).resolve(): match["alt"]
+        for page in PAGES
+        for match in MARKDOWN.finditer(page.read_text(encoding="utf-8"))
+    }
+    assert set(shown) == set(PICTURES.iterdir())
     assert all(len(alt.split()) > 5 for alt in shown.values())
 
 
@@ -68,10 +71,12 @@ def test_a_terminal_asks_for_nothing_on_the_network(name: str) -> None:
     assert "<script" not in committed(name)
 
 
-def test_figures_that_the_readme_names_are_in_the_picture() -> None:
-    (said,) = re.findall(r"^On the demo's music.*?\n\n", TEXT, re.DOTALL | re.MULTILINE)
+def test_figures_that_the_page_names_are_in_the_picture() -> None:
+    page = (ROOT / "docs" / "how-to" / "evaluate.md").read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r"^In this picture.*?\n\n", page, re.DOTALL | re.MULTILINE)
     points, low, high, tracks, behind = re.findall(
-        r"by (\d+) points.* from (-\d+) to (\+\d+): (\d+) tracks.* is (\d+) behind", said.replace("\n", " ")
+        r"is (\d+) points above .* from (-\d+) to (\+\d+), so (\d+) tracks .* is (\d+) points below",
+        paragraph.replace("\n", " "),
     )[0]
     shown = "\n".join(lines(committed("evaluate")))
     assert f"on the same {tracks} tracks: +{points}.0 points ({low} to {high})" in shown

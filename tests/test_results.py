@@ -56,7 +56,7 @@ def test_the_tables_agree_with_the_results(page: Path) -> None:
 
 def test_a_study_without_claims_has_a_row() -> None:
     for study in studies():
-        assert table(README).count(f"[{study['study']}](") == 1
+        assert table(PAGES[0]).count(f"[{study['study']}](") == 1
 
 
 def test_every_result_has_the_claims_of_a_shipped_study() -> None:
@@ -89,8 +89,42 @@ def test_the_results_have_no_absolute_paths(records: dict[str, bytes]) -> None:
         assert not re.search(r"[\"' (]/\w", text), path
 
 
-def test_the_readme_links_to_the_results() -> None:
-    assert "(docs/results/README.md)" in README.read_text(encoding="utf-8")
+README_FINDINGS = (
+    ("The best classical model beats the perceptron", "baselines", 0),
+    ("The convolutional network beats the perceptron", "baselines", 1),
+    ("Linear discriminant analysis beats the convolutional network", "baselines", 2),
+    ("Splitting by fragment instead of by track inflates accuracy", "leak", 0),
+    ("Artists on both sides inflate it", "leak", 1),
+    ("L1 regularization gives a lower loss on spectrograms than L2", "regularization", 2),
+)
+"""The findings that the README names: the words before the figure, the study, and the index of the claim."""
+
+
+def test_the_readme_names_findings_with_the_figures_of_the_results() -> None:
+    text = README.read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## What the studies found\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
+    assert "(docs/results/README.md)" in section
+    sentence = re.compile(r"([A-Z][^.]*?),? by ([\d.]+) +(points|nats)(?: of accuracy)? \(([\d.]+) to ([\d.]+)\)\.")
+    found = sentence.findall(" ".join(section.split()))
+    assert found == [finding_in_words(*item) for item in README_FINDINGS]
+
+
+def test_the_page_on_honest_results_has_the_figures_of_the_study_of_leaks() -> None:
+    page = (README.parent / "docs" / "explanation" / "honest-results.md").read_text(encoding="utf-8")
+    figures = re.findall(
+        r"splitting by fragment adds ([\d.]+) points.*artists on both sides add ([\d.]+) points", " ".join(page.split())
+    )
+    assert figures == [tuple(finding_in_words("", "leak", claim)[1] for claim in (0, 1))]
+
+
+def finding_in_words(words: str, study: str, claim: int) -> tuple[str, ...]:
+    """A finding as the README has it: a difference with a verdict, without its sign."""
+    finding = json.loads((RESULTS / study / "result.json").read_text(encoding="utf-8"))["findings"][claim]
+    assert finding["verdict"] in ("upheld", "refuted")
+    factor = {"accuracy": 100, "loss": 1}[finding["statistic"]]
+    effect, *interval = (abs(factor * finding[name]) for name in ("effect", "low", "high"))
+    low, high = sorted(interval)
+    return words, f"{effect:.1f}", "points" if factor == 100 else "nats", f"{low:.1f}", f"{high:.1f}"
 
 
 def test_each_archive_has_the_plan_and_the_complete_runs_that_it_must_have(records: dict[str, bytes]) -> None:

@@ -1,9 +1,14 @@
-"""The output that the README shows: its commands are run, and what they print is put under them.
+"""Write the output that the README and the documentation show, by running the commands that it belongs to.
 
 Usage: python tools/readme_output.py DATA SONG
 
-DATA is a folder of genre folders, SONG an audio file. Each output stands in the README under a comment that names its
-command. The commands run in a temporary folder in which DATA is `data` and SONG is `song.mp3`.
+DATA is a folder of genre folders, SONG an audio file. A block of output follows a comment that names its command:
+
+    <!-- output of: genrekit compare -->                         the whole output
+    <!-- first 4 lines of the output of: genrekit compare -->    an excerpt
+
+The commands of whole outputs run in a temporary folder, in the order of `RUN_PAGES` and of each page. DATA is `data`
+there, SONG is `song.mp3`. An excerpt runs nothing: its lines are those of the first whole output of the same command.
 """
 
 from __future__ import annotations
@@ -13,32 +18,73 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+
+README = ROOT / "README.md"
+
+RUN_PAGES = tuple(
+    ROOT / "docs" / "how-to" / f"{name}.md"
+    for name in ("own-music", "train", "evaluate", "predict-and-export", "inspect")
+)
+"""The pages with whole outputs, in the order in which their commands run."""
 
 WIDTH = 100
 
-_BLOCK = re.compile(r"<!-- output of: (?P<command>[^\n]+) -->\n```text\n(?P<output>.*?)```\n", re.DOTALL)
+_TEXT = r"```text\n(?P<output>.*?)```\n"
+_WHOLE = re.compile(rf"<!-- output of: (?P<command>[^\n]+) -->\n{_TEXT}", re.DOTALL)
+_EXCERPT = re.compile(
+    rf"<!-- (?P<end>first|last)(?: (?P<count>\d+))? lines? of the output of: (?P<command>[^\n]+) -->\n{_TEXT}",
+    re.DOTALL,
+)
 
 _EPOCH = re.compile(r"\s*\d+/\d+\s")
 _EPOCHS_SHOWN = 2
 
 
-def shown(readme: str) -> list[tuple[str, str]]:
-    """The commands whose output a README shows, in order, each with that output."""
-    return [(match["command"], match["output"]) for match in _BLOCK.finditer(readme)]
+def shown(page: str) -> list[tuple[str, str]]:
+    """The commands whose whole output a page shows, in order, each with that output."""
+    return [(match["command"], match["output"]) for match in _WHOLE.finditer(page)]
 
 
-def written(readme: str, outputs: list[str]) -> str:
-    """The README with these outputs in the place of its own, in order."""
-    rest = iter(outputs)
-    return _BLOCK.sub(lambda match: f"<!-- output of: {match['command']} -->\n```text\n{next(rest)}```\n", readme)
+def written(page: str, outputs: list[str]) -> str:
+    """The page with these whole outputs, in order, instead of those that it has."""
+    remaining = iter(outputs)
+    return _WHOLE.sub(lambda match: _with_output(match, next(remaining)), page)
+
+
+def with_excerpts(page: str, outputs: Mapping[str, str]) -> str:
+    """The page with its excerpts taken from these whole outputs by command.
+
+    Errors: KeyError for a command without an output.
+    """
+    return _EXCERPT.sub(lambda match: _with_output(match, _excerpt(match, outputs[match["command"]])), page)
+
+
+def first_outputs(shown_outputs: list[tuple[str, str]]) -> dict[str, str]:
+    """The first output of each command."""
+    return dict(reversed(shown_outputs))
+
+
+def _with_output(match: re.Match[str], output: str) -> str:
+    head, _, _ = match[0].partition("```text\n")
+    return f"{head}```text\n{output}```\n"
+
+
+def _excerpt(match: re.Match[str], output: str) -> str:
+    count, lines = int(match["count"] or 1), output.splitlines(keepends=True)
+    return "".join(lines[:count] if match["end"] == "first" else lines[-count:])
 
 
 def run_all(commands: list[str], folder: Path) -> list[str]:
-    """Run commands one after the other in a folder; what each printed on both streams, without the middle epochs."""
-    # Nothing of wandb is set and nobody is logged in, as at a newcomer's: runs are tracked offline.
+    """Run commands one after the other in a folder.
+
+    Returns what each printed on both streams, without the middle epochs.
+    Errors: RuntimeError for a command that fails.
+    """
+    # No variable of wandb is set and nobody is logged in, so runs are tracked offline.
     environment = {name: value for name, value in os.environ.items() if name != "NETRC" and "WANDB_" not in name}
     environment |= {"COLUMNS": str(WIDTH), "HOME": str(folder), "NO_COLOR": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -68,35 +114,47 @@ def _without_middle_epochs(output: str) -> str:
 
 
 def skeleton(output: str) -> list[str]:
-    """What stays of an output without figures, sizes, genres and marks: its kinds of lines, in order."""
+    """The kinds of lines of an output, in order: figures, sizes, genres and marks are removed."""
     kinds: list[str] = []
     for line in output.splitlines():
-        if line.startswith("= "):  # what the mark of ties means, which is said where there are some
+        if line.startswith("= "):  # the legend of ties is printed only if there are ties
             continue
         kind = re.sub(r"^( *)=(?=[*\d])", r"\1", line)
-        kind = re.sub(r"^timeline: .*| [A-Z]+$", "#", kind)  # a song's strip of genres, and what its letters mean
+        kind = re.sub(r"^timeline: .*| [A-Z]+$", "#", kind)  # a song's timeline, and the legend of its letters
         kind = re.sub(r"\b(?:blues|classical|country|disco|hiphop|jazz|metal|pop|reggae|rock)\b", "#", kind)
         kind = re.sub(r"(?<=[ (])[+-](?=\d)", "", kind)  # a difference may have either sign
         kind = re.sub(r"\b(?:cel3-mel-\w+-\w+|lda-mel)", "MODEL", kind)
         kind = re.sub(r"\d[\d,.:]*(?:e-\d+)?(?: (?:GB|MB|kB|s|%|to)\b)?|  best|\*|(?<= )\.(?= |$)", "#", kind)
         kind = re.sub(r"(?:#[ ,%]*)+", "# ", " ".join(kind.split())).strip()
-        if kind not in (*kinds[-1:], "#", ""):  # lines of figures alone are a table's rows, or rows that go on
+        if kind not in (*kinds[-1:], "#", ""):  # lines of figures alone are rows of a table
             kinds.append(kind)
     return kinds
 
 
+def rewrite(outputs: list[str]) -> None:
+    """Write the whole outputs of all pages, in the order in which their commands ran, and the README's excerpts."""
+    remaining = iter(outputs)
+    texts = {page: page.read_text(encoding="utf-8") for page in RUN_PAGES}
+    for page, text in texts.items():
+        texts[page] = written(text, [next(remaining) for _ in shown(text)])
+    first = first_outputs([item for text in texts.values() for item in shown(text)])
+    texts[README] = README.read_text(encoding="utf-8")
+    for page, text in texts.items():
+        page.write_text(with_excerpts(text, first), encoding="utf-8")
+
+
 def main() -> None:
-    """Write the README's outputs anew."""
+    """Run the commands and write their output into the pages."""
     data, song = (Path(argument).resolve() for argument in sys.argv[1:3])
-    readme = README.read_text(encoding="utf-8")
+    commands = [command for page in RUN_PAGES for command, _ in shown(page.read_text(encoding="utf-8"))]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "data").mkdir()
         for genre in sorted(path for path in data.iterdir() if path.is_dir()):
             (folder / "data" / genre.name).symlink_to(genre)
         (folder / "song.mp3").symlink_to(song)
-        outputs = run_all([command for command, _ in shown(readme)], folder)
-    README.write_text(written(readme, outputs), encoding="utf-8")
+        outputs = run_all(commands, folder)
+    rewrite(outputs)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Maintain docs/results/: write the table of findings into the README and docs/results/README.md, and add studies.
+"""Maintain docs/results/: write the table of findings into docs/results/README.md, and add studies.
 
     python tools/results_table.py                       Write the table.
     python tools/results_table.py FOLDER STUDY ...      Copy studies that were run in FOLDER, then write the table.
@@ -35,7 +35,7 @@ RESULTS = ROOT / "docs" / "results"
 
 REPORT_FILES = ("report.md", "result.json")
 
-PAGES = (ROOT / "README.md", RESULTS / "README.md")
+PAGES = (RESULTS / "README.md",)
 
 START, END = "<!-- findings -->\n", "<!-- end of findings -->\n"
 
@@ -150,8 +150,8 @@ def _require_file(path: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Write the tables of findings, or do what the options say."""
-    parser = argparse.ArgumentParser(description="Maintain docs/results/ and the tables of findings.")
+    """Write the table of findings, and do what the options ask for first."""
+    parser = argparse.ArgumentParser(description="Maintain docs/results/ and its table of findings.")
     parser.add_argument("folder", nargs="?", type=Path, help="folder in which studies were run")
     parser.add_argument("studies", nargs="*", metavar="study", help="study to copy from there")
     parser.add_argument("--unpack", metavar="FOLDER", type=Path, help="write runs/ and reports/ into a folder")
