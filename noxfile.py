@@ -76,7 +76,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Write the README's output anew by running its commands: nox -s readme -- GTZAN_FOLDER MP3."""
+    """Run the commands of the how-to pages and write their output into them: nox -s readme -- DATA SONG."""
     session.install("-e", ".")
     session.run("python", "tools/readme_output.py", *session.posargs)
 
