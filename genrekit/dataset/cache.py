@@ -37,7 +37,7 @@ from genrekit.config import AUGMENTATIONS, PrepareConfig, Stored
 from genrekit.dataset.draft import Draft
 from genrekit.dataset.rows import Extent, row_checksums
 from genrekit.errors import GenrekitError, IncompatibleCacheError
-from genrekit.files import reason
+from genrekit.files import cannot, is_file, reason
 from genrekit.records import SkippedFile, Track
 
 FORMAT_VERSION = 2
@@ -296,8 +296,13 @@ def open_cache(path: Path, *, unfinished: bool = False) -> Cache:
     Errors: GenrekitError where there is none, IncompatibleCacheError where it is damaged, of another format version
     or, unless `unfinished` is allowed, not finished.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise GenrekitError(f"no cache at {path}: prepare a collection first")
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:  # HDF5 says this in many more words
+        raise cannot("read", path, error) from error
     try:
         with h5py.File(path, "r", locking=False) as file:
             version = int(file.attrs["format_version"])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit.errors import GenrekitError
-from genrekit.files import new_file, reason
+from genrekit.files import cannot, new_file
 from genrekit.records import FloatArray, TrainingFigures
 from genrekit.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 
@@ -75,7 +75,7 @@ def save_answers(path: Path, answers: Answers) -> None:
         with new_file(path) as new:
             write_tensors(new, tensors, metadata_of(metadata))
     except OSError as error:
-        raise GenrekitError(f"cannot write {path}: {reason(error)}; mend that, then resume the training") from error
+        raise GenrekitError(f"{cannot('write', path, error)}, then resume the run") from error
 
 
 def load_answers(path: Path) -> Answers:

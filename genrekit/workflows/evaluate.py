@@ -23,7 +23,7 @@ from genrekit.evaluation.report import report_page
 from genrekit.evaluation.report_story import Example, ModelStory
 from genrekit.evaluation.scores import score
 from genrekit.evaluation.tables import write_tables
-from genrekit.files import exclusive_lock, read_json, reason, write_json, write_text
+from genrekit.files import cannot, exclusive_lock, read_json, require_writable, write_json, write_text
 from genrekit.memory import kept
 from genrekit.models.bundle import BundleMetadata, find_bundles, read_metadata
 from genrekit.records import AnyPath, EvaluateResult, ModelFigures, PairedFigures, SkippedFile, to_json
@@ -74,6 +74,7 @@ def evaluate(
     else:
         assert cache_path is not None
         cache = open_cache(Path(cache_path))
+        require_writable(splits_folder(cache))  # where the reading is counted
         fitting = _fitting(paths, lambda path, metadata: _require_fit(path, metadata, cache), reporter)
         answers, skipped = _answers_to_cache(cache, fitting, where, reporter), ()
         readings = _count_reading(cache, sorted({found.group for found in answers}))
@@ -97,7 +98,7 @@ def _target(path: AnyPath | None, *, folder: bool) -> Path | None:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise GenrekitError(f"cannot write {target}: {reason(error)}") from error
+        raise cannot("write", target, error) from error
     if not folder and target.is_dir():
         raise GenrekitError(f"cannot write {target}: it is a folder; name a file in it")
     return target

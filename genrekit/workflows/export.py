@@ -10,7 +10,7 @@ import numpy as np
 from genrekit.audio.synth import GENRES, synthesize_track
 from genrekit.config import FrontEnd
 from genrekit.errors import GenrekitError, UsageError, unknown_name
-from genrekit.files import atomic_write, reason
+from genrekit.files import atomic_write, cannot
 from genrekit.models.bundle import load_bundle
 from genrekit.models.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
 from genrekit.records import AnyPath, ExportResult, FloatArray
@@ -60,7 +60,7 @@ def export(
         with atomic_write(target) as file:
             file.write(model)
     except OSError as error:
-        raise GenrekitError(f"cannot write {target}: {reason(error)}") from error
+        raise cannot("write", target, error) from error
     return ExportResult(
         bundle=folder,
         out=target,

@@ -21,6 +21,7 @@ from genrekit.audio.tags import require_tags, tag_genre
 from genrekit.config import PredictConfig
 from genrekit.dataset.executors import available_cores
 from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, UsageError
+from genrekit.files import require_writable
 from genrekit.memory import kept
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.models.prediction import predict_file
@@ -141,6 +142,7 @@ def _targets(named: list[_Named], folder: Path | None, in_place: bool) -> dict[i
         return {place: file.path for place, file in enumerate(named)}
     if in_place:
         raise UsageError("genres are written into the files themselves or into copies: choose one")
+    require_writable(folder)
     first: dict[Path, Path] = {}
     for file in named:
         if first.setdefault(file.below, file.path) != file.path:

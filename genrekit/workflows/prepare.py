@@ -15,6 +15,7 @@ from genrekit.dataset.cache import CachePlan
 from genrekit.dataset.executors import available_cores, open_executor
 from genrekit.dataset.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError
+from genrekit.files import cannot
 from genrekit.records import AnyPath, PrepareResult
 from genrekit.workflows.reporter import PreparePlan, Reporter
 
@@ -99,6 +100,5 @@ def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter
 
 def _disk_error(error: OSError, out: Path) -> GenrekitError:
     return GenrekitError(
-        f"cannot write {out}: {error.strerror or error}; what was there is untouched and the work done is kept: "
-        "make space or choose another place, then run prepare again to go on"
+        f"{cannot('write', out, error)}, then run prepare again to continue; the existing cache is unchanged"
     )

@@ -11,7 +11,8 @@ from genrekit.config import TrainConfig
 from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.files import exclusive_lock, write_json
+from genrekit.files import exclusive_lock, require_writable, write_json
+from genrekit.models.best import require_best_folder
 from genrekit.records import AnyPath, CompareResult, SearchResult, Trial
 from genrekit.studies.schema import Arm
 from genrekit.studies.search import Search, describe, read_search
@@ -55,6 +56,9 @@ def run_search(
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)
     folder = Path(reports) / search.name
+    require_writable(Path(runs))
+    if best_models is not None:
+        require_best_folder(Path(best_models))
     with exclusive_lock(folder / ".lock", f"the search {search.name}"):
         planned = _hold_to_plan(folder, search, splits, options)
         trying = Conditions(cache.path, None, tracking, strict)

@@ -15,8 +15,8 @@ from genrekit.dataset.cache import open_cache
 from genrekit.dataset.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.evaluation.study_report import write_report
-from genrekit.files import exclusive_lock
-from genrekit.models.best import KEPT
+from genrekit.files import exclusive_lock, require_writable
+from genrekit.models.best import KEPT, require_best_folder
 from genrekit.records import (
     AnyPath,
     CompareResult,
@@ -149,6 +149,9 @@ def _train_missing(
     missing = [place for place, item in enumerate(experiments) if item.missing]
     if not missing:
         return {}
+    require_writable(experiments[0].run.parent)
+    if conditions.best_models is not None:
+        require_best_folder(conditions.best_models)
     states = [
         ExperimentState(item.name, "there" if item.finished else "waiting", epochs=item.config.epochs)
         for item in experiments

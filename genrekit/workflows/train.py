@@ -29,7 +29,7 @@ from genrekit.evaluation.answers import ANSWERS, Answers, save_answers
 from genrekit.evaluation.scores import Scores, score
 from genrekit.files import exclusive_lock, read_json, remove_torn, size_text, write_json
 from genrekit.models import Model, build_model, count_parameters
-from genrekit.models.best import keep_best
+from genrekit.models.best import keep_best, require_best_folder
 from genrekit.models.bundle import BundleMetadata, save_bundle
 from genrekit.models.classical import Classifier
 from genrekit.records import AnyPath, Epoch, TrainResult, ValidationFigures, to_json
@@ -77,8 +77,8 @@ def train(
     Errors: UsageError for a value that no training accepts, GenrekitError for what stands in the way of this one.
     """
     started = time.monotonic()
-    if best_models is not None and Path(best_models).exists() and not Path(best_models).is_dir():
-        raise GenrekitError(f"{best_models} is no folder: the best models are kept in one")
+    if best_models is not None:
+        require_best_folder(Path(best_models))
     named = None if out is None else Path(out)
     config, run = _resumed(values, named) if resume else _new(values, named, Path(runs))
     cache = open_cache(Path(cache_path))
