@@ -124,35 +124,47 @@ def is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-_SURROUNDINGS = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-        errno.EIO,
-        errno.ENOENT,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.ENAMETOOLONG,
-        errno.EMFILE,
-    }
-)
+_PERMISSIONS = "check its permissions or choose another place"
+_SPACE = "make space or choose another place"
+_PATH = "check the path"
+
+_ADVICE = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EROFS: "choose another place",
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EIO: "check the disk",
+    errno.ENOENT: _PATH,
+    errno.EEXIST: _PATH,
+    errno.EISDIR: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.ENAMETOOLONG: _PATH,
+    errno.EMFILE: "close other programs, or raise the limit of open files (ulimit -n)",
+}
+"""Errors of the operating system that a user can do something about."""
 
 
 def of_surroundings(error: OSError) -> str | None:
-    """What an operating system says of the disk, the permissions or a path, which no traceback would explain.
-
-    None for anything else.
+    """What an operating system says of the disk, the permissions or a path, and what to do; None for anything else.
 
     >>> of_surroundings(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
-    'runs/cel: No space left on device'
+    'cannot use runs/cel: No space left on device; make space or choose another place'
     """
-    if error.errno not in _SURROUNDINGS:
+    if error.errno not in _ADVICE:
         return None
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    what = f"cannot use {error.filename}: " if error.filename else ""
+    return f"{what}{error.strerror}; {advice(error)}"
+
+
+def advice(error: OSError) -> str:
+    """What to do about an error of the operating system.
+
+    >>> advice(OSError(errno.EACCES, "Permission denied"))
+    'check its permissions or choose another place'
+    """
+    return _ADVICE.get(error.errno or 0, "choose another place")
 
 
 def _either(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # pytest-xdist runs one process per core, so each process computes with one thread.
@@ -14,13 +15,22 @@ os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 # pytest-xdist passes on the width of its terminal; tests that need a width set one.
 os.environ.pop("COLUMNS", None)
 
-os.environ["WANDB_MODE"] = "off"
+os.environ["WANDB_MODE"] = "disabled"
 
 import pytest
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 
 from genrekit.cli.app import run
+
+
+@pytest.fixture(autouse=True)
+def _restored_environment() -> Iterator[None]:
+    """Undo what the command line changes in the environment of its process, which here is that of all tests."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 from genrekit._version import __version__
 from genrekit.cli.completion import adapt_to_shell, add_completion_options
 from genrekit.cli.groups import CommandGroup, join_lines_of_paragraphs
+from genrekit.cli.libraries import configure_libraries
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
 from genrekit.errors import GenrekitError, UsageError, of_surroundings
@@ -59,6 +60,7 @@ class LazyGroup(CommandGroup):
         command = typer.main.get_command(import_module(f"genrekit.cli.{cmd_name}").app)
         command.name = cmd_name
         add_completion_options(command, hidden=True)
+        _open_paths_later(command)
         join_lines_of_paragraphs(command)
         return command
 
@@ -71,6 +73,17 @@ class LazyGroup(CommandGroup):
         """List the commands and options that a shell offers."""
         self._listing = True
         return super().shell_complete(ctx, incomplete)
+
+
+def _open_paths_later(command: Any) -> None:
+    """Let commands find out which paths may be read: they say more, and go on with the others.
+
+    By itself, typer calls a path that may not be read wrong usage.
+    """
+    for param in command.params:
+        param.type_descriptor.parameter_info.readable = False
+    for below in getattr(command, "commands", {}).values():
+        _open_paths_later(below)
 
 
 app = typer.Typer(
@@ -107,6 +120,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that stdout's encoding lacks must not end a command
     try:
+        configure_libraries(os.environ)
         adapt_to_shell(os.environ)
         root = typer.main.get_command(app)
         add_completion_options(root, hidden=False)
@@ -120,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
         problem = of_surroundings(error)
         if problem is None:
             raise
-        return _failed(f"{problem}; what was there before is untouched", 1, arguments)
+        return _failed(problem, 1, arguments)
     except SystemExit as end:  # typer ends the process when it has answered the shell
         return end.code if isinstance(end.code, int) else 0
     except tuple(_CODES) as error:

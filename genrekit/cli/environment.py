@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from genrekit.errors import GenrekitError, UsageError, unknown_name
-from genrekit.io.files import reason
+from genrekit.errors import UsageError, unknown_name
+from genrekit.io.files import cannot
 from genrekit.training.tracking import Tracking, logged_in
 
 _MODES = {
@@ -27,6 +27,8 @@ _MODES = {
     "auto": "auto",
 }
 """Tracking modes by the values of WANDB_MODE: those of wandb, and genrekit's own names."""
+
+_ENV_FILE = Path(".env")
 
 _SETTINGS = "wandb/settings"
 """The files in which wandb's own commands store settings, in the home directory and in the current one."""
@@ -80,9 +82,9 @@ def _sources() -> Iterator[_Source]:
 
 def _dotenv() -> dict[str, str | None]:
     try:
-        return dotenv_values(Path(".env"))
+        return dotenv_values(_ENV_FILE)
     except (OSError, ValueError) as error:
-        raise GenrekitError(f"cannot read .env: {reason(error)}") from error
+        raise cannot("read", _ENV_FILE, error) from error
 
 
 def _wandb_settings() -> dict[str, str]:

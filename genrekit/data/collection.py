@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from genrekit.audio.decode import probe
 from genrekit.errors import GenrekitError, UnreadableAudioError
-from genrekit.io.files import reason, special_file
+from genrekit.io.files import cannot, reason, special_file
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def read_manifest(manifest: Path, *, least_genres: int = 2) -> Collection:
             missing = {"path", "genre"} - set(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise GenrekitError(f"cannot read the manifest {manifest}: {reason(error)}") from error
+        raise cannot("read the manifest", manifest, error) from error
     if missing:
         raise GenrekitError(
             f"{manifest} must be CSV with the columns path and genre; {', '.join(sorted(missing))} missing"
@@ -213,7 +213,7 @@ def audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
                 entries = sorted((entry for entry in listing if entry.name[0] != "."), key=lambda entry: entry.name)
         except OSError as error:
             if folder == root:
-                raise GenrekitError(f"cannot list {root}: {reason(error)}") from error
+                raise cannot("list", root, error) from error
             skipped.append(SkippedFile(_printable(folder.relative_to(root).as_posix()), reason(error)))
             continue
         inside = {entry.name for entry in entries if _is_folder(entry)}

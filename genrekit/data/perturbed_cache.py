@@ -17,7 +17,7 @@ from genrekit.audio.transform import altered_waveform
 from genrekit.data.cache.executors import available_cores
 from genrekit.data.cache.hdf5 import Cache
 from genrekit.errors import GenrekitError
-from genrekit.io.files import atomic_write, exclusive_lock, reason, remove_torn
+from genrekit.io.files import atomic_write, cannot, exclusive_lock, remove_torn
 
 FORMAT_VERSION = 1
 
@@ -64,7 +64,7 @@ def altered_fragments(
                 _write(path, waveforms, rows, partial(altered_waveform, tempo=tempo, semitones=semitones), on_fragment)
                 kept = _read(path, shape)
     except OSError as error:
-        raise GenrekitError(f"{failure}: {reason(error)}") from error
+        raise cannot("keep altered fragments in", folder, error) from error
     if kept is None:
         raise GenrekitError(f"{failure}: {path.name} cannot be read again")
     return kept

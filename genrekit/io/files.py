@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, advice
 
 try:
     import fcntl
@@ -24,8 +24,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
     After an error, a kill or a full disk, `path` is what it was before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:  # it names the temporary file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(descriptor)
     new = Path(name)
     try:
@@ -71,7 +74,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise GenrekitError(f"cannot read {path}: {reason(error)}") from error
+        raise cannot("read", path, error) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -82,12 +85,52 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise GenrekitError(f"cannot read {path}: {reason(error)}") from error
+        raise cannot("read", path, error) from error
 
 
 def reason(error: Exception) -> str:
     """The short reason of an error: for an operating system error its text without number and path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
+    """The error for a file or folder that cannot be read or written: why, and for an operating system error what to do.
+
+    >>> str(cannot("write", Path("report.html"), PermissionError(13, "Permission denied")))
+    'cannot write report.html: Permission denied; check its permissions or choose another place'
+    >>> str(cannot("read", Path("plan.json"), ValueError("it is empty")))
+    'cannot read plan.json: it is empty'
+    """
+    remedy = f"; {advice(error)}" if isinstance(error, OSError) and error.strerror else ""
+    return GenrekitError(f"cannot {do} {path}: {reason(error)}{remedy}")
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure that files can be made in a folder, which need not exist yet; nothing is left there.
+
+    Errors: GenrekitError that says why not.
+    """
+    try:
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise cannot("write", folder, error) from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file.
+
+    Errors: PermissionError if that cannot be found out, where pathlib's answer depends on the version of Python.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return False
 
 
 def special_file(mode: int) -> str | None:
@@ -107,8 +150,13 @@ def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[
 
     Errors: GenrekitError that names the process that holds it, unless `wait` is asked for.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        named = path if os.path.lexists(path) else path.parent
+        raise OSError(error.errno, error.strerror, str(named)) from error
+    with file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -21,7 +21,7 @@ from torch import nn
 
 from genrekit._types import AnyPath
 from genrekit.errors import BundleError, GenrekitError, UsageError
-from genrekit.io.files import new_file, read_json, reason
+from genrekit.io.files import cannot, is_file, new_file, read_json
 from genrekit.io.tensors import write_tensors
 from genrekit.models import Model, build_model, count_parameters
 from genrekit.models.bundle_metadata import FORMAT_VERSION, BundleMetadata
@@ -57,7 +57,7 @@ def save_bundle(folder: Path, model: nn.Module, metadata: BundleMetadata) -> Non
             (scratch / _JSON).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
             (scratch / _CARD).write_text(model_card(metadata), encoding="utf-8")
     except OSError as error:
-        raise BundleError(f"cannot write the bundle {folder}: {reason(error)}") from error
+        raise BundleError(str(cannot("write the bundle", folder, error))) from error
 
 
 @contextmanager
@@ -88,9 +88,9 @@ def read_metadata(folder: Path) -> BundleMetadata:
 
     Errors: BundleError where it is no bundle, damaged, or of another format version.
     """
-    if not is_bundle(folder):
-        raise BundleError(f"{folder} is no bundle: it needs {_JSON} and {_TENSORS}")
     try:
+        if not is_bundle(folder):
+            raise BundleError(f"{folder} is no bundle: it needs {_JSON} and {_TENSORS}")
         values = read_json(folder / _JSON)
         version = values.get("format_version") if isinstance(values, dict) else None
         if version != FORMAT_VERSION:
@@ -101,8 +101,11 @@ def read_metadata(folder: Path) -> BundleMetadata:
         return BundleMetadata.of(values)
     except BundleError:
         raise
+    except PermissionError as error:
+        raise BundleError(str(cannot("read", folder, error))) from error
     except GenrekitError as error:
-        raise BundleError(f"{folder / _JSON} is damaged: {error}") from error
+        damaged = "" if isinstance(error.__cause__, OSError) else f"{folder / _JSON} is damaged: "
+        raise BundleError(f"{damaged}{error}") from error
 
 
 def load_bundle(path: AnyPath) -> Bundle:
@@ -114,7 +117,9 @@ def load_bundle(path: AnyPath) -> Bundle:
     metadata = read_metadata(folder)
     try:
         tensors = load_tensors((folder / _TENSORS).read_bytes())
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise BundleError(str(cannot("read", folder / _TENSORS, error))) from error
+    except (SafetensorError, json.JSONDecodeError) as error:
         raise BundleError(f"{folder / _TENSORS} is damaged: {error}") from error
     _check_size(folder, metadata, tensors)
     model = build_model(metadata.train, metadata.prepare.front_end, len(metadata.genres))
@@ -159,8 +164,11 @@ def _shape(found: tuple[tuple[int, ...], Any] | None) -> str:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder has the two files of a bundle."""
-    return (folder / _JSON).is_file() and (folder / _TENSORS).is_file()
+    """Whether a folder has the two files of a bundle.
+
+    Errors: PermissionError if that cannot be found out.
+    """
+    return is_file(folder / _JSON) and is_file(folder / _TENSORS)
 
 
 def find_bundles(folder: Path) -> list[Path]:
@@ -170,7 +178,15 @@ def find_bundles(folder: Path) -> list[Path]:
     """
     if is_bundle(folder):
         return [folder]
-    found = sorted(path for path in folder.glob("[!.]*") if is_bundle(path)) if folder.is_dir() else []
+    found = sorted(path for path in folder.glob("[!.]*") if _may_be_bundle(path)) if folder.is_dir() else []
     if not found:
         raise BundleError(f"no bundle at {folder}: train a model first, or name a folder that holds bundles")
     return found
+
+
+def _may_be_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle, or cannot be looked into: reading it says why."""
+    try:
+        return is_bundle(folder)
+    except PermissionError:
+        return True

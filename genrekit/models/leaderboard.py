@@ -7,13 +7,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from genrekit.errors import BundleError
-from genrekit.io.files import exclusive_lock, reason
-from genrekit.models.bundle import is_bundle, new_folder, read_metadata
+from genrekit.errors import BundleError, GenrekitError
+from genrekit.io.files import cannot, exclusive_lock, require_writable
+from genrekit.models.bundle import new_folder, read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
 
 KEPT = 5
 """How many bundles of one split are kept."""
+
+
+def require_best_folder(folder: Path) -> None:
+    """Make sure, before a run is trained, that its bundle can be kept in a folder, which need not exist yet.
+
+    Errors: GenrekitError that says why not.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise GenrekitError(f"{folder} is not a directory; --best-models needs one")
+    require_writable(folder)
 
 
 def keep_best(bundle: Path, folder: Path, limit: int = KEPT) -> Path | None:
@@ -22,12 +32,12 @@ def keep_best(bundle: Path, folder: Path, limit: int = KEPT) -> Path | None:
     Returns the copy's path, or None where the bundle is not among the best.
     Errors: BundleError where it is no bundle, or cannot be copied.
     """
-    own, failure = read_metadata(bundle), f"cannot keep a bundle in {folder}"
+    own = read_metadata(bundle)
     try:
-        with exclusive_lock(folder / ".lock", failure, wait=True):
+        with exclusive_lock(folder / ".lock", f"cannot keep a bundle in {folder}", wait=True):
             return _keep(bundle, own, folder, limit)
     except OSError as error:
-        raise BundleError(f"{failure}: {reason(error)}") from error
+        raise BundleError(str(cannot("keep a bundle in", folder, error))) from error
 
 
 def _keep(bundle: Path, own: BundleMetadata, folder: Path, limit: int) -> Path | None:
@@ -48,7 +58,7 @@ def _keep(bundle: Path, own: BundleMetadata, folder: Path, limit: int) -> Path |
 
 def _kept(folder: Path) -> Iterator[tuple[Path, BundleMetadata]]:
     for path in sorted(folder.iterdir()):
-        if is_bundle(path) and not path.name.startswith("."):
+        if not path.name.startswith("."):
             with suppress(BundleError):
                 yield path, read_metadata(path)
 

@@ -16,10 +16,10 @@ from genrekit.data.cache.hdf5 import open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.io.files import exclusive_lock
+from genrekit.io.files import exclusive_lock, require_writable
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.intervals import Interval
-from genrekit.models.leaderboard import KEPT
+from genrekit.models.leaderboard import KEPT, require_best_folder
 from genrekit.studies.costs import warn_of_size
 from genrekit.studies.evidence import ArmRuns, Evidence, arm_runs, judge_claims
 from genrekit.studies.plan import (
@@ -144,6 +144,9 @@ def _train_missing(
     missing = [place for place, item in enumerate(experiments) if item.missing]
     if not missing:
         return {}
+    require_writable(experiments[0].run.parent)
+    if conditions.best_models is not None:
+        require_best_folder(conditions.best_models)
     states = [
         RunProgress(item.name, "there" if item.finished else "waiting", epochs=item.config.epochs)
         for item in experiments

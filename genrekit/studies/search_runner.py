@@ -12,7 +12,8 @@ from genrekit.config import TrainConfig
 from genrekit.data.cache.hdf5 import open_cache
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError
-from genrekit.io.files import exclusive_lock, write_json
+from genrekit.io.files import exclusive_lock, require_writable, write_json
+from genrekit.models.leaderboard import require_best_folder
 from genrekit.studies.costs import warn_of_size
 from genrekit.studies.optuna_trials import TRIALS_FILE, Trial, open_trials, require_optuna
 from genrekit.studies.plan import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments, read_plan
@@ -56,6 +57,9 @@ def run_search(
     cache = open_cache(Path(cache_path))
     splits = TrainedSplits(cache)
     folder = Path(reports) / search.name
+    require_writable(Path(runs))
+    if best_models is not None:
+        require_best_folder(Path(best_models))
     with exclusive_lock(folder / ".lock", f"the search {search.name}"):
         planned = _hold_to_plan(folder, search, splits, options)
         trying = Conditions(cache.path, None, tracking, strict)

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from genrekit.errors import GenrekitError
-from genrekit.io.files import new_file, reason
+from genrekit.io.files import cannot, new_file
 from genrekit.io.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 
 FORMAT_VERSION = 2
@@ -57,7 +57,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             if path.exists():
                 _keep(path, previous_path(path))
     except OSError as error:
-        raise GenrekitError(f"cannot write {path}: {reason(error)}; mend that, then resume the training") from error
+        raise GenrekitError(f"{cannot('write', path, error)}, then resume the run") from error
 
 
 def _keep(path: Path, previous: Path) -> None:

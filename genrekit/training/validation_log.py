@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from genrekit._types import FloatArray
 from genrekit.errors import GenrekitError
-from genrekit.io.files import new_file, reason
+from genrekit.io.files import cannot, new_file
 from genrekit.io.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
 from genrekit.metrics.epochs import TrainingFigures
 
@@ -76,7 +76,7 @@ def save_answers(path: Path, answers: Answers) -> None:
         with new_file(path) as new:
             write_tensors(new, tensors, metadata_of(metadata))
     except OSError as error:
-        raise GenrekitError(f"cannot write {path}: {reason(error)}; mend that, then resume the training") from error
+        raise GenrekitError(f"{cannot('write', path, error)}, then resume the run") from error
 
 
 def load_answers(path: Path) -> Answers:

@@ -17,7 +17,7 @@ from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.split import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, few
-from genrekit.io.files import exclusive_lock, read_json, reason, write_json, write_text
+from genrekit.io.files import cannot, exclusive_lock, read_json, require_writable, write_json, write_text
 from genrekit.io.json_values import to_json
 from genrekit.io.memory import kept
 from genrekit.metrics.accuracy import per_genre_figures
@@ -78,6 +78,7 @@ def evaluate(
     else:
         assert cache_path is not None
         cache = open_cache(Path(cache_path))
+        require_writable(splits_folder(cache))  # where the reading is counted
         fitting = _fitting(paths, lambda path, metadata: _require_fit(path, metadata, cache), reporter)
         answers, skipped = _answers_to_cache(cache, fitting, where, reporter), ()
         readings = _count_reading(cache, sorted({found.group for found in answers}))
@@ -101,7 +102,7 @@ def _target(path: AnyPath | None, *, folder: bool) -> Path | None:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise GenrekitError(f"cannot write {target}: {reason(error)}") from error
+        raise cannot("write", target, error) from error
     if not folder and target.is_dir():
         raise GenrekitError(f"cannot write {target}: it is a folder; name a file in it")
     return target

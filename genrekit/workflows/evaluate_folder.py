@@ -42,6 +42,8 @@ def answers_to_folder(
     """
     listeners = [_Listener(load_bundle(path), collection, device) for path in paths]
     skipped = list(collection.skipped)
+    for file in skipped:
+        reporter.warning(f"skipped {file.path}: {file.reason}")
     digests = [""] * len(collection.tracks)
     for index, track in enumerate(collection.tracks):
         try:

@@ -13,7 +13,7 @@ from genrekit.config import FrontEnd
 from genrekit.demo.synthesizer import GENRES, synthesize_track
 from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.inference.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
-from genrekit.io.files import atomic_write, reason
+from genrekit.io.files import atomic_write, cannot
 from genrekit.models.bundle import load_bundle
 from genrekit.workflows.reporter import Reporter
 
@@ -79,7 +79,7 @@ def export(
         with atomic_write(target) as file:
             file.write(model)
     except OSError as error:
-        raise GenrekitError(f"cannot write {target}: {reason(error)}") from error
+        raise cannot("write", target, error) from error
     return ExportResult(
         bundle=folder,
         out=target,

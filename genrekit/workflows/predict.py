@@ -23,6 +23,7 @@ from genrekit.data.collection import SkippedFile, audio_files
 from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, UsageError
 from genrekit.inference.prediction import FilePrediction, predict_file
 from genrekit.inference.tags import require_tags, tag_genre
+from genrekit.io.files import require_writable
 from genrekit.io.memory import kept
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.training.devices import choose_device
@@ -152,6 +153,7 @@ def _targets(named: list[_Named], folder: Path | None, in_place: bool) -> dict[i
         return {place: file.path for place, file in enumerate(named)}
     if in_place:
         raise UsageError("genres are written into the files themselves or into copies: choose one")
+    require_writable(folder)
     first: dict[Path, Path] = {}
     for file in named:
         if first.setdefault(file.below, file.path) != file.path:

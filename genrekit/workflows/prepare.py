@@ -17,6 +17,7 @@ from genrekit.data.cache.hdf5 import CachePlan
 from genrekit.data.collection import SkippedFile, read_manifest, scan_folder
 from genrekit.data.splits.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError
+from genrekit.io.files import cannot
 from genrekit.workflows.reporter import PreparePlan, Reporter
 
 
@@ -120,6 +121,5 @@ def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter
 
 def _disk_error(error: OSError, out: Path) -> GenrekitError:
     return GenrekitError(
-        f"cannot write {out}: {error.strerror or error}; what was there is untouched and the work done is kept: "
-        "make space or choose another place, then run prepare again to go on"
+        f"{cannot('write', out, error)}, then run prepare again to continue; the existing cache is unchanged"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, UsageError, few
-from genrekit.io.files import read_json, read_toml, reason, write_json, write_text
+from genrekit.io.files import cannot, is_file, read_json, read_toml, write_json, write_text
 from genrekit.metrics.epochs import Epoch
 
 RUN_FORMAT_VERSION = 1
@@ -70,8 +70,8 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
             Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        what = reason(error) if isinstance(error, OSError) else "it is no table of epochs"
-        raise GenrekitError(f"cannot read {path}: {what}") from error
+        problem = error if isinstance(error, OSError) else ValueError("it is no table of epochs")
+        raise cannot("read", path, problem) from error
 
 
 def read_result(run: Path) -> dict[str, Any]:
@@ -114,13 +114,21 @@ def _runs_in(folder: Path) -> Iterator[Path]:
     elif has_result(folder):
         raise without_model(folder)
     else:
-        yield from sorted(path for path in folder.iterdir() if is_run(path))
+        yield from sorted(path for path in folder.iterdir() if _may_be_run(path))
+
+
+def _may_be_run(folder: Path) -> bool:
+    """Whether a folder is a finished run, or cannot be looked into: reading it says why."""
+    try:
+        return is_run(folder)
+    except PermissionError:
+        return True
 
 
 def find_left_out(folders: Sequence[Path]) -> list[Path]:
     """Finished runs in folders of runs that `find_runs` passes over: their models are gone."""
     held = (path for folder in folders if not has_result(folder) for path in folder.iterdir())
-    return sorted({path for path in held if has_result(path) and not is_run(path)})
+    return sorted({path for path in held if not _may_be_run(path) and has_result(path)})
 
 
 def is_run(folder: Path) -> bool:
@@ -134,8 +142,11 @@ def without_model(run: Path) -> GenrekitError:
 
 
 def has_result(folder: Path) -> bool:
-    """Whether a folder has what a run writes last."""
-    return (folder / "result.json").is_file()
+    """Whether a folder has what a run writes last.
+
+    Errors: PermissionError if that cannot be found out.
+    """
+    return is_file(folder / "result.json")
 
 
 def mark_pruned(run: Path, search: str, trial: int, epoch: int) -> None:

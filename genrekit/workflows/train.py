@@ -10,12 +10,11 @@ from typing import Any
 
 from genrekit._types import AnyPath
 from genrekit.data.cache.hdf5 import open_cache
-from genrekit.errors import GenrekitError
 from genrekit.io.files import write_json
 from genrekit.io.json_values import to_json
 from genrekit.metrics.epochs import TrainingFigures, ValidationFigures
 from genrekit.models import count_parameters
-from genrekit.models.leaderboard import keep_best
+from genrekit.models.leaderboard import keep_best, require_best_folder
 from genrekit.training.footprint import enough_memory
 from genrekit.training.loop import FitResult
 from genrekit.training.tracking import NO_TRACKING, Tracker, Tracking
@@ -76,8 +75,8 @@ def train(
     Errors: UsageError for an invalid value, GenrekitError if the run cannot be trained.
     """
     started = time.monotonic()
-    if best_models is not None and Path(best_models).exists() and not Path(best_models).is_dir():
-        raise GenrekitError(f"{best_models} is not a directory; --best-models needs one")
+    if best_models is not None:
+        require_best_folder(Path(best_models))
     named = None if out is None else Path(out)
     config, folder = resumed_run(values, named) if resume else new_run(values, named, Path(runs))
     run = set_up_run(open_cache(Path(cache_path)), config, folder, strict=strict, reporter=reporter)

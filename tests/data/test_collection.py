@@ -155,7 +155,7 @@ class TestFolder:
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         refuse_listing(root, monkeypatch)
-        with pytest.raises(GenrekitError, match=r"cannot list .*music: Permission denied$"):
+        with pytest.raises(GenrekitError, match=r"cannot list .*music: Permission denied; check its permissions"):
             scan_folder(root)
 
     def test_a_time_that_64_bits_cannot_say_is_the_last_that_they_can(self, root: Path) -> None:
@@ -434,5 +434,5 @@ class TestManifest:
         ("name", "reason"), [("none.csv", "No such file or directory"), (".", "Is a directory")], ids=["none", "folder"]
     )
     def test_what_cannot_be_opened_is_refused(self, name: str, reason: str, tmp_path: Path) -> None:
-        with pytest.raises(GenrekitError, match=rf"cannot read the manifest .*: {reason}$"):
+        with pytest.raises(GenrekitError, match=rf"cannot read the manifest .*: {reason}; check the path$"):
             read_manifest(tmp_path / name)

@@ -152,7 +152,7 @@ def test_a_file_that_may_not_grow_is_told_and_goes_on_when_it_may(music: Path, t
     expected, out = fresh(music, PLAIN), tmp_path / "out" / "cache.h5"
     line = refused(music, out, "--workers", "1", limit=int(share * expected.stat().st_size))
     assert "File too large" in line
-    assert "run prepare again to go on" in line
+    assert "run prepare again to continue" in line
     assert names(out.parent) == [".cache.h5.lock"]
     prepare(music, PLAIN, out=out, workers=1)
     assert_whole(out, content(expected))

@@ -173,10 +173,8 @@ def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> N
 
 def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(study: Path, cache: Path) -> None:
     Path("afile").touch()
-    ears = Ears()
-    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
-        run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile", reporter=ears)
-    assert "afile is not a directory; --best-models needs one" in ears.warnings[0]
+    with pytest.raises(GenrekitError, match=r"^afile is not a directory; --best-models needs one$"):
+        run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile")
     assert not Path("runs").exists()
 
 
@@ -504,7 +502,9 @@ def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
     monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
     ears = Ears()
     result = run(study, cache, ears, seeds=1)
-    assert ears.warnings[0].startswith("slow-seed0 failed: last.safetensors: No space left on device; it is tried")
+    assert ears.warnings[0].startswith(
+        "slow-seed0 failed: cannot use last.safetensors: No space left on device; make space"
+    )
     assert (result.ranking, [item.path for item in result.skipped]) == (("fast",), ["slow-seed0"])
     with pytest.raises(OSError, match="Bad file descriptor"):
         run(study, cache, seeds=1)

@@ -38,7 +38,7 @@ from genrekit.data.cache.memory_file import Draft
 from genrekit.data.cache.rows import Extent, row_checksums
 from genrekit.data.collection import SkippedFile, Track
 from genrekit.errors import GenrekitError, IncompatibleCacheError
-from genrekit.io.files import reason
+from genrekit.io.files import cannot, is_file, reason
 
 FORMAT_VERSION = 2
 
@@ -296,8 +296,13 @@ def open_cache(path: Path, *, unfinished: bool = False) -> Cache:
     Errors: GenrekitError where there is none, IncompatibleCacheError where it is damaged, of another format version
     or, unless `unfinished` is allowed, not finished.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise GenrekitError(f"no cache at {path}: prepare a collection first")
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:  # HDF5 says this in many more words
+        raise cannot("read", path, error) from error
     try:
         with h5py.File(path, "r", locking=False) as file:
             version = int(file.attrs["format_version"])

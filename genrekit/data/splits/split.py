@@ -450,7 +450,8 @@ def load_split(path: Path) -> Split:
     try:
         values: Any = read_json(path)
     except GenrekitError as error:
-        raise SplitError(f"{error}; remove it to draw the split anew") from error
+        remedy = "" if isinstance(error.__cause__, OSError) else "; remove it to draw the split anew"
+        raise SplitError(f"{error}{remedy}") from error
     if not isinstance(values, Mapping) or values.get("format_version") != FORMAT_VERSION:
         raise SplitError(f"{path} is no split of format {FORMAT_VERSION}: remove it to draw the split anew")
     try:
