@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -99,7 +100,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def genrekit(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback reads it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -107,6 +108,10 @@ def genrekit(
 
     Prepare once, train from the cache, compare on validation, evaluate on the test part last.
     """
+    try:
+        Path.cwd()
+    except OSError as error:  # torch's libraries would end the process
+        raise GenrekitError("the current directory does not exist any more: change to another one") from error
 
 
 def run(arguments: Sequence[str]) -> int:

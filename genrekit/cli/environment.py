@@ -89,7 +89,7 @@ def _dotenv() -> dict[str, str | None]:
 
 def _wandb_settings() -> dict[str, str]:
     """The settings that wandb has stored for the user, and for this folder, which win."""
-    files = [Path(".wandb" if Path(".wandb").is_dir() else "wandb") / "settings"]
+    files = [Path(".wandb" if os.path.isdir(".wandb") else "wandb") / "settings"]  # noqa: PTH112 - it raises nothing
     with suppress(RuntimeError):  # there is no home directory
         config = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
         files.insert(0, Path(config).expanduser() / "settings")

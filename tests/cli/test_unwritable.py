@@ -1,19 +1,12 @@
 """Places that cannot be read or written: one line that names the path and says what to do, and exit code 1."""
 
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from permissions import closed
 from tiny_cli import SMALL, CommandLine
-
-from genrekit.cli import libraries
-from genrekit.cli.libraries import FOLDERS, configure_libraries
 
 MLP = ("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1")
 
@@ -152,6 +145,18 @@ def test_a_model_that_cannot_be_read_is_left_out(place: Path, genrekit: CommandL
     assert f"cannot read best_models/{first.name}: Permission denied" in outcome.err
 
 
+@pytest.mark.parametrize("command", ["prepare", "train", "compare", "demo"])
+def test_a_current_directory_that_was_removed_is_one_line(
+    tmp_path: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    outcome = genrekit(command)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "genrekit: the current directory does not exist any more: change to another one\n"
+
+
 def test_a_model_that_cannot_be_read_keeps_no_other_from_being_kept(place: Path, genrekit: CommandLine) -> None:
     first = sorted((place / "best_models").glob("[a-z]*"))[0]
     with closed(first, CLOSED):
@@ -191,112 +196,3 @@ def test_a_missing_extra_is_one_line(
     outcome = genrekit(*arguments)
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
     assert f"needs {module}, which is not installed: pip install 'genrekit[{extra}]'" in outcome.err
-
-
-class TestLibraries:
-    """Where libraries keep their caches."""
-
-    @pytest.fixture(autouse=True)
-    def temporary(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-        """A temporary folder of the test's own, and a home that can be written."""
-        folder = tmp_path / "temporary"
-        folder.mkdir()
-        monkeypatch.setattr(tempfile, "tempdir", str(folder))
-        monkeypatch.setenv("HOME", str(tmp_path / "home"))
-        (tmp_path / "home").mkdir()
-        libraries._scratch_folder.cache_clear()
-        yield folder
-        libraries._scratch_folder.cache_clear()
-
-    @staticmethod
-    def changes(**environment: str) -> dict[str, str]:
-        """What the command line changes in an environment."""
-        changed = dict(environment)
-        configure_libraries(changed)
-        return {name: value for name, value in changed.items() if environment.get(name) != value}
-
-    @pytest.fixture
-    def no_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A home directory that nobody can make."""
-        (tmp_path / "file").touch()
-        monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
-
-    def test_with_a_home_that_can_be_written_only_telemetry_is_off(self) -> None:
-        assert self.changes() == {"ORT_DISABLE_TELEMETRY": "1"}
-        assert self.changes(ORT_DISABLE_TELEMETRY="0") == {}
-        assert not any(Path.home().iterdir())
-
-    @pytest.mark.usefixtures("no_home")
-    def test_without_one_libraries_write_into_a_folder_of_the_user_alone(self, temporary: Path) -> None:
-        changed = self.changes()
-        assert changed.keys() == {*FOLDERS, "ORT_DISABLE_TELEMETRY"}
-        (folder,) = temporary.iterdir()
-        assert {Path(changed[name]).parent for name in FOLDERS} == {folder}
-        assert folder.stat().st_mode & 0o077 == 0
-        libraries._scratch_folder.cache_clear()
-        assert self.changes() == changed  # the next command finds what this one has cached
-
-    @pytest.mark.usefixtures("no_home")
-    def test_a_folder_of_that_name_which_others_can_write_is_not_used(self, temporary: Path) -> None:
-        taken = Path(self.changes()["MPLCONFIGDIR"]).parent
-        taken.chmod(0o777)
-        libraries._scratch_folder.cache_clear()
-        assert Path(self.changes()["MPLCONFIGDIR"]).parent != taken
-
-    def test_only_the_folder_that_cannot_be_written_is_moved(self) -> None:
-        (Path.home() / ".cache").touch()
-        assert self.changes().keys() - {"ORT_DISABLE_TELEMETRY"} == {
-            "MPLCONFIGDIR",
-            "NUMBA_CACHE_DIR",
-            "WANDB_CACHE_DIR",
-        }
-
-    def test_folders_that_are_set_and_can_be_written_stay(self, tmp_path: Path) -> None:
-        (Path.home() / ".cache").touch()
-        (tmp_path / "file").touch()
-        there, gone = str(tmp_path / "mine"), str(tmp_path / "file" / "numba")
-        changed = self.changes(MPLCONFIGDIR=there, NUMBA_CACHE_DIR=gone)
-        assert "MPLCONFIGDIR" not in changed
-        assert changed["NUMBA_CACHE_DIR"] != gone
-        assert "WANDB_CACHE_DIR" not in self.changes(XDG_CACHE_HOME=str(tmp_path / "caches"))
-
-    def test_settings_of_wandb_in_a_home_that_cannot_be_written_are_still_read(self) -> None:
-        settings = Path.home() / ".config" / "wandb" / "settings"
-        settings.parent.mkdir(parents=True)
-        settings.touch()
-        with closed(settings.parent, READ_ONLY), closed(Path.home(), READ_ONLY):
-            changed = self.changes()
-        assert "WANDB_DATA_DIR" in changed
-        assert "WANDB_CONFIG_DIR" not in changed
-
-    @pytest.mark.usefixtures("no_home")
-    def test_without_a_temporary_folder_nothing_changes(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
-        assert self.changes() == {"ORT_DISABLE_TELEMETRY": "1"}
-
-    def test_where_there_is_no_home_at_all_standard_folders_are_set_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def unknown(*_: object) -> Path:
-            raise RuntimeError("Could not determine home directory.")
-
-        monkeypatch.setattr(Path, "home", unknown)
-        assert {*FOLDERS, "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"} <= self.changes().keys()
-
-
-@pytest.mark.slow
-def test_without_a_home_commands_work_and_print_nothing_about_it(here: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "MPL", "XDG_"))}
-    environment |= {"HOME": str(tmp_path / "file" / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
-    for arguments in (
-        ("prepare", *SMALL, "--overwrite", "--workers", "2"),
-        (*MLP, "--out", "runs/tracked", "--device", "cpu"),
-        ("compare",),
-        ("evaluate", "best_models", "--report", "report.html", "--out", "tables"),
-        ("predict", "data/jazz/jazz-0.wav"),
-        ("info", "data/cache.h5", "--plot", "plots"),
-        ("export", "runs/mlp/best"),
-    ):
-        command = [sys.executable, "-m", "genrekit", *arguments, "--quiet"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), arguments
-    assert list(Path("runs/tracked/wandb").glob("offline-run-*/*.wandb"))
