@@ -69,11 +69,11 @@ NEW = ("prepare", *SMALL, "--workers", "1", "--out", "new/cache.h5")
             "runs/half/config.json", CLOSED, ("train", "--resume", "--out", "runs/half"), "config.json", id="closed run"
         ),
         pytest.param("runs", CLOSED, ("compare",), "cannot use runs", id="compare, runs"),
-        pytest.param("reports", READ_ONLY, ("compare", "rates.toml"), "reports/rates", id="study, reports"),
-        pytest.param("runs", READ_ONLY, ("compare", "rates.toml"), "cannot write runs", id="study, runs"),
-        pytest.param("best_models", READ_ONLY, ("compare", "rates.toml"), "best_models", id="study, best models"),
-        pytest.param("rates.toml", CLOSED, ("compare", "rates.toml"), "cannot read rates.toml", id="study"),
-        pytest.param("data", CLOSED, ("compare", "--list"), "data/cache.h5", id="list of studies"),
+        pytest.param("reports", READ_ONLY, ("study", "run", "rates.toml"), "reports/rates", id="study, reports"),
+        pytest.param("runs", READ_ONLY, ("study", "run", "rates.toml"), "cannot write runs", id="study, runs"),
+        pytest.param("best_models", READ_ONLY, ("study", "run", "rates.toml"), "best_models", id="study, best models"),
+        pytest.param("rates.toml", CLOSED, ("study", "run", "rates.toml"), "cannot read rates.toml", id="study"),
+        pytest.param("data", CLOSED, ("study", "list"), "data/cache.h5", id="list of studies"),
         pytest.param("best_models", CLOSED, ("evaluate", "best_models"), "best_models", id="evaluate, models"),
         pytest.param("data/cache.h5", CLOSED, ("evaluate", "best_models"), "data/cache.h5", id="evaluate, cache"),
         pytest.param("data/cache.splits", READ_ONLY, ("evaluate", "best_models"), "data/cache.splits", id="readings"),
@@ -183,7 +183,7 @@ def test_a_report_that_cannot_be_written_costs_no_reading(place: Path, genrekit:
             for module in ("onnx", "onnxscript", "onnxruntime")
         ),
         pytest.param("mutagen", "tags", ("predict", "data/jazz", "--write-tags", "--in-place"), id="mutagen"),
-        pytest.param("optuna", "search", ("compare", "--search", "search.toml"), id="optuna"),
+        pytest.param("optuna", "search", ("search", "search.toml"), id="optuna"),
     ],
 )
 def test_a_missing_extra_is_one_line(

@@ -40,11 +40,15 @@ def test_a_page_may_load_nothing(script: str) -> None:
         assert attributes.get("href", "#").startswith(("#", "data:,"))
 
 
-@pytest.mark.parametrize("style", ["", "study.css", "report.css"])
-def test_styles_serve_dark_rooms_print_and_phones(style: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("page.css", "genrekit.reports"), ("evaluation_report.css", "genrekit.reports"), ("report.css", "genrekit.studies")],
+)
+def test_styles_serve_dark_rooms_print_and_phones(name: str, package: str) -> None:
+    style = page.asset(name, package)
     text = page.document("title", "", style=style)
     assert page.asset("page.css") in text
-    assert (page.asset(style) if style else "") in text
+    assert style in text
     for part in ("prefers-color-scheme: dark", "@media print", "@media (max-width", ":focus-visible"):
         assert part in text
 
