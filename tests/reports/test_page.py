@@ -42,7 +42,11 @@ def test_a_page_may_load_nothing(script: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("page.css", "genrekit.reports"), ("evaluation_report.css", "genrekit.reports"), ("report.css", "genrekit.studies")],
+    [
+        ("page.css", "genrekit.reports"),
+        ("evaluation_report.css", "genrekit.reports"),
+        ("report.css", "genrekit.studies"),
+    ],
 )
 def test_styles_serve_dark_rooms_print_and_phones(name: str, package: str) -> None:
     style = page.asset(name, package)
