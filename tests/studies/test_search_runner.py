@@ -199,8 +199,8 @@ def test_a_killed_search_goes_on(whole: tuple[StudyResult, Path], file: Path, ca
         "from genrekit.studies.plan import StudyOptions; from genrekit.studies.search_runner import run_search\n"
         "from genrekit.workflows.reporter import Reporter\n"
         "class Killer(Reporter):\n"
-        "    def experiments(self, experiments):\n"
-        "        if any((its.name, its.state, its.epoch) == ('trial2', 'running', 1) for its in experiments):\n"
+        "    def runs(self, runs):\n"
+        "        if any((its.name, its.state, its.epoch) == ('trial2', 'running', 1) for its in runs):\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "run_search('tiny.toml', sys.argv[1], StudyOptions(device='cpu'), reporter=Killer())\n"
     )
