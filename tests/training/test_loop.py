@@ -756,6 +756,9 @@ def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(
 ) -> None:
     """Inductor makes C++ of it, compiles that, and keeps what it has made out of the user's folders."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    if "distutils" in sys.modules and "_distutils" not in str(sys.modules["distutils"].__file__):
+        # Another test has imported Python's distutils; setuptools, which inductor imports, would refuse it.
+        monkeypatch.setenv("SETUPTOOLS_USE_DISTUTILS", "stdlib")
     config, path = tiny_config(arch="mlp", epochs=2, compile=True), tmp_path / "last.safetensors"
     plain, _ = run(config.model_copy(update={"compile": False}))
     whole = run(config)
