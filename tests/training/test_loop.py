@@ -747,26 +747,40 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
         torch.testing.assert_close(tensor, weights(plain)[name], msg=name)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what inductor itself imports
-@pytest.mark.filterwarnings("ignore:The distutils package is deprecated")  # setuptools imports it for inductor
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
-def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Inductor makes C++ of it, compiles that, and keeps what it has made out of the user's folders."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
-    if "distutils" in sys.modules and "_distutils" not in str(sys.modules["distutils"].__file__):
-        # Another test has imported Python's distutils; setuptools, which inductor imports, would refuse it.
-        monkeypatch.setenv("SETUPTOOLS_USE_DISTUTILS", "stdlib")
-    config, path = tiny_config(arch="mlp", epochs=2, compile=True), tmp_path / "last.safetensors"
+def check_a_compiled_training(folder: Path) -> None:
+    """A compiled training has the weights of a plain one, uses inductor's C++, and resumes exactly."""
+    config, path = tiny_config(arch="mlp", epochs=2, compile=True), folder / "last.safetensors"
     plain, _ = run(config.model_copy(update={"compile": False}))
     whole = run(config)
     for name, tensor in weights(whole[0]).items():
         torch.testing.assert_close(tensor, weights(plain)[name], msg=name, rtol=1e-3, atol=1e-3)
-    assert list((tmp_path / "inductor").rglob("*.so"))
+    assert list((folder / "inductor").rglob("*.so"))
     stopped_after(1, config, path)
     assert_equal(whole, run(config, checkpoint=path, resume=True))
+
+
+COMPILED = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[2])
+from training.test_loop import check_a_compiled_training
+check_a_compiled_training(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
+def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(tmp_path: Path) -> None:
+    """In a new process: setuptools, which inductor imports, refuses a distutils that another test has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, str(tmp_path), str(Path(__file__).parents[1])],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
