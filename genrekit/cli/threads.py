@@ -17,9 +17,9 @@ _USER_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let waiting threads sleep soon, unless the user has chosen how they wait.
 
-    torch splits each operation among the cores, and by default a thread that is done computes on while it waits for
-    the others. If another process needs the core, the threads hold each other up: a training step beside one busy
-    process takes two to three times as long on two cores, against one and a half times with threads that sleep
+    torch splits each operation among the cores. By default, a thread that has finished its share keeps its core busy
+    while it waits for the others. If another process needs the core, all threads wait longer: beside one busy process
+    on two cores, a training step took 2.8 times as long as alone, and 1.9 times with threads that sleep
     (`benchmarks/busy.py`). OpenMP reads these variables when torch is imported, so call this first.
     """
     if not any(name in environment for name in _USER_SETTINGS):
