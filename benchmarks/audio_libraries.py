@@ -39,8 +39,8 @@ from genrekit.training.augment import BatchAugmentation
 
 OUR_FILTERS = """
 from genrekit.audio.features import mel_filters
-from genrekit.config import FrontEnd
-mel_filters(FrontEnd())
+from genrekit.config import FeatureConfig
+mel_filters(FeatureConfig())
 """
 
 LIBROSA_FILTERS = """
@@ -52,8 +52,8 @@ librosa.filters.mel(sr=22_050, n_fft=2_048, n_mels=128, fmin=30.0, dtype=np.floa
 DESCRIPTORS = """
 import numpy as np
 from genrekit.audio.mel_descriptors import mel_statistics
-from genrekit.config import FrontEnd
-mel_statistics(np.ones((1, 128, 216), np.float32), FrontEnd())
+from genrekit.config import FeatureConfig
+mel_statistics(np.ones((1, 128, 216), np.float32), FeatureConfig())
 """
 
 IMPORT_ALLOWED_S = 5.0

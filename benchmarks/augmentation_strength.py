@@ -21,11 +21,11 @@ from genrekit.audio.augment import augmented_fragment
 from genrekit.audio.decode import decode, normalize_waveform
 from genrekit.audio.fragments import fragment_starts
 from genrekit.audio.transform import unit_mels
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.data.collection import Track, scan_folder
 from genrekit.data.splits.split import SplitTrack, make_split
 
-FRONT_END = FrontEnd()
+FRONT_END = FeatureConfig()
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "time_stretch": (0.7, 0.8, 0.9, 1.1, 1.25, 1.4),

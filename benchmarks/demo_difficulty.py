@@ -23,10 +23,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from genrekit._types import FloatArray
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.demo.synthesizer import GENRES, write_collection
 
-FRONT_END = FrontEnd(sample_rate=16_000, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=48)
+FRONT_END = FeatureConfig(sample_rate=16_000, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=48)
 CHANNELS = (8, 16, 32, 32)
 INVERSE_PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)
 

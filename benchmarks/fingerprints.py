@@ -26,10 +26,10 @@ from genrekit.audio.decode import decode, normalize_waveform
 from genrekit.audio.fingerprint import landmarks
 from genrekit.audio.fragments import cut, fragment_starts
 from genrekit.audio.transform import unit_mels
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.data.collection import scan_folder
 
-FRONT_END = FrontEnd()
+FRONT_END = FeatureConfig()
 RATE = FRONT_END.sample_rate
 POPCOUNT = np.array([bin(number).count("1") for number in range(65_536)], np.uint8)
 

@@ -17,7 +17,7 @@ from genrekit.config import (
     CONVOLUTIONAL,
     Augmentation,
     Config,
-    FrontEnd,
+    FeatureConfig,
     Input,
     Network,
     Option,
@@ -28,7 +28,7 @@ from genrekit.config import (
 )
 from genrekit.errors import UsageError
 
-ALL: list[type[Config]] = [FrontEnd, Augmentation, PrepareConfig, TrainConfig]
+ALL: list[type[Config]] = [FeatureConfig, Augmentation, PrepareConfig, TrainConfig]
 
 
 def refusal(schema: type[Config], values: dict[str, Any]) -> str:
@@ -45,13 +45,13 @@ BELOW, AT_MOST = "input should be less than", "input should be less than or equa
 
 RANGES: list[tuple[type[Config], str, Any, str, Any, str]] = [
     # schema, key, its smallest value and one below it, its largest and one above
-    (FrontEnd, "sample_rate", (1_000, 999), f"{AT_LEAST} 1000", (384_000, 384_001), f"{AT_MOST} 384000"),
-    (FrontEnd, "duration_s", (0.05, 0), f"{ABOVE} 0", (600, 600.5), f"{AT_MOST} 600"),
-    (FrontEnd, "n_mels", (1, 0), f"{AT_LEAST} 1", (1_024, 1_025), f"{AT_MOST} 1024"),
-    (FrontEnd, "hop_length", (1, 0), f"{AT_LEAST} 1", (2_048, None), ""),
-    (FrontEnd, "fmin", (0, -1), f"{AT_LEAST} 0", (11_000, None), ""),
-    (FrontEnd, "fmax", (31, 0), f"{ABOVE} 0", (11_025, None), ""),
-    (FrontEnd, "top_db", (0.5, 0), f"{ABOVE} 0", (200, 200.5), f"{AT_MOST} 200"),
+    (FeatureConfig, "sample_rate", (1_000, 999), f"{AT_LEAST} 1000", (384_000, 384_001), f"{AT_MOST} 384000"),
+    (FeatureConfig, "duration_s", (0.05, 0), f"{ABOVE} 0", (600, 600.5), f"{AT_MOST} 600"),
+    (FeatureConfig, "n_mels", (1, 0), f"{AT_LEAST} 1", (1_024, 1_025), f"{AT_MOST} 1024"),
+    (FeatureConfig, "hop_length", (1, 0), f"{AT_LEAST} 1", (2_048, None), ""),
+    (FeatureConfig, "fmin", (0, -1), f"{AT_LEAST} 0", (11_000, None), ""),
+    (FeatureConfig, "fmax", (31, 0), f"{ABOVE} 0", (11_025, None), ""),
+    (FeatureConfig, "top_db", (0.5, 0), f"{ABOVE} 0", (200, 200.5), f"{AT_MOST} 200"),
     (Augmentation, "augment_seed", (0, -1), f"{AT_LEAST} 0", (2**70, None), ""),
     (TrainConfig, "dropout", (0, -0.1), f"{AT_LEAST} 0", (0.999, 1), f"{BELOW} 1"),
     (TrainConfig, "lr", (1e-9, 0), f"{ABOVE} 0", (1e9, None), ""),
@@ -103,50 +103,50 @@ def test_a_number_is_taken_up_to_its_limits_and_refused_beyond(
 
 @pytest.mark.parametrize("n_fft", [16, 65_536])
 def test_a_window_is_taken_up_to_its_limits(n_fft: int) -> None:
-    assert FrontEnd.of({"n_fft": n_fft, "hop_length": 16}).n_fft == n_fft
+    assert FeatureConfig.of({"n_fft": n_fft, "hop_length": 16}).n_fft == n_fft
 
 
 REFUSED = [
-    pytest.param(FrontEnd, {"n_fft": 15}, f"n_fft: {AT_LEAST} 16, got 15", id="n_fft-small"),
-    pytest.param(FrontEnd, {"n_fft": 65_537}, f"n_fft: {AT_MOST} 65536, got 65537", id="n_fft-large"),
+    pytest.param(FeatureConfig, {"n_fft": 15}, f"n_fft: {AT_LEAST} 16, got 15", id="n_fft-small"),
+    pytest.param(FeatureConfig, {"n_fft": 65_537}, f"n_fft: {AT_MOST} 65536, got 65537", id="n_fft-large"),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"hop_length": 2_049},
         "hop_length must be in 1..n_fft (2048), got 2049",
         id="hop-longer-than-the-window",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"fmin": 300, "fmax": 300},
         "fmax must be above fmin (300 Hz) and at most half the sample rate (11025 Hz), got 300",
         id="fmax-not-above-fmin",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"sample_rate": 8_000, "fmax": 4_001},
         "fmax must be above fmin (30 Hz) and at most half the sample rate (4000 Hz), got 4001",
         id="fmax-above-nyquist",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"fmin": 11_025},
         "fmax must be above fmin (11025 Hz) and at most half the sample rate (11025 Hz), got 11025",
         id="fmin-at-nyquist",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"sample_rate": 1_000, "n_fft": 100, "hop_length": 50, "duration_s": 0.05},
         "duration_s must be longer than half an analysis window (0.05 s), got 0.05",
         id="fragment-shorter-than-half-a-window",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"normalization": "peek"},
         "unknown normalization 'peek': did you mean peak? (choices: peak, rms, none)",
         id="normalization",
     ),
     pytest.param(
-        FrontEnd,
+        FeatureConfig,
         {"db_reference": "tracks"},
         "unknown db_reference 'tracks': did you mean track? (choices: track, fragment)",
         id="db_reference",
@@ -407,7 +407,7 @@ class TestKeys:
         ("schema", "values", "message"),
         [
             (TrainConfig, {"epoch": 3}, "unknown key 'epoch': did you mean epochs"),
-            (FrontEnd, {"hop_lenght": 3}, "unknown key 'hop_lenght': did you mean hop_length"),
+            (FeatureConfig, {"hop_lenght": 3}, "unknown key 'hop_lenght': did you mean hop_length"),
             (PrepareConfig, {"frontend": {}}, "unknown key 'frontend': did you mean front_end"),
             (TrainConfig, {"qqq": 3}, "unknown key 'qqq' (choices: arch, input, hidden, "),
         ],
@@ -470,7 +470,7 @@ class TestDefaults:
         assert TrainConfig.of(config.model_dump(mode="json")) == config
 
     def test_a_front_end_is_gtzans_five_seconds(self) -> None:
-        front_end = FrontEnd()
+        front_end = FeatureConfig()
         assert (front_end.n_samples, front_end.n_frames, front_end.fmax_hz) == (110_250, 216, 11_025)
 
     def test_nothing_is_augmented_unless_asked(self) -> None:
@@ -511,7 +511,7 @@ def test_a_changed_configuration_comes_back_from_json() -> None:
 
 
 @st.composite
-def front_ends(draw: st.DrawFn) -> FrontEnd:
+def front_ends(draw: st.DrawFn) -> FeatureConfig:
     """Front ends with fragments of at most 4,000 samples, odd windows among them."""
     rate = draw(st.integers(1_000, 48_000))
     n_fft = draw(st.integers(16, 1_024))
@@ -519,14 +519,14 @@ def front_ends(draw: st.DrawFn) -> FrontEnd:
     duration_s = n_samples / rate
     assume(round(duration_s * rate) == n_samples)
     hop_length = draw(st.integers(max(1, n_fft // 8), n_fft))
-    return FrontEnd(sample_rate=rate, duration_s=duration_s, n_fft=n_fft, hop_length=hop_length)
+    return FeatureConfig(sample_rate=rate, duration_s=duration_s, n_fft=n_fft, hop_length=hop_length)
 
 
 class TestFrontEnd:
     @given(front_ends())
     @settings(max_examples=60, deadline=None)
     @pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # librosa warns of a window longer than the fragment
-    def test_frames_are_as_many_as_librosas(self, front_end: FrontEnd) -> None:
+    def test_frames_are_as_many_as_librosas(self, front_end: FeatureConfig) -> None:
         spectrum = librosa.stft(
             np.zeros(front_end.n_samples, dtype=np.float32),
             n_fft=front_end.n_fft,
@@ -539,18 +539,18 @@ class TestFrontEnd:
     @given(st.integers(1_000, 384_000), st.floats(1.1, 600))
     @settings(max_examples=60)
     def test_a_fragment_is_as_long_as_asked_within_half_a_sample(self, rate: int, duration_s: float) -> None:
-        front_end = FrontEnd(sample_rate=rate, duration_s=duration_s)
+        front_end = FeatureConfig(sample_rate=rate, duration_s=duration_s)
         assert abs(front_end.n_samples / rate - duration_s) <= 0.5001 / rate
         assert front_end.shape("waveform") == (front_end.n_samples,)
         assert front_end.shape("mel") == (128, front_end.n_frames)
         assert front_end.fmax_hz == rate / 2
 
     def test_a_power_spectrogram_has_windows_of_its_own(self) -> None:
-        assert FrontEnd(n_fft=512, hop_length=64).shape("stft") == FrontEnd().shape("stft") == (201, 552)
-        assert FrontEnd(sample_rate=8_000, duration_s=0.5).shape("stft") == (201, 21)
+        assert FeatureConfig(n_fft=512, hop_length=64).shape("stft") == FeatureConfig().shape("stft") == (201, 552)
+        assert FeatureConfig(sample_rate=8_000, duration_s=0.5).shape("stft") == (201, 21)
 
     def test_an_upper_edge_that_is_given_is_taken(self) -> None:
-        assert FrontEnd(fmax=8_000).fmax_hz == 8_000
+        assert FeatureConfig(fmax=8_000).fmax_hz == 8_000
 
 
 OPTIONS = [

@@ -6,11 +6,11 @@ from typing import Any
 
 import h5py
 
-from genrekit.config import FrontEnd, PrepareConfig
+from genrekit.config import FeatureConfig, PrepareConfig
 from genrekit.data.cache.builder import Build, build_cache
 from genrekit.data.collection import scan_folder
 
-SMALL = FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
+SMALL = FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
 PLAIN = PrepareConfig(front_end=SMALL)
 AUGMENTED = PrepareConfig.of({"front_end": SMALL.model_dump(), "augmentation": {"augment": True}})
 

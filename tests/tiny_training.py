@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genrekit.config import FrontEnd, Input, TrainConfig
+from genrekit.config import FeatureConfig, Input, TrainConfig
 from genrekit.models import Model, Network, build_model
 
 torch.set_num_threads(1)  # tensors this small gain nothing from more
 
-FRONT_END = FrontEnd(sample_rate=1_000, duration_s=0.512, n_fft=64, hop_length=32, n_mels=16)
+FRONT_END = FeatureConfig(sample_rate=1_000, duration_s=0.512, n_fft=64, hop_length=32, n_mels=16)
 """Fragments of [16, 17], [512] or, as power spectrograms, [201, 3]."""
 
 

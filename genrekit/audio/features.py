@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit._types import FloatArray
-from genrekit.config import STFT_HOP, STFT_N_FFT, FrontEnd
+from genrekit.config import STFT_HOP, STFT_N_FFT, FeatureConfig
 
 _LINEAR_HZ_PER_MEL = 200 / 3
 _BREAK_HZ = 1_000.0
@@ -40,7 +40,7 @@ def mel_to_hz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.where(mels < _BREAK_HZ / _LINEAR_HZ_PER_MEL, mels * _LINEAR_HZ_PER_MEL, above)
 
 
-def mel_filters(front_end: FrontEnd) -> npt.NDArray[np.float64]:
+def mel_filters(front_end: FeatureConfig) -> npt.NDArray[np.float64]:
     """Triangular mel bands of equal area.
 
     Shape: [n_mels, n_fft // 2 + 1].
@@ -62,7 +62,7 @@ def analysis_window(n_fft: int) -> FloatArray:
 class MelSpectrogram:
     """Mel power spectrograms of fragments of one front end."""
 
-    def __init__(self, front_end: FrontEnd) -> None:
+    def __init__(self, front_end: FeatureConfig) -> None:
         import scipy.sparse
 
         self.front_end = front_end
@@ -88,7 +88,7 @@ class MelSpectrogram:
 
 
 @cache
-def mel_spectrogram(front_end: FrontEnd) -> MelSpectrogram:
+def mel_spectrogram(front_end: FeatureConfig) -> MelSpectrogram:
     """Return the spectrogram of a front end, made once."""
     return MelSpectrogram(front_end)
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit.audio.librosa_import import load_librosa
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 
 STATISTICS_VERSION = 1
 """Increase it if a change to this module changes the numbers, so that stored ones are computed again."""
@@ -52,7 +52,7 @@ N_STATISTICS = (
 """Statistics of one fragment."""
 
 
-def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FrontEnd) -> Array:
+def mel_statistics(mels: npt.NDArray[np.floating[Any]], front_end: FeatureConfig) -> Array:
     """Compute the statistics of fragments.
 
     Shapes: [B, n_mels, n_frames] in [0, 1] to float32 [B, N_STATISTICS].
@@ -212,7 +212,7 @@ def _rhythm(onsets: Array, frame_rate: float) -> npt.NDArray[np.float64]:
     return np.concatenate([periodicity, octaves[best][:, None], strongest, onsets.mean(axis=1)[:, None]], axis=1)
 
 
-def chroma(decibels: Array, front_end: FrontEnd) -> Array:
+def chroma(decibels: Array, front_end: FeatureConfig) -> Array:
     """Shares of the twelve pitch classes, A first, in the amplitude from 440 to 3,520 Hz.
 
     Shapes: [B, n_mels, n_frames] in dB to [B, 12, n_frames]; 0 where a front end has no band there.
@@ -222,7 +222,7 @@ def chroma(decibels: Array, front_end: FrontEnd) -> Array:
 
 
 @cache
-def _pitch_classes(front_end: FrontEnd) -> Array:
+def _pitch_classes(front_end: FeatureConfig) -> Array:
     # Each band ends halfway between its centre and the next one's, on the mel scale.
     halves = load_librosa().mel_frequencies(
         2 * front_end.n_mels + 3, fmin=front_end.fmin, fmax=front_end.fmax_hz, htk=False

@@ -16,7 +16,7 @@ from genrekit.audio.decode import Probe, decode, normalize_waveform, resampled_l
 from genrekit.audio.features import mel_spectrogram, to_unit_db
 from genrekit.audio.fingerprint import LANDMARKS, landmarks
 from genrekit.audio.fragments import cut, fragment_starts
-from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
+from genrekit.config import AUGMENTATIONS, FeatureConfig, PrepareConfig
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def altered_waveform(stored: npt.NDArray[np.int16], tempo: float, semitones: flo
     return quantized(changed / peak if peak > 1 else changed)
 
 
-def unit_mels(fragments: Sequence[FloatArray], front_end: FrontEnd) -> FloatArray:
+def unit_mels(fragments: Sequence[FloatArray], front_end: FeatureConfig) -> FloatArray:
     """Mel spectrograms of a track's fragments, in dB below the loudest value, mapped to [0, 1].
 
     The loudest value is that of all these fragments, or each one's own, as the front end says.

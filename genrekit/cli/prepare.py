@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from genrekit.cli.display import duration, emit_json, stdout, terminal
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
-from genrekit.config import Augmentation, FrontEnd, PrepareConfig
+from genrekit.config import Augmentation, FeatureConfig, PrepareConfig
 from genrekit.workflows.prepare import PrepareResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
-@takes(PrepareConfig, FrontEnd, Augmentation)
+@takes(PrepareConfig, FeatureConfig, Augmentation)
 def prepare(
     values: dict[str, Any],
     data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with one folder of audio per genre.")] = Path(
@@ -59,7 +59,7 @@ def prepare(
 
 def _config(values: dict[str, Any]) -> PrepareConfig:
     parts: dict[str, Any] = {
-        "front_end": {name: value for name, value in values.items() if name in FrontEnd.model_fields},
+        "front_end": {name: value for name, value in values.items() if name in FeatureConfig.model_fields},
         "augmentation": {name: value for name, value in values.items() if name in Augmentation.model_fields},
     }
     rest = {name: value for name, value in values.items() if name in PrepareConfig.model_fields}

@@ -73,8 +73,8 @@ class Option:
 def option_of(field: FieldInfo) -> Option | None:
     """Return the `Option` in a field's annotation; None if it has none.
 
-    >>> from genrekit.config import FrontEnd
-    >>> option_of(FrontEnd.model_fields["n_mels"]).panel
+    >>> from genrekit.config import FeatureConfig
+    >>> option_of(FeatureConfig.model_fields["n_mels"]).panel
     'Waveform and mel spectrogram'
     """
     return next((item for item in field.metadata if isinstance(item, Option)), None)

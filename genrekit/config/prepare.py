@@ -23,7 +23,7 @@ STFT_N_FFT, STFT_HOP = 400, 200
 """Samples per window, and from one window to the next, of the power spectrogram that a model reads as "stft"."""
 
 
-class FrontEnd(Config):
+class FeatureConfig(Config):
     """How a track becomes waveform and mel fragments."""
 
     sample_rate: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
@@ -92,7 +92,7 @@ class FrontEnd(Config):
     def shape(self, kind: Input) -> tuple[int, ...]:
         """Shape of one fragment: [n_mels, n_frames], [n_samples], or the bands and frames of a power spectrogram.
 
-        >>> FrontEnd().shape("mel"), FrontEnd().shape("waveform"), FrontEnd().shape("stft")
+        >>> FeatureConfig().shape("mel"), FeatureConfig().shape("waveform"), FeatureConfig().shape("stft")
         ((128, 216), (110250,), (201, 552))
         """
         if kind == "stft":
@@ -202,7 +202,7 @@ def _fragments(value: object) -> object:
 class PrepareConfig(Config):
     """What a cache holds: two caches with the same configuration and audio are equal."""
 
-    front_end: FrontEnd = FrontEnd()
+    front_end: FeatureConfig = FeatureConfig()
     fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments), Option("Fragments")] = Field(
         "all", description="Fragments per track: all whole ones, the first, or N evenly spread ones."
     )

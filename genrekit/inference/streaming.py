@@ -18,7 +18,7 @@ from genrekit.audio.decode import AudioDigest, Level, stream
 from genrekit.audio.features import mel_spectrogram, power_stft, to_unit_db
 from genrekit.audio.fragments import cut_blocks, fragment_starts, starts_every
 from genrekit.audio.transform import FULL_SCALE, quantized
-from genrekit.config import FrontEnd, Input, PrepareConfig
+from genrekit.config import FeatureConfig, Input, PrepareConfig
 
 HELD_S = 300.0
 """Seconds of a waveform that are kept in memory."""
@@ -118,7 +118,7 @@ def _mels(pieces: Pieces, config: PrepareConfig) -> Iterator[tuple[int, FloatArr
         yield start, unit.astype(config.mel_dtype).astype(np.float32)
 
 
-def _referred(pieces: Pieces, front_end: FrontEnd) -> Iterator[tuple[int, FloatArray, float]]:
+def _referred(pieces: Pieces, front_end: FeatureConfig) -> Iterator[tuple[int, FloatArray, float]]:
     """Starts and mel powers of fragments, each with what is 0 dB for it: its own or the track's loudest value."""
     power = mel_spectrogram(front_end).power
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from genrekit.config import FrontEnd, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.errors import unknown_name
 from genrekit.models.cel import ACTIVATIONS, Cel
 from genrekit.models.classical import Classifier, Forest, Linear
@@ -20,7 +20,7 @@ Network = Mlp | Cel
 Model = Network | Classifier
 
 
-def build_model(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Model:
+def build_model(config: TrainConfig, front_end: FeatureConfig, n_genres: int) -> Model:
     """Make an untrained model, with weights drawn from the configuration's seed.
 
     Errors: UsageError where the architecture does not fit the fragments' shape.
@@ -37,7 +37,7 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _mlp(norm: bool, config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Mlp:
+def _mlp(norm: bool, config: TrainConfig, front_end: FeatureConfig, n_genres: int) -> Mlp:
     return Mlp(
         _standardize(config, front_end),
         math.prod(front_end.shape(config.input)),
@@ -48,7 +48,7 @@ def _mlp(norm: bool, config: TrainConfig, front_end: FrontEnd, n_genres: int) ->
     )
 
 
-def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
+def _cel(config: TrainConfig, front_end: FeatureConfig, n_genres: int) -> Cel:
     return Cel(
         _standardize(config, front_end),
         front_end.shape(config.input),
@@ -60,20 +60,20 @@ def _cel(config: TrainConfig, front_end: FrontEnd, n_genres: int) -> Cel:
     )
 
 
-def _linear(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Linear:
+def _linear(_: TrainConfig, front_end: FeatureConfig, n_genres: int) -> Linear:
     return Linear(front_end, n_genres)
 
 
-def _forest(_: TrainConfig, front_end: FrontEnd, n_genres: int) -> Forest:
+def _forest(_: TrainConfig, front_end: FeatureConfig, n_genres: int) -> Forest:
     return Forest(front_end, n_genres)
 
 
-def _standardize(config: TrainConfig, front_end: FrontEnd) -> Standardize:
+def _standardize(config: TrainConfig, front_end: FeatureConfig) -> Standardize:
     shape = front_end.shape(config.input)
     return Standardize((shape[0], 1) if len(shape) == 2 else (1,))
 
 
-BUILDERS: dict[str, Callable[[TrainConfig, FrontEnd, int], Model]] = {
+BUILDERS: dict[str, Callable[[TrainConfig, FeatureConfig, int], Model]] = {
     "mlp": partial(_mlp, False),
     "mlp2": partial(_mlp, True),
     "cel": _cel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FrontEnd, Input, PrepareConfig
+from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FeatureConfig, Input, PrepareConfig
 from genrekit.io.markdown import plain, table
 from genrekit.metrics.formatting import percent, percent_bounds
 from genrekit.metrics.intervals import Interval
@@ -104,7 +104,7 @@ def _waveform(config: PrepareConfig) -> str:
     return f"{_level(config.front_end)} The waveform itself."
 
 
-def _level(front_end: FrontEnd) -> str:
+def _level(front_end: FeatureConfig) -> str:
     level = {"peak": "each track's peak at 1", "rms": "each track at -20 dBFS", "none": "levels as they are"}
     return f"Mono at {front_end.sample_rate:,} Hz, {level[front_end.normalization]}."
 

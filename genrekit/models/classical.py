@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genrekit.audio.mel_descriptors import N_STATISTICS, mel_statistics
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 
 _SMALLEST_DEVIATION = 1e-6
 
@@ -30,7 +30,7 @@ class Classifier(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, front_end: FrontEnd, n_genres: int) -> None:
+    def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
         super().__init__()
         self.front_end, self.n_genres = front_end, n_genres
         self.register_buffer("mean", torch.zeros(N_STATISTICS))
@@ -63,7 +63,7 @@ def _fitted(values: Tensor) -> nn.Parameter:
 class Linear(Classifier):
     """A linear map: logistic regression, linear discriminant analysis or one linear support vector machine a genre."""
 
-    def __init__(self, front_end: FrontEnd, n_genres: int) -> None:
+    def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
         super().__init__(front_end, n_genres)
         self.weight = _fitted(torch.zeros(n_genres, N_STATISTICS))
         self.bias = _fitted(torch.zeros(n_genres))
@@ -92,7 +92,7 @@ class Forest(Classifier):
     left: Tensor
     right: Tensor
 
-    def __init__(self, front_end: FrontEnd, n_genres: int) -> None:
+    def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
         super().__init__(front_end, n_genres)
         shape = (N_TREES, 2 * MAX_LEAVES - 1)
         for name in ("feature", "left", "right"):

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from genrekit._types import FloatArray
 from genrekit.audio.features import hz_to_mel
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.io.files import atomic_write
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.calibration import Calibration
@@ -165,7 +165,7 @@ def spectrogram_png(mel: FloatArray) -> bytes:
 _HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 
 
-def fragment_figure(views: Sequence[FragmentView], front_end: FrontEnd, title: str) -> Figure:
+def fragment_figure(views: Sequence[FragmentView], front_end: FeatureConfig, title: str) -> Figure:
     """One fragment's variants below each other, each as waveform and as mel spectrogram, in seconds and Hz."""
     figure = Figure(figsize=(12, 1 + 1.7 * len(views)), dpi=110, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, parse_math=False)

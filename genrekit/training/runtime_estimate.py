@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from genrekit.config import FrontEnd, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.io.memory import kept
 from genrekit.models import build_model
 from genrekit.models.layer_sizes import output_sizes
@@ -41,7 +41,7 @@ class Pace:
 @kept()
 def measure_pace(device: torch.device) -> Pace:
     """Time small trainings on a device; about a second on a CPU."""
-    front_end = FrontEnd(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)
+    front_end = FeatureConfig(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)
     timed = {}
     for kind in ("waveform", "mel"):
         config = TrainConfig.of({"arch": "cel", "input": kind, "channels": (32, 32), "dropout": 0.2})

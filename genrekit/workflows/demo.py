@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from genrekit.config import FrontEnd, PrepareConfig, TrainConfig
+from genrekit.config import FeatureConfig, PrepareConfig, TrainConfig
 from genrekit.demo.synthesizer import write_collection
 from genrekit.errors import GenrekitError
 from genrekit.io.files import write_json
@@ -21,7 +21,7 @@ from genrekit.workflows.train import TrainResult, train
 
 TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 24, 10.0, 16_000
 
-FRONT_END = FrontEnd(sample_rate=SAMPLE_RATE, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=64)
+FRONT_END = FeatureConfig(sample_rate=SAMPLE_RATE, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=64)
 """A smaller front end than the default one: the demo is to end in two minutes."""
 
 _CEL = {"arch": "cel", "channels": (8, 16, 32, 32), "dropout": 0.1, "sched": "onecycle", "lr": 3e-3}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genrekit._types import AnyPath, FloatArray
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.demo.synthesizer import GENRES, synthesize_track
 from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.inference.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
@@ -102,7 +102,7 @@ def _require_place(target: Path, force: bool) -> None:
         raise GenrekitError(f"{target} exists already: choose another name, or have it replaced")
 
 
-def _clips(front_end: FrontEnd) -> FloatArray:
+def _clips(front_end: FeatureConfig) -> FloatArray:
     """A clip of each of the demo's genres, the last one quiet, and silence: [B, n_samples]."""
     rate, n_samples = front_end.sample_rate, front_end.n_samples
     clips = [synthesize_track(genre, 0, 0, rate, n_samples / rate)[:n_samples] for genre in GENRES]

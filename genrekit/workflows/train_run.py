@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from genrekit.config import CLASSICAL, FrontEnd, TrainConfig
+from genrekit.config import CLASSICAL, FeatureConfig, TrainConfig
 from genrekit.data.cache.hdf5 import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches, part_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
@@ -110,7 +110,7 @@ def training_plan(run: TrainRun, tracker: Tracker) -> TrainPlan:
     )
 
 
-def _check_masks(config: TrainConfig, front_end: FrontEnd) -> None:
+def _check_masks(config: TrainConfig, front_end: FeatureConfig) -> None:
     """Refuse a mask that can hide a whole spectrogram, and load torchaudio early if masks need it."""
     if config.input == "waveform":
         return

@@ -18,23 +18,24 @@ from genrekit.audio.features import (
     power_stft,
     to_unit_db,
 )
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 
-DEFAULT = FrontEnd()
+DEFAULT = FeatureConfig()
 FRONT_ENDS = [
     pytest.param(DEFAULT, id="default"),
     pytest.param(
-        FrontEnd(sample_rate=16_000, duration_s=1, n_fft=1_024, hop_length=160, n_mels=40, fmin=0, fmax=7_000),
+        FeatureConfig(sample_rate=16_000, duration_s=1, n_fft=1_024, hop_length=160, n_mels=40, fmin=0, fmax=7_000),
         id="speech",
     ),
     pytest.param(
-        FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=300, hop_length=77, n_mels=12, fmin=100), id="no-power-of-two"
+        FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=300, hop_length=77, n_mels=12, fmin=100),
+        id="no-power-of-two",
     ),
 ]
-SMALL = FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
+SMALL = FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
 
 
-def power(front_end: FrontEnd, waveform: FloatArray) -> FloatArray:
+def power(front_end: FeatureConfig, waveform: FloatArray) -> FloatArray:
     return MelSpectrogram(front_end).power(waveform)
 
 
@@ -59,7 +60,7 @@ class TestFilters:
     """Triangles on the mel scale, of equal area."""
 
     @pytest.mark.parametrize("front_end", FRONT_ENDS)
-    def test_they_are_those_of_librosa(self, front_end: FrontEnd) -> None:
+    def test_they_are_those_of_librosa(self, front_end: FeatureConfig) -> None:
         expected = librosa.filters.mel(
             sr=front_end.sample_rate,
             n_fft=front_end.n_fft,
@@ -73,7 +74,7 @@ class TestFilters:
         np.testing.assert_allclose(mel_filters(front_end), expected, rtol=1e-9, atol=1e-15)
 
     @pytest.mark.parametrize("front_end", FRONT_ENDS)
-    def test_they_are_those_of_torchaudio(self, front_end: FrontEnd) -> None:
+    def test_they_are_those_of_torchaudio(self, front_end: FeatureConfig) -> None:
         expected = torchaudio.functional.melscale_fbanks(
             n_freqs=front_end.n_fft // 2 + 1,
             f_min=front_end.fmin,
@@ -86,12 +87,12 @@ class TestFilters:
         np.testing.assert_allclose(mel_filters(front_end), expected.numpy().T, atol=1e-6)
 
     def test_each_band_has_area_1(self) -> None:
-        fine = FrontEnd(n_fft=65_536, n_mels=64)
+        fine = FeatureConfig(n_fft=65_536, n_mels=64)
         areas = mel_filters(fine).sum(axis=1) * fine.sample_rate / fine.n_fft
         assert areas == pytest.approx(np.ones(64), rel=1e-3)
 
     def test_nothing_outside_fmin_and_fmax_is_heard(self) -> None:
-        front_end = FrontEnd(fmin=200, fmax=4_000)
+        front_end = FeatureConfig(fmin=200, fmax=4_000)
         bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
         heard = mel_filters(front_end).sum(axis=0) > 0
         assert not heard[(bins <= 200) | (bins >= 4_000)].any()
@@ -102,7 +103,7 @@ class TestPower:
     """Mel power of one fragment."""
 
     @pytest.mark.parametrize("front_end", FRONT_ENDS)
-    def test_it_is_that_of_librosa(self, front_end: FrontEnd) -> None:
+    def test_it_is_that_of_librosa(self, front_end: FeatureConfig) -> None:
         waveform = white_noise(front_end.n_samples)
         expected = librosa.feature.melspectrogram(
             y=waveform,
@@ -123,7 +124,7 @@ class TestPower:
         np.testing.assert_allclose(power(front_end, waveform), expected, rtol=1e-4, atol=1e-9)
 
     @pytest.mark.parametrize("front_end", FRONT_ENDS)
-    def test_it_is_that_of_torchaudio(self, front_end: FrontEnd) -> None:
+    def test_it_is_that_of_torchaudio(self, front_end: FeatureConfig) -> None:
         waveform = white_noise(front_end.n_samples)
         transform = torchaudio.transforms.MelSpectrogram(
             sample_rate=front_end.sample_rate,
@@ -171,7 +172,7 @@ class TestPower:
     def test_its_shape_is_what_the_configuration_says(self, n_fft: int, data: st.DataObject) -> None:
         hop_length = data.draw(st.integers(1, n_fft), label="hop_length")
         n_samples = data.draw(st.integers(n_fft // 2 + 1, 1_500), label="n_samples")
-        front_end = FrontEnd(
+        front_end = FeatureConfig(
             sample_rate=8_000, duration_s=n_samples / 8_000, n_fft=n_fft, hop_length=hop_length, n_mels=4
         )
         mel = power(front_end, white_noise(front_end.n_samples))
@@ -180,7 +181,7 @@ class TestPower:
         assert mel.min() >= 0
 
     def test_an_odd_window_is_centred_as_in_librosa(self) -> None:
-        front_end = FrontEnd(sample_rate=8_000, duration_s=0.5, n_fft=301, hop_length=80, n_mels=8, fmin=100)
+        front_end = FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=301, hop_length=80, n_mels=8, fmin=100)
         waveform = white_noise(front_end.n_samples)
         spectrum = librosa.stft(waveform, n_fft=301, hop_length=80, win_length=301, pad_mode="reflect")
         expected = mel_filters(front_end) @ np.abs(spectrum) ** 2
@@ -189,8 +190,8 @@ class TestPower:
         np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
     def test_equal_front_ends_share_one_spectrogram(self) -> None:
-        assert mel_spectrogram(FrontEnd(n_mels=64)) is mel_spectrogram(FrontEnd(n_mels=64))
-        assert mel_spectrogram(FrontEnd(n_mels=64)) is not mel_spectrogram(FrontEnd(n_mels=65))
+        assert mel_spectrogram(FeatureConfig(n_mels=64)) is mel_spectrogram(FeatureConfig(n_mels=64))
+        assert mel_spectrogram(FeatureConfig(n_mels=64)) is not mel_spectrogram(FeatureConfig(n_mels=65))
 
 
 POWERS = arrays(np.float32, st.integers(1, 30), elements=st.floats(0, 1e6, width=32))

@@ -8,9 +8,9 @@ from signals import sine, white_noise
 from genrekit._types import FloatArray
 from genrekit.audio.fingerprint import LANDMARKS, Landmarks, landmarks
 from genrekit.audio.transform import unit_mels
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 
-FRONT_END = FrontEnd(sample_rate=16_000, n_fft=1_024, n_mels=64)
+FRONT_END = FeatureConfig(sample_rate=16_000, n_fft=1_024, n_mels=64)
 
 
 def notes(seed: int, n_samples: int) -> FloatArray:

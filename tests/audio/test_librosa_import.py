@@ -13,7 +13,7 @@ from broken_library import OLD_NUMBA, shadow, write_package
 
 from genrekit.audio.librosa_import import load_librosa
 from genrekit.audio.mel_descriptors import mel_statistics
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.errors import GenrekitError
 
 CACHED_FUNCTION = """
@@ -33,8 +33,8 @@ assert numba.config.CACHE_DIR == ""
 DESCRIBE = """
 import numpy as np
 from genrekit.audio.mel_descriptors import mel_statistics
-from genrekit.config import FrontEnd
-assert np.isfinite(mel_statistics(np.ones((1, 128, 20), np.float32), FrontEnd())).all()
+from genrekit.config import FeatureConfig
+assert np.isfinite(mel_statistics(np.ones((1, 128, 20), np.float32), FeatureConfig())).all()
 """
 
 
@@ -88,7 +88,7 @@ def test_a_librosa_that_cannot_be_loaded_is_named_with_what_it_must_fit(
 ) -> None:
     shadow(monkeypatch, tmp_path, "librosa", OLD_NUMBA)
     with pytest.raises(GenrekitError) as caught:
-        mel_statistics(np.ones((1, 128, 20), np.float32), FrontEnd())
+        mel_statistics(np.ones((1, 128, 20), np.float32), FeatureConfig())
     what, fix = str(caught.value).split(": pip install --upgrade ")
     assert what == (
         f"librosa {version('librosa')} cannot be loaded with numba {version('numba')} and numpy {version('numpy')} "

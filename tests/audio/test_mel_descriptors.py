@@ -17,9 +17,9 @@ from genrekit.audio.mel_descriptors import (
     pooling,
     tonnetz,
 )
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 
-FRONT_END = FrontEnd()
+FRONT_END = FeatureConfig()
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -110,7 +110,7 @@ def test_a_tone_is_heard_as_its_pitch_class(semitones: int, octave: int) -> None
 
 
 def test_pitch_classes_are_0_where_there_is_no_band() -> None:
-    low = FrontEnd.of({"fmax": 300.0, "n_mels": 16})
+    low = FeatureConfig.of({"fmax": 300.0, "n_mels": 16})
     assert not chroma(noise(2, 16, 20), low).any()
 
 
@@ -132,7 +132,7 @@ def test_the_tonnetz_of_no_pitch_class_is_zero() -> None:
 
 def test_a_bands_pitch_class_is_that_between_its_halfway_points() -> None:
     """With one band per pitch class or finer, a loud band moves the share of its own class alone."""
-    front_end = FrontEnd.of({"fmin": 440.0, "fmax": 880.0, "n_mels": 48})
+    front_end = FeatureConfig.of({"fmin": 440.0, "fmax": 880.0, "n_mels": 48})
     low, high = hz_to_mel([440.0, 880.0])
     edges = mel_to_hz(low + (high - low) / 49 * (np.arange(49) + 0.5))
     for band in range(48):

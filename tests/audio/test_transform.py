@@ -23,7 +23,7 @@ from genrekit.audio.transform import (
     transform_track,
     unit_mels,
 )
-from genrekit.config import AUGMENTATIONS, FrontEnd, PrepareConfig
+from genrekit.config import AUGMENTATIONS, FeatureConfig, PrepareConfig
 from genrekit.errors import UnreadableAudioError
 
 RATE = 8_000
@@ -263,7 +263,7 @@ def test_full_scale_is_stored_as_the_largest_number_on_either_side() -> None:
 @given(st.lists(arrays(np.float32, N_SAMPLES, elements=st.floats(-1, 1, width=32)), min_size=1, max_size=3))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_mel_is_within_0_and_1(fragments: list[FloatArray]) -> None:
-    mels = unit_mels(fragments, FrontEnd(**SMALL))
+    mels = unit_mels(fragments, FeatureConfig(**SMALL))
     assert mels.shape == (len(fragments), 16, 16)
     assert np.all((mels >= 0) & (mels <= 1))
     assert mels.max() == (1 if any(fragment.any() for fragment in fragments) else 0)

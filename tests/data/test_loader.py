@@ -10,7 +10,7 @@ from tiny_cache import AUGMENTED, PLAIN, build
 from tiny_music import write_collection
 
 from genrekit.audio.features import power_stft
-from genrekit.config import FrontEnd, Input, PrepareConfig, Stored
+from genrekit.config import FeatureConfig, Input, PrepareConfig, Stored
 from genrekit.data.cache.hdf5 import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.errors import IncompatibleCacheError
@@ -132,7 +132,7 @@ def test_statistics_of_power_spectrograms_are_those_of_each_band(cache: Cache) -
 
 def test_power_spectrograms_of_fragments_within_half_a_window_are_refused(tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=0.2, sample_rate=8_000)
-    short = FrontEnd(sample_rate=8_000, duration_s=0.025, n_fft=64, hop_length=32, n_mels=8)
+    short = FeatureConfig(sample_rate=8_000, duration_s=0.025, n_fft=64, hop_length=32, n_mels=8)
     tiny = build(folder, tmp_path / "cache.h5", PrepareConfig(front_end=short)).cache
     with pytest.raises(IncompatibleCacheError, match="fragments of 200 samples, stft needs more than 200"):
         FragmentSource(tiny, "stft", ["blues/blues-0"])

@@ -6,7 +6,7 @@ import torch
 from tiny_training import FRONT_END, tiny_config, tiny_model, tiny_network
 from torch import Tensor, nn
 
-from genrekit.config import DEFAULT_CHANNELS, Architecture, FrontEnd, Input, Network, TrainConfig
+from genrekit.config import DEFAULT_CHANNELS, Architecture, FeatureConfig, Input, Network, TrainConfig
 from genrekit.errors import UsageError
 from genrekit.models import BUILDERS, build_model, count_parameters
 
@@ -164,7 +164,7 @@ def test_a_block_that_would_pool_away_a_dimension_is_refused_with_the_most_block
 @pytest.mark.parametrize("kind", INPUTS)
 def test_the_default_blocks_fit_the_default_fragments(kind: Input) -> None:
     with torch.device("meta"):
-        model = build_model(TrainConfig.of({"arch": "cel", "input": kind}), FrontEnd(), 10)
+        model = build_model(TrainConfig.of({"arch": "cel", "input": kind}), FeatureConfig(), 10)
     assert len(kinds(model, nn.Conv1d, nn.Conv2d)) == len(DEFAULT_CHANNELS[kind])
 
 
@@ -193,7 +193,7 @@ def test_parameters_are_those_of_published_models_but_for_biases_of_convolutions
 ) -> None:
     config = TrainConfig.of({"arch": arch, "input": kind, "channels": channels, "hidden": hidden})
     with torch.device("meta"):
-        model = build_model(config, FrontEnd(), 10)
+        model = build_model(config, FeatureConfig(), 10)
     assert biases == sum(channels)
     assert count_parameters(model) + biases == published
 

@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from tiny_bundle import INTERVAL, describe, edit, lived_in
 from tiny_training import FRONT_END, tiny_config, tiny_model
 
-from genrekit.config import CLASSICAL, FrontEnd, Input, Network, PrepareConfig, TrainConfig
+from genrekit.config import CLASSICAL, FeatureConfig, Input, Network, PrepareConfig, TrainConfig
 from genrekit.errors import BundleError, UsageError
 from genrekit.metrics.epochs import Epoch
 from genrekit.models import Model, build_model, bundle
@@ -98,7 +98,7 @@ class TestWhatItSays:
         assert values["train"].keys() == TrainConfig.model_fields.keys()
         assert (values["train"]["arch"], values["train"]["hidden"], values["train"]["channels"]) == ("cel", [6], [4, 8])
         assert values["prepare"].keys() == PrepareConfig.model_fields.keys()
-        assert values["prepare"]["front_end"].keys() == FrontEnd.model_fields.keys()
+        assert values["prepare"]["front_end"].keys() == FeatureConfig.model_fields.keys()
         assert values["prepare"]["front_end"]["hop_length"] == 32
         assert values["genres"] == ["blues", "rock"]
         assert (values["split"], values["split_seed"]) == ("artist", 3)

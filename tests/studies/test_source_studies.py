@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from genrekit.config import FrontEnd
+from genrekit.config import FeatureConfig
 from genrekit.models import build_model, count_parameters
 from genrekit.studies.schema import open_study, study_arms
 
@@ -125,5 +125,5 @@ def test_an_arm_has_as_many_parameters_as_was_published_less_the_biases_of_its_c
 ) -> None:
     (config,) = [its.config(0) for its in study_arms(open_study(study)) if its.name == arm]
     with torch.device("meta"):
-        model = build_model(config, FrontEnd(), 10)
+        model = build_model(config, FeatureConfig(), 10)
     assert count_parameters(model) + sum(config.channels or ()) == published

@@ -11,7 +11,7 @@ from tiny_training import FRONT_END, TinyData, tiny_config, tiny_model
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from genrekit.config import FrontEnd, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.models import build_model
 from genrekit.training import footprint
 from genrekit.training.footprint import Footprint, free_memory, measure
@@ -84,7 +84,7 @@ def left_for_the_backward_pass(model: nn.Module, shape: tuple[int, ...], batch_s
 )
 def test_a_batch_takes_what_its_layers_keep_for_the_backward_pass(values: dict[str, Any]) -> None:
     """What follows from the sizes alone is what torch holds, within a fifth."""
-    front_end = FrontEnd(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)
+    front_end = FeatureConfig(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)
     config = tiny_config(**values)
     shape = front_end.shape(config.input)
     model = build_model(config, front_end, 3)

@@ -25,8 +25,8 @@ from genrekit.config import PrepareConfig
 from genrekit.data.cache.hdf5 import TRACK_RESULTS, Cache, CachedSkip, CachedTrack, CachePlan, create_cache, open_cache
 from genrekit.data.cache.rows import (
     ROW_DATASETS,
-    Slot,
-    Surprise,
+    RowCountMismatch,
+    TrackRows,
     Written,
     copy_rows,
     flushed_file,
@@ -53,7 +53,7 @@ class Build:
 
 
 @dataclass
-class _Knowledge:
+class _BuildState:
     """What is known of tracks without opening them: rows or a reason, by track id."""
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class _Workers:
                 self._executor.submit(warm_up, self._config)
         return self._executor
 
-    def outcomes(self, partial: Cache, todo: list[Slot]) -> Iterator[Written | Surprise]:
+    def outcomes(self, partial: Cache, todo: list[TrackRows]) -> Iterator[Written | RowCountMismatch]:
         """Have the tracks written; a worker may die as early as when work is handed out."""
         submit, file, extents, config = self.begin().submit, partial.path, partial.extents, self._config
         try:
@@ -187,8 +187,8 @@ def _undamaged(partial: Cache) -> Cache:
     return open_cache(partial.path, unfinished=True) if lost else partial
 
 
-def _recall(collection: Collection, *caches: Cache | None) -> _Knowledge:
-    known = _Knowledge()
+def _recall(collection: Collection, *caches: Cache | None) -> _BuildState:
+    known = _BuildState()
     for cache in caches:
         if cache is None:
             continue
@@ -205,17 +205,17 @@ def _recall(collection: Collection, *caches: Cache | None) -> _Knowledge:
     return known
 
 
-def _learn(known: _Knowledge, before: _Knowledge, surprises: list[Surprise]) -> _Knowledge:
+def _learn(known: _BuildState, before: _BuildState, surprises: list[RowCountMismatch]) -> _BuildState:
     rows, unreadable = {**before.rows, **known.rows}, {**before.unreadable, **known.unreadable}
     for surprise in surprises:
         if surprise.reason is None:
             rows[surprise.slot.track_id] = surprise.rows
         else:
             unreadable[surprise.slot.track_id] = surprise.reason
-    return _Knowledge(rows, unreadable, known.sources)
+    return _BuildState(rows, unreadable, known.sources)
 
 
-def _plan(collection: Collection, config: PrepareConfig, known: _Knowledge) -> CachePlan:
+def _plan(collection: Collection, config: PrepareConfig, known: _BuildState) -> CachePlan:
     tracks: list[CachedTrack] = []
     skipped = [CachedSkip(file, 0, 0) for file in collection.skipped]
     first_row = 0
@@ -236,7 +236,7 @@ def _plan(collection: Collection, config: PrepareConfig, known: _Knowledge) -> C
     return plan
 
 
-def _planned(track: Track, first_row: int, known: _Knowledge) -> CachedTrack:
+def _planned(track: Track, first_row: int, known: _BuildState) -> CachedTrack:
     rows, source = known.rows[track.id], known.sources.get(track.id)
     planned = CachedTrack(track.id, track.genre, track.artists, track.part, track.size, track.mtime_ns, first_row, rows)
     if source is None:
@@ -298,7 +298,7 @@ def _smaller(plan: CachePlan) -> Iterator[tuple[str, int]]:
     yield "mel spectrograms of each track's first fragment only", len(plan.tracks) * mel_only.row_bytes
 
 
-def _lay_out(plan: CachePlan, partial: Path, known: _Knowledge) -> None:
+def _lay_out(plan: CachePlan, partial: Path, known: _BuildState) -> None:
     """Replace the partial file by one for this plan, with the rows that are known copied into it."""
     new = partial.with_name(partial.name + ".new")
     try:
@@ -313,7 +313,7 @@ def _lay_out(plan: CachePlan, partial: Path, known: _Knowledge) -> None:
     os.replace(new, partial)
 
 
-def _by_source(plan: CachePlan, known: _Knowledge) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
+def _by_source(plan: CachePlan, known: _BuildState) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
     groups: dict[Path, tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]] = {}
     for track in plan.tracks:
         if track.done:
@@ -349,11 +349,11 @@ def _fill(
     workers: _Workers,
     on_plan: Callable[[CachePlan, int], None] | None,
     on_track: OnTrack | None,
-) -> list[Surprise]:
+) -> list[RowCountMismatch]:
     """Compute the tracks that are missing; return those that turned out otherwise than planned."""
     paths = {track.id: track.path for track in collection.tracks}
     todo = [
-        Slot(index, track.id, paths[track.id], track.first_row, track.rows)
+        TrackRows(index, track.id, paths[track.id], track.first_row, track.rows)
         for index, track in enumerate(partial.tracks)
         if not track.done
     ]
@@ -364,7 +364,7 @@ def _fill(
     surprises = []
     with flushed_file(partial.path) as descriptor:
         for done, outcome in enumerate(workers.outcomes(partial, todo), 1):
-            if isinstance(outcome, Surprise):
+            if isinstance(outcome, RowCountMismatch):
                 surprises.append(outcome)
             else:
                 _mark_done(partial, descriptor, outcome)
@@ -373,7 +373,7 @@ def _fill(
     return surprises
 
 
-def _link_recordings(partial: Cache, known: _Knowledge) -> None:
+def _link_recordings(partial: Cache, known: _BuildState) -> None:
     """Record which tracks are the same recording; what an older cache knows of whole groups is taken over."""
     place = {track.id: index for index, track in enumerate(partial.tracks)}
     groups: dict[tuple[Path, int], list[str]] = {}

@@ -45,7 +45,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Slot:
+class TrackRows:
     """A track and the rows that are set aside for it."""
 
     index: int
@@ -59,16 +59,16 @@ class Slot:
 class Written:
     """A track whose rows stand in the file."""
 
-    slot: Slot
+    slot: TrackRows
     digest: str
     silent: bool
 
 
 @dataclass(frozen=True)
-class Surprise:
+class RowCountMismatch:
     """A track that turned out otherwise than its header promised: another number of rows, or none and why."""
 
-    slot: Slot
+    slot: TrackRows
     rows: int
     reason: str | None = None
 
@@ -78,7 +78,9 @@ def warm_up(config: PrepareConfig) -> None:
     mel_spectrogram(config.front_end).power(np.zeros(config.front_end.n_samples, np.float32))
 
 
-def write_track(file: Path, extents: dict[str, Extent], slot: Slot, config: PrepareConfig) -> Written | Surprise:
+def write_track(
+    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+) -> Written | RowCountMismatch:
     """Transform one track and write its rows into their place.
 
     Errors: OSError where the file cannot be written, a full disk among them.
@@ -86,9 +88,9 @@ def write_track(file: Path, extents: dict[str, Extent], slot: Slot, config: Prep
     try:
         tensors = transform_track(slot.track_id, slot.path, config)
     except UnreadableAudioError as error:
-        return Surprise(slot, 0, str(error))
+        return RowCountMismatch(slot, 0, str(error))
     if len(tensors.variant) != slot.rows:
-        return Surprise(slot, len(tensors.variant))
+        return RowCountMismatch(slot, len(tensors.variant))
     columns: dict[str, npt.NDArray[Any]] = {
         **tensors.tensors,
         "landmark": tensors.landmark,
