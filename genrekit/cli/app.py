@@ -33,6 +33,7 @@ _SUMMARIES = {
     "predict": "Name the genre of audio files.",
     "export": "Write a bundle as ONNX, from the waveform to probabilities.",
     "info": "Describe a cache, a run or a bundle.",
+    "manifest": "Write the manifest of FMA, GTZAN, or a folder with train and test folders.",
     "demo": "Show everything on a small synthetic collection, in under two minutes.",
 }
 
