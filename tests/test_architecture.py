@@ -46,6 +46,7 @@ DOORS = {
     "matplotlib": {"reports/plots.py"},
     "sklearn": {"training/classical.py"},
     "safetensors": {"models/bundle.py", "io/tensors.py"},
+    "av": {"audio/fallback_decoders.py"},
     "mutagen": {"inference/tags.py"},
     "onnx": {"inference/onnx_export.py"},
     "onnxruntime": {"inference/onnx_export.py"},
@@ -141,7 +142,9 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
         return
     for node in ast.walk(ast.parse(path.read_text())):
         assert not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"), path
-        assert not (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "stdout", "argv")), path
+        assert not (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "argv")), path
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) != ("sys", "stdout"), path
 
 
 @pytest.mark.parametrize(
