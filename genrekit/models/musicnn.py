@@ -183,7 +183,8 @@ def load_musicnn(path: Path = WEIGHTS) -> Musicnn:
 
     Errors: GenrekitError if the file is missing, damaged, or of another format version.
     """
-    model = Musicnn()
+    with torch.random.fork_rng(devices=[]):  # torch draws initial weights, which are replaced
+        model = Musicnn()
     try:
         _, tensors = read_tensors(
             path, "pt", version=FORMAT_VERSION, what="musicnn weights in", remedy="reinstall genrekit"

@@ -147,6 +147,12 @@ def test_a_rate_without_a_common_factor_is_refused_with_the_remedy(extractor: Fe
         extractor.module(22_051)
 
 
+def test_loading_the_network_leaves_torch_s_random_numbers_as_they_are() -> None:
+    before = torch.get_rng_state()
+    load_musicnn()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def missing(_: Path) -> None:
     pass
 
