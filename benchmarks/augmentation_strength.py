@@ -57,8 +57,8 @@ def main() -> None:
     options = parser.parse_args()
     tracks = scan_folder(options.folder).tracks
     split = make_split([SplitTrack(track.id, track.genre) for track in tracks], options.split, 0)
-    training = [track for track in tracks if split.parts.get(track.id) == "train"]
-    validation = [track for track in tracks if split.parts.get(track.id) == "validation"]
+    training = [track for track in tracks if split.subsets.get(track.id) == "train"]
+    validation = [track for track in tracks if split.subsets.get(track.id) == "validation"]
 
     clean = [features(track, {}) for track in training]
     genres = np.repeat([track.genre for track in training], [len(rows) for rows in clean])

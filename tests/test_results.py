@@ -147,7 +147,7 @@ def tracks_with(fragments: str) -> tuple[CachedTrack, ...]:
                 listed.track,
                 genre,
                 artists=(),
-                part=None,
+                subset=None,
                 size=0,
                 mtime_ns=0,
                 first_row=index * rows,
@@ -216,7 +216,7 @@ def test_the_music_has_the_listed_tracks(tmp_path: Path) -> None:
 
 def shared_values(track: CachedTrack) -> tuple[object, ...]:
     """What does not depend on the copy of the file."""
-    values = (track.id, track.genre, track.artists, track.part, track.first_row, track.rows, track.digest)
+    values = (track.id, track.genre, track.artists, track.subset, track.first_row, track.rows, track.digest)
     return (*values, track.silent, track.recording, track.done)
 
 

@@ -194,7 +194,7 @@ def test_a_manifest_brings_artists_and_parts(music: Path, genrekit: CommandLine)
     assert outcome.json["tracks"] == 6
     tracks = open_cache(music / "cache.h5").tracks[:2]
     assert [track.artists for track in tracks] == [("singer 0",), ("singer 1",)]
-    assert [track.part for track in tracks] == ["train", "validation"]
+    assert [track.subset for track in tracks] == ["train", "validation"]
 
 
 def test_a_full_disk_is_one_line_that_says_how_to_go_on(

@@ -134,8 +134,8 @@ def test_a_drawn_split_keeps_a_recording_on_one_side(music: Path, seed: int) -> 
     for number in range(10, 16):
         write(music / "jazz" / f"{number}.wav", tune(number))
     write(music / "jazz" / "copy.wav", 0.2 * tune(1))
-    parts = make_split(split_tracks(prepared(music)), "track", seed).parts
-    assert parts["blues/1"] == parts["jazz/copy"]
+    subsets = make_split(split_tracks(prepared(music)), "track", seed).subsets
+    assert subsets["blues/1"] == subsets["jazz/copy"]
 
 
 def test_silent_tracks_are_neither_one_recording_nor_sample_identical(music: Path) -> None:

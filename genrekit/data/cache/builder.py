@@ -238,7 +238,9 @@ def _plan(collection: Collection, config: PrepareConfig, known: _BuildState) -> 
 
 def _planned(track: Track, first_row: int, known: _BuildState) -> CachedTrack:
     rows, source = known.rows[track.id], known.sources.get(track.id)
-    planned = CachedTrack(track.id, track.genre, track.artists, track.part, track.size, track.mtime_ns, first_row, rows)
+    planned = CachedTrack(
+        track.id, track.genre, track.artists, track.subset, track.size, track.mtime_ns, first_row, rows
+    )
     if source is None:
         return planned
     return replace(planned, digest=source[1].digest, silent=source[1].silent, done=True)

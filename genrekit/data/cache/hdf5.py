@@ -68,7 +68,7 @@ class CachedTrack:
     id: str
     genre: str
     artists: tuple[str, ...]
-    part: str | None
+    subset: str | None
     size: int
     mtime_ns: int
     first_row: int
@@ -159,7 +159,7 @@ def _write_tracks(group: Any, plan: CachePlan) -> None:
     tracks = plan.tracks
     _strings(group, "id", [track.id for track in tracks])
     _strings(group, "artist", [";".join(track.artists) for track in tracks])
-    _strings(group, "part", [track.part or "" for track in tracks])
+    _strings(group, "part", [track.subset or "" for track in tracks])
     _strings(group, "genre", [track.genre for track in tracks])
     for name, kind in (("size", "i8"), ("mtime_ns", "i8"), ("first_row", "i8"), ("rows", "i4")):
         group[name] = np.array([getattr(track, name) for track in tracks], dtype=kind)
@@ -352,7 +352,7 @@ def _read_tracks(group: Any) -> tuple[CachedTrack, ...]:
             id=track_id,
             genre=genre,
             artists=tuple(artists.split(";")) if artists else (),
-            part=part or None,
+            subset=subset or None,
             size=numbers["size"][index],
             mtime_ns=numbers["mtime_ns"][index],
             first_row=numbers["first_row"][index],
@@ -362,7 +362,7 @@ def _read_tracks(group: Any) -> tuple[CachedTrack, ...]:
             recording=numbers["recording"][index],
             done=bool(numbers["done"][index]),
         )
-        for index, (track_id, genre, artists, part) in enumerate(texts)
+        for index, (track_id, genre, artists, subset) in enumerate(texts)
     )
 
 

@@ -19,7 +19,7 @@ from genrekit.errors import SplitError
 
 
 def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) -> Split:
-    """The split that a training reads: the cache's, or with folds one whose validation part is the fold.
+    """The split that a training reads: the cache's, or with folds one whose validation set is the fold.
 
     Errors: SplitError where the split cannot be made, or has too few groups for so many folds.
     """
@@ -72,18 +72,18 @@ def _key(config: TrainConfig) -> tuple[object, ...]:
 
 
 def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) -> Split:
-    """Divide the training and validation parts anew: one of `folds` equal parts validates, the others train.
+    """Divide the training and validation sets anew: one of `folds` equal subsets validates, the others train.
 
-    The test part stays as it is. Artists stay together where the split keeps them together, and so do equal recordings;
+    The test set stays as it is. Artists stay together where the split keeps them together, and so do equal recordings;
     genres are spread evenly. The folds depend on the tracks and the split's seed alone.
-    Errors: SplitError where a genre would be missing from a part.
+    Errors: SplitError where a genre would be missing from a subset.
     """
     ordered = sorted(tracks, key=lambda track: track.id)
-    there = [track for track in ordered if split.parts.get(track.id) in ("train", "validation")]
+    there = [track for track in ordered if split.subsets.get(track.id) in ("train", "validation")]
     groups = split_groups(there, split.seed, by_artist=split.policy != "track")
     sizes = Counter(track.genre for track in there)
     held: list[Counter[str]] = [Counter() for _ in range(folds)]
-    part_of: dict[str, int] = {}
+    fold_of: dict[str, int] = {}
     for group in groups:
         own = Counter(track.genre for track in group)
         # The fold that lacks most of the group's genres, measured against its fair share of each.
@@ -92,9 +92,9 @@ def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) ->
         ]
         neediest = needs.index(max(needs))
         held[neediest].update(own)
-        part_of |= dict.fromkeys((track.id for track in group), neediest)
+        fold_of |= dict.fromkeys((track.id for track in group), neediest)
     for genre in sorted(sizes):
         if any(not had[genre] or had[genre] == sizes[genre] for had in held):
             raise SplitError(f"{genre} has too few artists or tracks for {folds} folds: choose fewer folds")
-    parts = {track_id: "validation" if its == fold else "train" for track_id, its in part_of.items()}
-    return replace(split, parts={**split.parts, **parts})
+    subsets = {track_id: "validation" if its == fold else "train" for track_id, its in fold_of.items()}
+    return replace(split, subsets={**split.subsets, **subsets})

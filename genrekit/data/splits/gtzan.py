@@ -27,9 +27,9 @@ _NEARLY_ALL = 0.9
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one track; `part` is None for tracks that the fault-filtered split leaves out."""
+    """What is known of one track; `subset` is None for tracks that the fault-filtered split leaves out."""
 
-    part: str | None
+    subset: str | None
     artists: tuple[str, ...]
 
 
@@ -59,10 +59,10 @@ def artists_of(track_id: str) -> tuple[str, ...]:
     return index()[name].artists if name else ()
 
 
-def fault_filtered_part(track_id: str) -> str | None:
-    """A track's part of the fault-filtered split: train, validation, test, or None."""
+def fault_filtered_subset(track_id: str) -> str | None:
+    """A track's subset of the fault-filtered split: train, validation, test, or None."""
     name = gtzan_name(track_id)
-    return index()[name].part if name else None
+    return index()[name].subset if name else None
 
 
 def has_gtzan_names(track_ids: Iterable[str]) -> bool:
@@ -73,6 +73,6 @@ def has_gtzan_names(track_ids: Iterable[str]) -> bool:
 
 def is_gtzan(track_ids: Iterable[str]) -> bool:
     """Whether nine of ten tracks of the fault-filtered split are there."""
-    listed = {name for name, entry in index().items() if entry.part}
+    listed = {name for name, entry in index().items() if entry.subset}
     there = {gtzan_name(track_id) for track_id in track_ids}
     return len(listed & there) >= _NEARLY_ALL * len(listed)

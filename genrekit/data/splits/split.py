@@ -1,7 +1,7 @@
 """Who trains, who validates and who tests: splits by track or artist, GTZAN's fault-filtered one, and a manifest's own.
 
 Tracks that share an artist (in an artist split) or are sample-identical form a group, and a group stays on one side. A
-split is written down when it is first made; tracks keep their part when others are added.
+split is written down when it is first made; tracks keep their subset when others are added.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from typing import Any, Literal
 
 from genrekit.config import SplitPolicy, split_name
 from genrekit.data.cache.hdf5 import Cache
-from genrekit.data.splits.gtzan import CROSSING_ARTISTS, artists_of, fault_filtered_part, has_gtzan_names, is_gtzan
+from genrekit.data.splits.gtzan import CROSSING_ARTISTS, artists_of, fault_filtered_subset, has_gtzan_names, is_gtzan
 from genrekit.errors import GenrekitError, SplitError, few
 from genrekit.io.files import read_json, write_json
 
 FORMAT_VERSION = 1
 
+SET_NAMES = {"train": "training set", "validation": "validation set", "test": "test set"}
+"""What messages call each subset."""
+
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
-"""Share of each genre's tracks that each part of a track or artist split is to have."""
+"""Share of each genre's tracks that each subset of a track or artist split is to have."""
 
 _NEEDED = ("train", "validation")
 _KNOWN_ENOUGH = 0.5
@@ -31,7 +34,7 @@ _LEAK = "fragments of one track train and validate: the figures show what such a
 
 @dataclass(frozen=True)
 class SplitTrack:
-    """What a split must know of a track; `part` is the manifest's.
+    """What a split must know of a track; `subset` is the manifest's.
 
     Equal digests are sample-identical audio, equal recordings the same one at another level, rate, codec or offset;
     an empty text is unlike any other.
@@ -40,21 +43,21 @@ class SplitTrack:
     id: str
     genre: str
     artists: tuple[str, ...] = ()
-    part: str | None = None
+    subset: str | None = None
     digest: str = ""
     recording: str = ""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Parts by track id, the tracks that no part has and why, and what the user should be told.
+    """The subset of each track, the tracks left out with the reason, and notes for the user.
 
     Where fragments are divided, `fold` is the one of `folds` that validates.
     """
 
     policy: str
     seed: int
-    parts: dict[str, str]
+    subsets: dict[str, str]
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folds: int = 0
@@ -65,11 +68,11 @@ class Split:
         """How results name it."""
         return split_name(self.policy, self.seed)
 
-    def ids(self, part: str) -> list[str]:
-        """Ids of a part's tracks, in order; where fragments are divided, all tracks train and validate."""
+    def ids(self, subset: str) -> list[str]:
+        """Ids of a subset's tracks, in order; where fragments are divided, all tracks train and validate."""
         if self.policy == "fragment":
-            return sorted(self.parts) if part in _NEEDED else []
-        return sorted(track_id for track_id, its in self.parts.items() if its == part)
+            return sorted(self.subsets) if subset in _NEEDED else []
+        return sorted(track_id for track_id, its in self.subsets.items() if its == subset)
 
 
 def split_tracks(cache: Cache) -> list[SplitTrack]:
@@ -79,7 +82,7 @@ def split_tracks(cache: Cache) -> list[SplitTrack]:
             track.id,
             track.genre,
             track.artists or artists_of(track.id),
-            track.part,
+            track.subset,
             "" if track.silent else track.digest,  # silence is not a recording that two tracks share
             cache.tracks[track.recording].id if track.recording >= 0 else "",
         )
@@ -90,14 +93,14 @@ def split_tracks(cache: Cache) -> list[SplitTrack]:
 def open_split(cache: Cache, policy: SplitPolicy, seed: int, *, strict: bool = False) -> Split:
     """Return a cache's split as it was first made, with tracks that came since added; write it down if it is new.
 
-    Errors: SplitError where a genre cannot have the parts it needs, or something crosses.
+    Errors: SplitError where a genre cannot have the subsets it needs, or something crosses.
     """
     tracks = split_tracks(cache)
     chosen, notes = choose_policy(tracks, policy, seed)
     path = splits_folder(cache) / f"{chosen}-{seed}.json"
     previous = load_split(path) if path.exists() else None
     split = make_split(tracks, chosen, seed, previous=previous, strict=strict)
-    if previous is None or (previous.parts, previous.left_out) != (split.parts, split.left_out):
+    if previous is None or (previous.subsets, previous.left_out) != (split.subsets, split.left_out):
         save_split(path, split)
     return replace(split, notes=(*notes, *split.notes))
 
@@ -115,7 +118,7 @@ def splits_folder(cache: Cache) -> Path:
 def choose_policy(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int) -> tuple[SplitPolicy, tuple[str, ...]]:
     """Decide what `auto` means for a collection, and say why.
 
-    The fault-filtered split where it is GTZAN, the manifest's where it names a part for every track, else by artist
+    The fault-filtered split where it is GTZAN, the manifest's where it names a subset for every track, else by artist
     where artists are known and that is possible, else by track.
     """
     ids = [track.id for track in tracks]
@@ -132,7 +135,7 @@ def choose_policy(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int) 
 
 
 def _by_artist_or_track(tracks: Sequence[SplitTrack], seed: int) -> tuple[SplitPolicy, str]:
-    if all(track.part for track in tracks):
+    if all(track.subset for track in tracks):
         return "manifest", "split as the manifest says"
     known = sum(bool(track.artists) for track in tracks)
     if known < _KNOWN_ENOUGH * len(tracks):
@@ -153,10 +156,10 @@ def make_split(
     previous: Split | None = None,
     strict: bool = False,
 ) -> Split:
-    """Divide tracks into parts; the result depends on the tracks and the seed, not on their order.
+    """Divide tracks into subsets; the result depends on the tracks and the seed, not on their order.
 
     `policy` is one of those that `auto` chooses from, or "fragment", which divides the fragments of each track. With
-    `previous`, its tracks keep their part. With `strict`, a manifest's split that artists or duplicates cross is
+    `previous`, its tracks keep their subset. With `strict`, a manifest's split that artists or duplicates cross is
     refused.
     Errors: SplitError that names the genre and the remedy, or what crosses.
     """
@@ -171,13 +174,13 @@ def make_split(
         split = _drawn(usable, policy, seed, previous)
     split = replace(split, left_out={**split.left_out, **ambiguous})
     notes = [*split.notes, *check_split(split, ordered, strict=strict)]
-    _require_parts(split, ordered)
+    _require_subsets(split, ordered)
     if split.left_out:
-        notes.append(f"{len(split.left_out)} tracks are in no part of the {policy} split")
-    genres_tested = {track.genre for track in ordered if split.parts.get(track.id) == "test"}
+        notes.append(f"{len(split.left_out)} tracks are not in the {policy} split")
+    genres_tested = {track.genre for track in ordered if split.subsets.get(track.id) == "test"}
     untested = sorted({track.genre for track in ordered} - genres_tested)
     if untested:
-        notes.append(f"no test tracks of {', '.join(untested)}: the test part cannot say anything about these")
+        notes.append(f"no test tracks of {', '.join(untested)}: the test set says nothing about these genres")
     return replace(split, notes=tuple(notes))
 
 
@@ -202,28 +205,28 @@ def _by_digest(tracks: Iterable[SplitTrack]) -> dict[str, list[SplitTrack]]:
 
 def _published(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int) -> Split:
     asked: dict[str, str | None] = {
-        track.id: fault_filtered_part(track.id) if policy == "fault-filtered" else track.part for track in tracks
+        track.id: fault_filtered_subset(track.id) if policy == "fault-filtered" else track.subset for track in tracks
     }
     if not any(asked.values()):
-        what = "has GTZAN's names" if policy == "fault-filtered" else "has a part in the manifest's split column"
+        what = "has GTZAN's names" if policy == "fault-filtered" else "has a value in the manifest's split column"
         raise SplitError(f"no track {what}: choose the track or artist split")
-    left_out = {track_id: f"the {policy} split does not list it" for track_id, part in asked.items() if not part}
-    parts = {track_id: part for track_id, part in asked.items() if part}
+    left_out = {track_id: f"the {policy} split does not list it" for track_id, subset in asked.items() if not subset}
+    subsets = {track_id: subset for track_id, subset in asked.items() if subset}
     if policy == "fault-filtered":
         order = ("train", "validation", "test")
-        for twins in _by_digest(track for track in tracks if track.id in parts).values():
-            kept = max((parts[track.id] for track in twins), key=order.index)
+        for twins in _by_digest(track for track in tracks if track.id in subsets).values():
+            kept = max((subsets[track.id] for track in twins), key=order.index)
             for track in twins:
-                if parts[track.id] != kept:
+                if subsets[track.id] != kept:
                     left_out[track.id] = f"sample-identical to a {kept} track"
     return Split(
-        policy, seed, {track_id: part for track_id, part in parts.items() if track_id not in left_out}, left_out
+        policy, seed, {track_id: subset for track_id, subset in subsets.items() if track_id not in left_out}, left_out
     )
 
 
 def _drawn(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int, previous: Split | None) -> Split:
     groups = _groups(tracks, by_artist=policy == "artist")
-    placed = {} if previous is None else {t.id: previous.parts[t.id] for t in tracks if t.id in previous.parts}
+    placed = {} if previous is None else {t.id: previous.subsets[t.id] for t in tracks if t.id in previous.subsets}
     left_out: dict[str, str] = {}
     drawing = _Drawing(tracks)
     fresh = []
@@ -241,11 +244,11 @@ def _drawn(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int, previou
                     left_out[track.id] = "it came later and joins tracks that stand on two sides"
     for group in sorted(fresh, key=_by_size(seed)):
         drawing.place(group, drawing.neediest(group))
-    drawing.fill_empty_parts({group[0].id for group in fresh})
+    drawing.fill_empty_subsets({group[0].id for group in fresh})
     notes = []
     if policy == "artist" and (unknown := sum(not track.artists for track in tracks)):
         notes.append(f"{unknown} tracks have no known artist: each counts as an artist of its own")
-    return Split(policy, seed, drawing.parts(), left_out, tuple(notes))
+    return Split(policy, seed, drawing.subsets(), left_out, tuple(notes))
 
 
 def split_groups(tracks: Sequence[SplitTrack], seed: int, *, by_artist: bool) -> list[list[SplitTrack]]:
@@ -309,42 +312,42 @@ def fragment_validates(split: Split, track_id: str, start_s: float) -> bool:
 
 
 class _Drawing:
-    """A split in the making: how many tracks of each genre each part has, and should have."""
+    """A split in the making: how many tracks of each genre each subset has, and should have."""
 
     def __init__(self, tracks: Sequence[SplitTrack]) -> None:
         self.genres = Counter(track.genre for track in tracks)
         self.count: Counter[tuple[str, str]] = Counter()
         self.groups: list[tuple[list[SplitTrack], str]] = []
 
-    def place(self, group: Sequence[SplitTrack], part: str) -> None:
-        self.groups.append((list(group), part))
-        self.count.update((track.genre, part) for track in group)
+    def place(self, group: Sequence[SplitTrack], subset: str) -> None:
+        self.groups.append((list(group), subset))
+        self.count.update((track.genre, subset) for track in group)
 
-    def parts(self) -> dict[str, str]:
-        return {track.id: part for group, part in self.groups for track in group}
+    def subsets(self) -> dict[str, str]:
+        return {track.id: subset for group, subset in self.groups for track in group}
 
     def neediest(self, group: Sequence[SplitTrack]) -> str:
-        """The part to which adding the group brings all parts nearest to their shares, in squared relative error."""
+        """The subset for which adding the group minimizes the squared relative error of all shares."""
         sizes = Counter(track.genre for track in group)
 
-        def change(part: str) -> float:
+        def change(subset: str) -> float:
             total = 0.0
             for genre, size in sizes.items():
-                target = SHARES[part] * self.genres[genre]
-                gap = target - self.count[genre, part]
+                target = SHARES[subset] * self.genres[genre]
+                gap = target - self.count[genre, subset]
                 total += ((gap - size) ** 2 - gap**2) / target
             return total
 
         return min(SHARES, key=change)
 
-    def fill_empty_parts(self, movable: set[str]) -> None:
-        """Give each genre that has the groups for it a track in every part: validation first, then test."""
-        for part in ("train", "validation", "test"):
+    def fill_empty_subsets(self, movable: set[str]) -> None:
+        """Give each genre that has the groups for it a track in every subset: validation first, then test."""
+        for subset in ("train", "validation", "test"):
             for genre in self.genres:
-                if not self.count[genre, part]:
-                    self._fill(genre, part, movable)
+                if not self.count[genre, subset]:
+                    self._fill(genre, subset, movable)
 
-    def _fill(self, genre: str, part: str, movable: set[str]) -> None:
+    def _fill(self, genre: str, subset: str, movable: set[str]) -> None:
         candidates = [
             place
             for place, (group, its) in enumerate(self.groups)
@@ -354,23 +357,23 @@ class _Drawing:
             place = min(candidates, key=lambda place: (len(self.groups[place][0]), place))
             group, its = self.groups[place]
             self.count.subtract((track.genre, its) for track in group)
-            self.count.update((track.genre, part) for track in group)
-            self.groups[place] = (group, part)
+            self.count.update((track.genre, subset) for track in group)
+            self.groups[place] = (group, subset)
 
-    def _can_leave(self, group: Sequence[SplitTrack], part: str) -> bool:
+    def _can_leave(self, group: Sequence[SplitTrack], subset: str) -> bool:
         sizes = Counter(track.genre for track in group)
-        return part == "test" or all(self.count[genre, part] > size for genre, size in sizes.items())
+        return subset == "test" or all(self.count[genre, subset] > size for genre, size in sizes.items())
 
 
 def check_split(split: Split, tracks: Sequence[SplitTrack], *, strict: bool = False) -> list[str]:
-    """Look for artists, sample-identical tracks and recordings that cross parts.
+    """Look for artists, sample-identical tracks and recordings that cross subsets.
 
     In a manifest's own split they are counted in a warning, which is returned; with `strict`, and in any other split,
     they are errors. The duets that cross the fault-filtered split are a declared exception. Recordings are known by
     their fingerprint, which may err: they are an error with `strict` alone.
     Errors: SplitError.
     """
-    there = [track for track in tracks if track.id in split.parts]
+    there = [track for track in tracks if track.id in split.subsets]
     notes = []
     recordings = _crossing(split, there, lambda track: (track.recording,) if track.recording else ())
     if recordings:
@@ -407,15 +410,15 @@ def _crossing(split: Split, tracks: Iterable[SplitTrack], keys: Callable[[SplitT
     sides: defaultdict[str, set[str]] = defaultdict(set)
     for track in tracks:
         for key in keys(track):
-            sides[key].add(split.parts[track.id])
+            sides[key].add(split.subsets[track.id])
     return sorted(key for key, its in sides.items() if len(its) > 1)
 
 
-def _require_parts(split: Split, tracks: Sequence[SplitTrack]) -> None:
+def _require_subsets(split: Split, tracks: Sequence[SplitTrack]) -> None:
     for genre in sorted({track.genre for track in tracks}):
         own = [track for track in tracks if track.genre == genre]
-        counts = Counter(split.parts.get(track.id) for track in own)
-        missing = [part for part in _NEEDED if not counts[part]]
+        counts = Counter(split.subsets.get(track.id) for track in own)
+        missing = [subset for subset in _NEEDED if not counts[subset]]
         if missing:
             usable = [track for track in own if track.id not in split.left_out]
             raise SplitError(_why_missing(split.policy, genre, usable, missing))
@@ -438,7 +441,7 @@ def _why_missing(policy: str, genre: str, usable: Sequence[SplitTrack], missing:
 
 def save_split(path: Path, split: Split) -> None:
     """Write a split down."""
-    values = {"policy": split.policy, "seed": split.seed, "parts": split.parts, "left_out": split.left_out}
+    values = {"policy": split.policy, "seed": split.seed, "parts": split.subsets, "left_out": split.left_out}
     write_json(path, {"format_version": FORMAT_VERSION, **values})
 
 
@@ -456,8 +459,8 @@ def load_split(path: Path) -> Split:
         raise SplitError(f"{path} is no split of format {FORMAT_VERSION}: remove it to draw the split anew")
     try:
         split = Split(values["policy"], values["seed"], dict(values["parts"]), dict(values["left_out"]))
-        if not set(split.parts.values()) <= SHARES.keys():
-            raise ValueError("it names a part that does not exist")
+        if not set(split.subsets.values()) <= SHARES.keys():
+            raise ValueError("unknown subset")
     except (KeyError, TypeError, ValueError) as error:
         raise SplitError(f"{path} is damaged: remove it to draw the split anew") from error
     return split
