@@ -23,7 +23,8 @@ from genrekit.audio.fragments import fragment_starts
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FeatureConfig
 from genrekit.data.collection import Track, scan_folder
-from genrekit.data.splits.split import SplitTrack, make_split
+from genrekit.data.splits.policy import make_split
+from genrekit.data.splits.split import SplitTrack
 
 FRONT_END = FeatureConfig()
 

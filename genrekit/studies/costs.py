@@ -18,7 +18,9 @@ from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
 from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import TrainedSplits
-from genrekit.data.splits.split import Split, artist_clusters, split_tracks
+from genrekit.data.splits.groups import artist_clusters
+from genrekit.data.splits.split import Split
+from genrekit.data.splits.store import split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import size_text
 from genrekit.metrics.comparison import detectable_difference

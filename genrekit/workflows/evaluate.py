@@ -15,7 +15,7 @@ from genrekit._types import AnyPath
 from genrekit.audio.encode import encoded
 from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.collection import SkippedFile
-from genrekit.data.splits.split import splits_folder
+from genrekit.data.splits.store import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, few
 from genrekit.io.files import cannot, exclusive_lock, read_json, require_writable, write_json, write_text
 from genrekit.io.json_values import to_json

@@ -13,7 +13,8 @@ from genrekit._types import FloatArray
 from genrekit.config import FeatureConfig, PrepareConfig
 from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.collection import scan_folder
-from genrekit.data.splits.split import make_split, split_tracks
+from genrekit.data.splits.policy import make_split
+from genrekit.data.splits.store import split_tracks
 
 RATE = 16_000
 PLAIN = PrepareConfig(front_end=FeatureConfig(sample_rate=RATE, duration_s=2.5, n_fft=1_024, hop_length=256, n_mels=64))

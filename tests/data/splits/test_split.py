@@ -15,20 +15,12 @@ from hypothesis import strategies as st
 
 from genrekit.config import PrepareConfig, SplitPolicy, TrainConfig
 from genrekit.data.cache.hdf5 import Cache, CachedTrack, CachePlan
+from genrekit.data.splits.checks import check_split
+from genrekit.data.splits.groups import artist_clusters, what_to_resample
 from genrekit.data.splits.gtzan import index
-from genrekit.data.splits.split import (
-    Split,
-    SplitTrack,
-    artist_clusters,
-    check_split,
-    choose_policy,
-    load_split,
-    make_split,
-    open_split,
-    save_split,
-    split_tracks,
-    what_to_resample,
-)
+from genrekit.data.splits.policy import choose_policy, make_split
+from genrekit.data.splits.split import SET_NAMES, Split, SplitTrack
+from genrekit.data.splits.store import load_split, open_split, save_split, split_tracks
 from genrekit.errors import SplitError
 
 SUBSETS = {"train", "validation", "test"}
@@ -233,8 +225,8 @@ class TestDrawnSplits:
         duet = SplitTrack("blues/duet", "blues", (*one.artists, *other.artists))
         split = make_split([*tracks, duet], "artist", 0, previous=made)
         assert split.subsets == made.subsets
-        assert split.left_out == {"blues/duet": "it came later and joins tracks that stand on two sides"}
-        assert [note for note in split.notes if note.startswith("1 tracks are not in")]
+        assert split.left_out == {"blues/duet": "added later, and it links tracks of different subsets"}
+        assert [note for note in split.notes if note.startswith("1 track is not in")]
 
     def test_a_duet_keeps_all_its_artists_on_one_side(self) -> None:
         tracks = [
@@ -248,7 +240,7 @@ class TestDrawnSplits:
 
     def test_unknown_artists_are_counted_in_a_note(self) -> None:
         split = make_split([*tracks_of("blues", 10, per_artist=1), *tracks_of("jazz", 7)], "artist", 0)
-        assert split.notes == ("7 tracks have no known artist: each counts as an artist of its own",)
+        assert split.notes == ("7 tracks without a known artist: each counts as another artist",)
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_of_sample_identical_tracks_with_two_genres_neither_is_used(self, policy: SplitPolicy) -> None:
@@ -273,7 +265,7 @@ class TestRefusals:
         tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
         with pytest.raises(
             SplitError,
-            match=r"^blues has one artist only \(blues artist 0\), so no artist split has validation tracks of it: "
+            match=r"^blues has only one artist \(blues artist 0\), so an artist split leaves its validation set empty: "
             "choose the track split, or add artists$",
         ):
             make_split(tracks, "artist", 0)
@@ -285,15 +277,15 @@ class TestRefusals:
             SplitTrack("blues/2", "blues", ("Bob",)),
             SplitTrack("blues/3", "blues", ("Bob", "Ann")),
         ]
-        with pytest.raises(SplitError, match="blues has too few artists that can be told apart"):
+        with pytest.raises(SplitError, match="blues has too few independent artists"):
             make_split([*tracks, *tracks_of("jazz", 10)], "artist", 0)
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_a_genre_of_one_track_is_named_with_the_remedy(self, policy: SplitPolicy) -> None:
         with pytest.raises(
             SplitError,
-            match=r"^blues has 1 usable track, training and validation need one each: "
-            r"add tracks, or leave the genre out$",
+            match=r"^blues has 1 usable track, but the training and the validation set need one each: "
+            r"add tracks, or remove the genre$",
         ):
             make_split([*tracks_of("blues", 1, per_artist=1), *tracks_of("jazz", 10, per_artist=1)], policy, 0)
 
@@ -305,12 +297,16 @@ class TestRefusals:
             SplitTrack("jazz/1", "jazz", digest="same"),
             *tracks_of("jazz", 10),
         ]
-        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+        with pytest.raises(
+            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
+        ):
             make_split(tracks, policy, 0)
 
     def test_sample_identical_tracks_count_as_one(self) -> None:
         twins = [SplitTrack("blues/1", "blues", digest="same"), SplitTrack("blues/2", "blues", digest="same")]
-        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+        with pytest.raises(
+            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
+        ):
             make_split([*twins, *tracks_of("jazz", 10)], "track", 0)
 
     @pytest.mark.parametrize("policy", DRAWN)
@@ -323,7 +319,7 @@ class TestRefusals:
         known = [replace(track, artists=("Ann",), digest="same") for track in tracks[:10]]
         with pytest.raises(
             SplitError,
-            match=f"of the {policy} split, as tracks have changed since it was made: take another split seed",
+            match=f"of the {policy} split, because tracks changed after it was made: use another split seed",
         ):
             make_split([*known, *tracks[10:]], policy, 0, previous=made)
 
@@ -335,7 +331,7 @@ class TestPublishedSplits:
         tracks = gtzan_tracks()
         split = make_split(tracks, "fault-filtered", 0)
         assert Counter(split.subsets.values()) == {"train": 443, "validation": 197, "test": 290}
-        assert set(split.left_out.values()) == {"the fault-filtered split does not list it"}
+        assert set(split.left_out.values()) == {"not listed in the fault-filtered split"}
         assert split.notes == ("70 tracks are not in the fault-filtered split",)
         assert_sound(split, tracks)
 
@@ -363,7 +359,7 @@ class TestPublishedSplits:
             replace(track, artists=("Ann",)) if track.id.endswith(("blues.00000", "blues.00029")) else track
             for track in gtzan_tracks()
         ]
-        with pytest.raises(SplitError, match=r"^1 artists \(Ann\) stand on two sides of the fault-filtered split"):
+        with pytest.raises(SplitError, match=r"^1 artist \(Ann\) is in more than one set of the fault-filtered split"):
             make_split(tracks, "fault-filtered", 0)
 
     def test_the_declared_artists_may_cross_however_a_manifest_spells_them(self) -> None:
@@ -371,7 +367,7 @@ class TestPublishedSplits:
         assert len(make_split(tracks, "fault-filtered", 0).subsets) == 930
 
     def test_without_gtzan_s_names_fault_filtered_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(SplitError, match="no track has GTZAN's names: choose the track or artist split"):
+        with pytest.raises(SplitError, match="no track has a GTZAN name: choose the track or artist split"):
             make_split(tracks_of("blues", 10), "fault-filtered", 0)
 
     def test_a_manifest_without_parts_is_refused_with_the_remedy(self) -> None:
@@ -385,14 +381,15 @@ class TestPublishedSplits:
         ]
         split = make_split(tracks, "manifest", 0)
         assert split.subsets == {"blues/000": "train", "blues/001": "validation", "blues/002": "test"}
-        assert split.left_out == {"blues/003": "the manifest split does not list it"}
+        assert split.left_out == {"blues/003": "not listed in the manifest split"}
 
     @pytest.mark.parametrize("missing", ["train", "validation"])
     def test_a_published_split_that_lacks_a_needed_part_is_refused_with_the_remedy(self, missing: str) -> None:
         subsets = sorted(SUBSETS - {missing})
         tracks = [replace(track, subset=subsets[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
         with pytest.raises(
-            SplitError, match=f"^blues has no {missing} tracks in the manifest split: choose the track split, or add"
+            SplitError,
+            match=f"^the manifest split has no blues tracks in the {SET_NAMES[missing]}: choose the track split",
         ):
             make_split(tracks, "manifest", 0)
 
@@ -406,11 +403,13 @@ class TestPublishedSplits:
             SplitTrack("blues/5", "blues", ("Dee",), "train"),
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.notes[0] == "1 sample-identical pairs stand on two sides of the manifest split"
-        assert split.notes[1].casefold() == "2 artists (ann, bob) stand on two sides of the manifest split"
-        with pytest.raises(SplitError, match="sample-identical pairs stand on two sides of the manifest split"):
+        assert split.notes[0] == "1 group of sample-identical tracks is in more than one set of the manifest split"
+        assert split.notes[1].casefold() == "2 artists (ann, bob) are in more than one set of the manifest split"
+        with pytest.raises(
+            SplitError, match="of sample-identical tracks is in more than one set of the manifest split"
+        ):
             make_split(tracks, "manifest", 0, strict=True)
-        with pytest.raises(SplitError, match=r"^2 artists \(.*\) stand on two sides of the manifest split"):
+        with pytest.raises(SplitError, match=r"^2 artists \(.*\) are in more than one set of the manifest split"):
             make_split([replace(track, digest="") for track in tracks], "manifest", 0, strict=True)
 
     def test_many_crossing_artists_are_counted_and_a_few_named(self) -> None:
@@ -419,7 +418,7 @@ class TestPublishedSplits:
             for n in range(10)
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) stand on two sides")
+        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) are in more than one set")
 
 
 @pytest.mark.parametrize(
@@ -431,7 +430,7 @@ class TestPublishedSplits:
 )
 def test_a_split_in_which_something_crosses_fails_the_check(left: SplitTrack, right: SplitTrack) -> None:
     split = Split("artist", 0, {left.id: "train", right.id: "test"})
-    with pytest.raises(SplitError, match="stand on two sides of the artist split"):
+    with pytest.raises(SplitError, match="is in more than one set of the artist split"):
         check_split(split, [left, right])
     assert check_split(Split("artist", 0, {left.id: "train", right.id: "train"}), [left, right]) == []
 
@@ -465,13 +464,13 @@ class TestAuto:
         assert policy == "artist"
         assert notes == (
             "split by artist",
-            "these are GTZAN's names: its fault-filtered split exists and keeps artists apart",
+            "the tracks have GTZAN's names: its fault-filtered split keeps artists apart",
         )
         assert choose_policy(gtzan_tracks(), "track", 0) == ("track", notes[1:])
 
     def test_a_manifest_that_names_every_part_is_followed(self) -> None:
         tracks = [replace(track, subset="train") for track in tracks_of("blues", 10, per_artist=1)]
-        assert choose_policy(tracks, "auto", 0) == ("manifest", ("split as the manifest says",))
+        assert choose_policy(tracks, "auto", 0) == ("manifest", ("using the split of the manifest",))
         assert choose_policy([*tracks, SplitTrack("blues/x", "blues")], "auto", 0)[0] == "artist"
 
     def test_half_of_the_artists_known_are_enough_to_split_by_artist(self) -> None:
@@ -479,15 +478,13 @@ class TestAuto:
         assert choose_policy([*known, *unknown[:10]], "auto", 0) == ("artist", ("split by artist",))
         policy, notes = choose_policy([*known, *unknown], "auto", 0)
         assert policy == "track"
-        assert notes == ("split by track: artists are unknown, and tracks of one artist may stand on both sides",)
+        assert notes == ("split by track: most artists are unknown, so an artist can be in several sets",)
 
     def test_where_no_artist_split_is_possible_it_is_by_track_and_says_why(self) -> None:
         tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
         policy, (note,) = choose_policy(tracks, "auto", 0)
         assert policy == "track"
-        assert note.startswith(
-            "split by track, so expect less from artists it has not heard: blues has one artist only"
-        )
+        assert note.startswith("split by track, so expect lower accuracy for new artists: blues has only one artist")
 
     @pytest.mark.parametrize("policy", ["track", "artist", "fault-filtered", "manifest"])
     def test_what_is_asked_for_is_not_chosen_anew(self, policy: SplitPolicy) -> None:
@@ -563,7 +560,7 @@ class TestSplitFiles:
     def test_a_split_that_is_refused_is_not_written(self, tmp_path: Path) -> None:
         tracks = [replace(t, subset=p) for t, p in zip(tracks_of("blues", 2), ("train", "validation"), strict=True)]
         cache = self.cache(tmp_path, [replace(track, artists=("Ann",)) for track in tracks])
-        with pytest.raises(SplitError, match="stand on two sides"):
+        with pytest.raises(SplitError, match="is in more than one set"):
             open_split(cache, "manifest", 0, strict=True)
         assert not (tmp_path / "cache.splits").exists()
         assert open_split(cache, "manifest", 0).policy == "manifest"
@@ -592,7 +589,7 @@ class TestSplitFiles:
         path = tmp_path / "cache.splits" / "track-0.json"
         path.parent.mkdir()
         path.write_text(text)
-        with pytest.raises(SplitError, match=r"track-0\.json.*[:;] remove it to draw the split anew$"):
+        with pytest.raises(SplitError, match=r"track-0\.json.*[:;] delete it to make the split again$"):
             open_split(cache, "track", 0)
         assert path.read_text() == text
 
