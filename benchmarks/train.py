@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genrekit.config import PrepareConfig, TrainConfig
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.io.memory import kept
 from genrekit.models import build_model

@@ -32,7 +32,9 @@ from results_table import PAGES, RESULTS, keep, main, renewed, studies, table
 
 from genrekit.cli.app import run
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import CachedTrack, CachePlan, create_cache, open_cache
+from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.reader import open_cache
+from genrekit.data.cache.writer import create_cache
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import open_study, shipped_studies
 

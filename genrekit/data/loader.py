@@ -14,7 +14,7 @@ from torch import Tensor
 from genrekit.audio.features import power_stft
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import STFT_N_FFT, Input
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.assignment import fragment_validates
 from genrekit.data.splits.split import SET_NAMES, Split
 from genrekit.errors import IncompatibleCacheError, SplitError

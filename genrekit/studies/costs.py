@@ -15,7 +15,7 @@ import torch
 
 from genrekit._types import AnyPath
 from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.data.splits.groups import artist_clusters

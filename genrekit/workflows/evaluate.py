@@ -13,7 +13,7 @@ import torch
 
 from genrekit._types import AnyPath
 from genrekit.audio.encode import encoded
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.store import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, few

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from genrekit.audio.transform import FULL_SCALE, unit_mels
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource
 from genrekit.data.splits.groups import indexed_clusters, what_to_resample
 from genrekit.data.splits.gtzan import gtzan_name

@@ -15,7 +15,7 @@ from genrekit._types import AnyPath
 from genrekit.audio.encode import write_wav
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import AUGMENTATIONS
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.splits.store import load_split, split_files
 from genrekit.errors import GenrekitError, IncompatibleCacheError, few
 from genrekit.io.files import read_json, size_text

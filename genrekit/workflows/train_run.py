@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from genrekit.config import CLASSICAL, FeatureConfig, TrainConfig
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches, subset_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
 from genrekit.data.splits.folds import trained_split

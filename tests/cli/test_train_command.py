@@ -248,7 +248,7 @@ def test_a_cache_without_the_input_is_refused_before_anything_is_made(
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", store, "--workers", "1")
     outcome = genrekit("train", "--input", other, "--cache", "one.h5", "--out", "runs/new", "--channels", "4")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert f"one.h5 holds no {other} but {store} only" in outcome.err
+    assert f"one.h5 has no {other}, only {store}" in outcome.err
     assert not Path("runs/new").exists()
     assert genrekit("train", "--input", store, "--cache", "one.h5", "--channels", "4", "--epochs", "1").code == 0
 

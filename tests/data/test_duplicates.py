@@ -11,7 +11,7 @@ from tiny_cache import build
 
 from genrekit._types import FloatArray
 from genrekit.config import FeatureConfig, PrepareConfig
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import scan_folder
 from genrekit.data.splits.policy import make_split
 from genrekit.data.splits.store import split_tracks

@@ -47,7 +47,7 @@ import numpy as np
 from killing import finish, read_command_line, say, wait_until
 
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError
 from genrekit.workflows.prepare import prepare
 

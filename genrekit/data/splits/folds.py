@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from genrekit.config import TrainConfig
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.groups import split_groups
 from genrekit.data.splits.split import REQUIRED, Split, SplitTrack
 from genrekit.data.splits.store import open_split, split_tracks

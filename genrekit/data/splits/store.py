@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit.config import SplitPolicy
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.gtzan import artists_of
 from genrekit.data.splits.policy import choose_policy, make_split
 from genrekit.data.splits.split import SET_NAMES, Split, SplitTrack

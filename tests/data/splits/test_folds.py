@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_cache import build
 
 from genrekit.config import TrainConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import fold_split, trained_split
 from genrekit.data.splits.policy import make_split

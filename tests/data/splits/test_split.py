@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genrekit.config import PrepareConfig, SplitPolicy, TrainConfig
-from genrekit.data.cache.hdf5 import Cache, CachedTrack, CachePlan
+from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.checks import check_split
 from genrekit.data.splits.groups import artist_clusters, what_to_resample
 from genrekit.data.splits.gtzan import index
