@@ -62,6 +62,7 @@ from genrekit._version import __version__
 if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
     from genrekit.data.cache.reader import open_cache
+    from genrekit.data.dataset import FragmentDataset
     from genrekit.errors import GenrekitError
     from genrekit.inference.model import load_model
     from genrekit.studies.plan import StudyOptions
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from genrekit.workflows.train import train
 
 __all__ = [
+    "FragmentDataset",
     "GenrekitError",
     "PrepareConfig",
     "Progress",
@@ -97,6 +99,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FragmentDataset": ("genrekit.data.dataset", "FragmentDataset"),
     "GenrekitError": ("genrekit.errors", "GenrekitError"),
     "PrepareConfig": ("genrekit.config", "PrepareConfig"),
     "Progress": ("genrekit.workflows.reporter", "Progress"),
