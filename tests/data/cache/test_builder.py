@@ -257,7 +257,7 @@ def test_another_configuration_is_refused_with_the_difference(folder: Path, tmp_
 
 def test_two_builds_at_once_the_second_names_the_first(folder: Path, tmp_path: Path) -> None:
     def meddle(_done: int, _of: int) -> None:
-        with pytest.raises(GenrekitError, match=f"process {os.getpid()} is at work"):
+        with pytest.raises(GenrekitError, match=f"process {os.getpid()} is working"):
             build(folder, tmp_path / "cache.h5")
 
     build(folder, tmp_path / "cache.h5", on_track=meddle)
