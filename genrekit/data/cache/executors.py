@@ -16,7 +16,7 @@ from typing import Self
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.rows import Extent, RowCountMismatch, TrackRows, Written, warm_up, write_track
 from genrekit.errors import GenrekitError
-from genrekit.io.memory import keep_of_small
+from genrekit.io.memory import keep_small_arrays
 
 
 def available_cores() -> int:
@@ -32,12 +32,12 @@ def open_executor(workers: int) -> Executor:
     write rows into a file that the next run has laid out differently.
     """
     if workers == 1:
-        return ThreadPoolExecutor(1, initializer=keep_of_small)
+        return ThreadPoolExecutor(1)
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 def _begin_worker() -> None:
-    keep_of_small()
+    keep_small_arrays()  # this process is genrekit's
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
