@@ -23,7 +23,8 @@ from genrekit.audio.fragments import fragment_starts
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FeatureConfig
 from genrekit.data.collection import Track, scan_folder
-from genrekit.data.splits.split import SplitTrack, make_split
+from genrekit.data.splits.policy import make_split
+from genrekit.data.splits.split import SplitTrack
 
 FRONT_END = FeatureConfig()
 
@@ -57,8 +58,8 @@ def main() -> None:
     options = parser.parse_args()
     tracks = scan_folder(options.folder).tracks
     split = make_split([SplitTrack(track.id, track.genre) for track in tracks], options.split, 0)
-    training = [track for track in tracks if split.parts.get(track.id) == "train"]
-    validation = [track for track in tracks if split.parts.get(track.id) == "validation"]
+    training = [track for track in tracks if split.subsets.get(track.id) == "train"]
+    validation = [track for track in tracks if split.subsets.get(track.id) == "validation"]
 
     clean = [features(track, {}) for track in training]
     genres = np.repeat([track.genre for track in training], [len(rows) for rows in clean])

@@ -22,7 +22,7 @@ from measuring import Bench, Row, Sample, run_table
 
 from genrekit._types import FloatArray
 from genrekit.config import Stored
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.workflows.prepare import prepare
 

@@ -98,7 +98,7 @@ class Row:
 @cache
 def tracks() -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
     """Names of the validation tracks' artists, and their numbers; a track without one is its own."""
-    entries = [(name, entry) for name, entry in sorted(index().items()) if entry.part == "validation"]
+    entries = [(name, entry) for name, entry in sorted(index().items()) if entry.subset == "validation"]
     names = tuple(" and ".join(entry.artists) or name for name, entry in entries)
     return names, np.unique(names, return_inverse=True)[1]
 

@@ -30,9 +30,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genrekit.config import PrepareConfig, TrainConfig
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
-from genrekit.io.memory import kept
+from genrekit.io.memory import all_arrays_kept
 from genrekit.models import build_model
 from genrekit.training import trainer
 from genrekit.training.checkpoint import Checkpoint, save_checkpoint
@@ -199,7 +199,7 @@ def network(_: Bench) -> Sample:
         layers += [nn.LeakyReLU(), nn.Dropout1d(config.dropout)]
     width = config.block_channels[-1] * (front_end.n_samples >> len(config.block_channels))
     plain = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 10))
-    with kept():
+    with all_arrays_kept():
         return Sample(passes(build_model(config, front_end, 10)), passes(plain))
 
 

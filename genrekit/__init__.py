@@ -61,6 +61,8 @@ from genrekit._version import __version__
 
 if TYPE_CHECKING:
     from genrekit.config import PrepareConfig
+    from genrekit.data.cache.reader import open_cache
+    from genrekit.data.dataset import FragmentDataset
     from genrekit.errors import GenrekitError
     from genrekit.inference.model import load_model
     from genrekit.studies.plan import StudyOptions
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from genrekit.workflows.train import train
 
 __all__ = [
+    "FragmentDataset",
     "GenrekitError",
     "PrepareConfig",
     "Progress",
@@ -88,6 +91,7 @@ __all__ = [
     "export",
     "info",
     "load_model",
+    "open_cache",
     "predict",
     "prepare",
     "run_study",
@@ -95,6 +99,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FragmentDataset": ("genrekit.data.dataset", "FragmentDataset"),
     "GenrekitError": ("genrekit.errors", "GenrekitError"),
     "PrepareConfig": ("genrekit.config", "PrepareConfig"),
     "Progress": ("genrekit.workflows.reporter", "Progress"),
@@ -106,6 +111,7 @@ _HOMES = {
     "export": ("genrekit.workflows.export", "export"),
     "info": ("genrekit.workflows.info", "info"),
     "load_model": ("genrekit.inference.model", "load_model"),
+    "open_cache": ("genrekit.data.cache.reader", "open_cache"),
     "predict": ("genrekit.workflows.predict", "predict"),
     "prepare": ("genrekit.workflows.prepare", "prepare"),
     "run_study": ("genrekit.studies.runner", "run_study"),

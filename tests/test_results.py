@@ -32,7 +32,9 @@ from results_table import PAGES, RESULTS, keep, main, renewed, studies, table
 
 from genrekit.cli.app import run
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import CachedTrack, CachePlan, create_cache, open_cache
+from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.reader import open_cache
+from genrekit.data.cache.writer import create_cache
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import open_study, shipped_studies
 
@@ -147,7 +149,7 @@ def tracks_with(fragments: str) -> tuple[CachedTrack, ...]:
                 listed.track,
                 genre,
                 artists=(),
-                part=None,
+                subset=None,
                 size=0,
                 mtime_ns=0,
                 first_row=index * rows,
@@ -216,7 +218,7 @@ def test_the_music_has_the_listed_tracks(tmp_path: Path) -> None:
 
 def shared_values(track: CachedTrack) -> tuple[object, ...]:
     """What does not depend on the copy of the file."""
-    values = (track.id, track.genre, track.artists, track.part, track.first_row, track.rows, track.digest)
+    values = (track.id, track.genre, track.artists, track.subset, track.first_row, track.rows, track.digest)
     return (*values, track.silent, track.recording, track.done)
 
 

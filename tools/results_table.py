@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 from result_records import RUN_FILES, read_records, runs_of, unpack, write_records, write_tracks
 
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError, unknown_name
 from genrekit.io import markdown
 from genrekit.studies import text as words

@@ -1,1 +1,1 @@
-"""Audio: from files to tensors."""
+"""Audio files to tensors: decoding, fragments, features, augmentation."""

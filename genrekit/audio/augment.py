@@ -1,7 +1,7 @@
 """Augmented variants of a fragment: time stretch, pitch shift, noise, and a narrower band.
 
 Each is applied to the track's audio around the fragment, so a stretched fragment is filled with the music that follows
-and not with silence. What is drawn depends on seed, track, fragment and variant alone.
+instead of silence. The random values depend only on seed, track, fragment and variant.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def variant_generator(augment_seed: int, track_id: str, fragment: int, variant: 
 
 
 def draw_strengths(variant: str, augmentation: Augmentation, generator: np.random.Generator) -> dict[str, float]:
-    """Draw the kinds that make up a variant, and the strength of each uniformly from its range.
+    """Draw the kinds of augmentation of a variant, and the strength of each uniformly from its range.
 
-    A variant of one kind is that kind; a chain takes each kind in use with an even chance, and at least one.
+    A chain has each enabled kind with probability 1/2, and at least one. Other variants have one kind.
     """
     kinds = [variant_kind(variant)]
     if kinds == ["chain"]:
-        heads = generator.random(len(augmentation.kinds)) < 0.5
-        heads[generator.integers(len(heads))] |= not heads.any()
-        kinds = [kind for kind, drawn in zip(augmentation.kinds, heads, strict=True) if drawn]
+        chosen = generator.random(len(augmentation.kinds)) < 0.5
+        chosen[generator.integers(len(chosen))] |= not chosen.any()
+        kinds = [kind for kind, is_chosen in zip(augmentation.kinds, chosen, strict=True) if is_chosen]
     return {kind: float(generator.uniform(*getattr(augmentation, kind))) for kind in kinds}
 
 
@@ -50,12 +50,11 @@ def augmented_fragment(
     sample_rate: int,
     generator: np.random.Generator,
 ) -> FloatArray:
-    """One variant of the fragment that begins at `start` of a track's waveform.
+    """Return one variant of the fragment that starts at sample `start` of a track's waveform.
 
-    `strengths` maps each kind to be applied to its speed factor, semitones, signal-to-noise ratio in dB, or share of
-    the sample rate. Tempo comes first, then pitch, then bandwidth, and noise last, as a recording would meet them.
-    Where the result would exceed 1 it is scaled down.
-    Shapes: waveform float32 [n_track]; the result float32 [n_samples].
+    `strengths` maps each kind to its speed factor, semitones, signal-to-noise ratio in dB, or share of the sample
+    rate. The order is tempo, pitch, bandwidth, noise, as in a recording. A result that exceeds 1 is scaled down.
+    Shapes: waveform float32 [n_track], result float32 [n_samples].
     """
     speed = strengths.get("time_stretch", 1.0)
     changed, offset = _context(waveform, start, round(n_samples * speed))
@@ -73,9 +72,9 @@ def augmented_fragment(
 
 
 def _context(waveform: FloatArray, start: int, needed: int) -> tuple[FloatArray, int]:
-    """The audio around a fragment, and the fragment's start within it.
+    """Return the audio around a fragment, and the fragment's start within it.
 
-    Where the track ends before `needed` samples, the piece is taken earlier, so that music goes on to its end.
+    If the track has fewer than `needed` samples after the start, the fragment starts earlier.
     """
     start = max(0, min(start, len(waveform) - needed))
     before = min(start, _MARGIN)
@@ -83,11 +82,10 @@ def _context(waveform: FloatArray, start: int, needed: int) -> tuple[FloatArray,
 
 
 def time_stretch(waveform: FloatArray, rate: float) -> FloatArray:
-    """Change the tempo by a factor and keep the pitch, by a phase vocoder.
+    """Change the tempo by a factor and keep the pitch, with a phase vocoder.
 
-    After Flanagan and Golden (1966) and Laroche and Dolson (1999). Phases advance by products of unit phasors: the
-    ratio of two neighbouring frames' phasors is the advance over one hop, whatever its unwrapped angle, so no angle
-    is ever computed.
+    After Flanagan and Golden (1966) and Laroche and Dolson (1999). Phases are products of unit phasors: the ratio of
+    the phasors of neighbouring frames is the phase advance over one hop, so no angle must be computed and unwrapped.
     Shapes: float32 [n] to float32 [round(n / rate)].
     """
     spectrum = _stft(waveform)
@@ -130,7 +128,7 @@ def add_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generato
 
 
 def resample_band(waveform: FloatArray, sample_rate: int, share: float) -> FloatArray:
-    """Resample to a share of the rate and back: what lies above half that rate is lost.
+    """Resample to a share of the sample rate and back. This removes all frequencies above half the lower rate.
 
     Shapes: float32 [n] to float32 [n].
     """
@@ -152,7 +150,7 @@ def _stft(waveform: FloatArray) -> ComplexArray:
 
 
 def _istft(spectrum: ComplexArray, n_samples: int) -> FloatArray:
-    """The waveform whose windowed frames lie nearest to the spectra (Griffin and Lim 1984)."""
+    """Return the waveform whose windowed frames are nearest to the spectra (Griffin and Lim 1984)."""
     from scipy.fft import irfft
 
     window = _window()
@@ -162,8 +160,8 @@ def _istft(spectrum: ComplexArray, n_samples: int) -> FloatArray:
     weight = np.zeros_like(total)
     squared = np.square(window).reshape(overlap, _HOP)
     pieces = frames.reshape(len(frames), overlap, _HOP)
-    for part in range(overlap):
-        total[part : part + len(frames)] += pieces[:, part]
-        weight[part : part + len(frames)] += squared[part]
+    for offset in range(overlap):
+        total[offset : offset + len(frames)] += pieces[:, offset]
+        weight[offset : offset + len(frames)] += squared[offset]
     waveform = (total / np.maximum(weight, 1e-8)).reshape(-1)[_N_FFT // 2 :]
     return cut(waveform.astype(np.float32, copy=False), 0, n_samples)

@@ -1,4 +1,4 @@
-"""From an audio file to a mono waveform at the asked rate."""
+"""Decode an audio file to a mono waveform at a sample rate."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from genrekit.errors import UnreadableAudioError
 from genrekit.io.files import special_file
 
 SHORTEST_S = 0.1
-"""Shorter files are not tracks."""
+"""Shorter files are not used."""
 
 RMS_LEVEL = 10 ** (-20 / 20)
 """Root mean square of an rms-normalized waveform: -20 dBFS."""
 
 _NO_AUDIO = "not decodable: Format not recognised"
 _NO_MP3_FRAME = 7
-"""The error code with which libsndfile says that an MP3 file without a frame does not exist."""
+"""libsndfile's error code for an MP3 file without a frame; its message says that the file does not exist."""
 
 _MOST_CHANNELS = 64
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000
-"""Hz. A header that claims less would turn seconds of music into hours of samples."""
+"""Hz. With a lower rate in its header, a file of seconds would become hours of samples."""
 
 _UNKNOWN_FRAMES = 2**63 - 1
-"""What libsndfile says where a header leaves the length open, as that of a FLAC file from a pipe does."""
+"""libsndfile's length if the header has none, for example in a FLAC file from a pipe."""
 
 _MOST_FRAMES_PER_BYTE = 64
-"""Speech at 6 kbit/s; only silence is packed tighter. A header that claims more is not believed."""
+"""As in speech at 6 kbit/s. Only silence is smaller, so a larger number in a header is wrong."""
 
 _BLOCK = 1 << 20
 
 _FULL_SCALE = 32_768
-"""What 16-bit samples are divided by."""
+"""The divisor of 16-bit samples."""
 
 Samples = npt.NDArray[Any]
 """int16, or float32 in [-1, 1]."""
@@ -50,7 +50,7 @@ Samples = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file's header claims, as far as a file of its size can hold it."""
+    """The values of a file's header. `frames` is limited to what a file of this size can have."""
 
     frames: int
     sample_rate: int
@@ -61,8 +61,8 @@ class Probe:
 class Decoded:
     """A mono waveform, float32 [n_samples], not normalized.
 
-    `digest` is that of the mono samples at the file's own rate, rounded to 16 bits: equal audio in WAV and FLAC has
-    equal digests.
+    `digest` is of the mono samples at the file's own sample rate, rounded to 16 bits. So equal audio in WAV and FLAC
+    has equal digests.
     """
 
     waveform: FloatArray
@@ -83,7 +83,7 @@ def probe(path: Path) -> Probe:
 def decode(path: Path, sample_rate: int) -> Decoded:
     """Decode a file to mono and resample it.
 
-    The length is that of what can be read, whatever the header claims.
+    The length is the number of samples that can be decoded, which may differ from the header.
     Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN, infinite or huge samples.
     """
     with _opened(path) as file:
@@ -104,26 +104,26 @@ def decode(path: Path, sample_rate: int) -> Decoded:
 
 
 class AudioDigest:
-    """The digest of a file's mono samples, see `Decoded`, as they come in blocks."""
+    """The digest of a file's mono samples in blocks; see `Decoded`."""
 
     def __init__(self) -> None:
         self._sum = hashlib.sha256()
 
     def update(self, samples: Samples) -> None:
-        """Take the next samples."""
+        """Add the next samples."""
         self._sum.update(_at_16_bits(samples).astype("<i2", copy=False).data)
 
     @property
     def text(self) -> str:
-        """The digest of what has come so far."""
+        """The digest of the samples so far."""
         return self._sum.hexdigest()[:32]
 
 
 def stream(path: Path, sample_rate: int, digest: AudioDigest | None = None) -> Iterator[FloatArray]:
-    """Decode and resample block by block; joined, the blocks are the waveform of `decode`, to the bit.
+    """Decode and resample block by block. Joined, the blocks equal the waveform of `decode`, bit for bit.
 
-    `digest` is given all samples on their way.
-    Errors: those of `decode`, where they are met; a file that is too short is known at its end.
+    `digest` is updated with all samples.
+    Errors: those of `decode`, when the block is decoded. A file that is too short raises at its end.
     """
     with _opened(path) as file:
         native_rate, frames, resampler = file.samplerate, 0, None
@@ -150,23 +150,23 @@ def _resampled(resampler: soxr.ResampleStream, mono: FloatArray, *, last: bool =
 
 
 def resampled_length(frames: int, native_rate: int, sample_rate: int) -> int:
-    """Samples after resampling, rounded as soxr rounds, whose quotient decides where half a sample is left."""
+    """Return the number of samples after resampling, rounded as soxr does it, by the quotient of the rates."""
     return int(frames / (native_rate / sample_rate) + 0.5)
 
 
 def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
-    """Bring a waveform to its level: `peak` to 1, `rms` to -20 dBFS, `none` as it is; the last two clipped to 1.
+    """Scale a waveform: `peak` to a peak of 1, `rms` to -20 dBFS, `none` not at all; the last two clip it to 1.
 
-    Silence stays silence.
+    Silence stays silent.
     """
     return Level.of([waveform], normalization).apply(waveform)
 
 
 @dataclass(frozen=True)
 class Level:
-    """How loud a track is, and how its pieces come to its level one by one.
+    """The level of a track, with which its pieces can be normalized one by one.
 
-    `peak` is the largest magnitude, `rms` the root mean square, `n_samples` how many there are.
+    `peak` is the largest magnitude, `rms` the root mean square, `n_samples` the number of samples.
     """
 
     normalization: str
@@ -186,7 +186,7 @@ class Level:
         return cls(normalization, peak, math.sqrt(squares / max(n_samples, 1)), n_samples)
 
     def apply(self, piece: FloatArray) -> FloatArray:
-        """Bring a piece of the waveform to the track's level."""
+        """Normalize a piece of the waveform with the track's level."""
         if self.normalization == "none":
             return np.clip(piece, -1, 1)
         if self.peak == 0:
@@ -198,14 +198,14 @@ class Level:
 
 
 def _require_finite(waveform: FloatArray, problem: str) -> None:
-    if not (np.isfinite(waveform.max()) and np.isfinite(waveform.min())):  # NaN is the highest and the lowest
+    if not (np.isfinite(waveform.max()) and np.isfinite(waveform.min())):  # NaN is both maximum and minimum
         raise UnreadableAudioError(problem)
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc] # it has no types
-    """A sound file that is read from front to back.
+class _Forward(soundfile.SoundFile):  # type: ignore[misc] # has no types
+    """A sound file that is only read forward.
 
-    soundfile seeks to where it is after each block; at the end of a file of unknown length that fails.
+    After each block, soundfile seeks to the current position. That fails at the end of a file of unknown length.
     """
 
     def seekable(self) -> bool:
@@ -218,27 +218,27 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise UnreadableAudioError(_NO_AUDIO)
     try:
         if special := special_file(path.stat().st_mode):
-            raise UnreadableAudioError(special)  # a pipe would be waited for
+            raise UnreadableAudioError(special)  # opening a pipe would block
         with open(path, "rb"):
-            pass  # where this fails, the reason is told: libsndfile knows only a "System error"
+            pass  # this error has a reason; libsndfile only says "System error"
         with _Forward(path) as file:
-            if file.format == "RAW":  # whatever is named .au and has no header would be read as samples
+            if file.format == "RAW":  # an .au file without a header would be read as samples
                 raise UnreadableAudioError(_NO_AUDIO)
             rate_is_sane = _LOWEST_RATE <= file.samplerate <= _HIGHEST_RATE
             if not rate_is_sane or not 1 <= file.channels <= _MOST_CHANNELS:
                 raise UnreadableAudioError(f"{file.channels} channels at {file.samplerate} Hz")
             yield file
     except soundfile.LibsndfileError as error:
-        told = f"not decodable: {error.error_string.strip().rstrip('.')}"
-        raise UnreadableAudioError(_NO_AUDIO if error.code == _NO_MP3_FRAME else told) from error
+        message = f"not decodable: {error.error_string.strip().rstrip('.')}"
+        raise UnreadableAudioError(_NO_AUDIO if error.code == _NO_MP3_FRAME else message) from error
     except UnicodeEncodeError as error:
-        raise UnreadableAudioError("its name is no Unicode text: rename it") from error
+        raise UnreadableAudioError("its name is not valid Unicode: rename it") from error
     except OSError as error:
         raise UnreadableAudioError(error.strerror or "cannot be opened") from error
 
 
 def _mono_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
-    """Blocks of one channel: the samples of a mono file of 16 bits as they are, otherwise float32 in [-1, 1]."""
+    """Yield blocks of mono samples: int16 from a 16-bit mono file, otherwise float32 in [-1, 1]."""
     frames = max(1, _BLOCK // file.channels)
     if file.subtype == "PCM_16" and file.channels == 1:
         while len(samples := file.read(frames, dtype="int16")):
@@ -246,14 +246,14 @@ def _mono_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
         return
     while len(block := _read(file, frames)):
         mono = block[:, 0].copy() if block.shape[1] > 1 else block[:, 0]
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused in the end
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite samples are refused later
             for channel in range(1, block.shape[1]):
                 mono += block[:, channel]
         yield mono / np.float32(block.shape[1]) if block.shape[1] > 1 else mono
 
 
 def _read(file: soundfile.SoundFile, frames: int) -> FloatArray:
-    """Read [frames, channels]; 16-bit samples are scaled here, as libsndfile takes ten times as long to do it."""
+    """Read [frames, channels]. 16-bit samples are scaled here, because libsndfile takes ten times as long."""
     if file.subtype != "PCM_16":
         return file.read(frames, dtype="float32", always_2d=True)
     return file.read(frames, dtype="int16", always_2d=True) * np.float32(1 / _FULL_SCALE)

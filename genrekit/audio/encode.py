@@ -1,4 +1,4 @@
-"""From a waveform to an audio file."""
+"""Encode a waveform as an audio file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MP3_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 4
 
 
 def write_wav(path: Path, waveform: FloatArray, sample_rate: int) -> None:
-    """Write a mono waveform, float32 [n_samples] in [-1, 1], as 16-bit WAV, whole or not at all."""
+    """Write a mono waveform, float32 [n_samples] in [-1, 1], as 16-bit WAV, atomically."""
     with atomic_write(path) as file:
         soundfile.write(file, waveform, sample_rate, format="WAV", subtype="PCM_16")
 
 
 def encoded(waveform: FloatArray, sample_rate: int) -> tuple[bytes, str]:
-    """A mono waveform, float32 [n_samples] in [-1, 1], as a small file that browsers play, and its media type.
+    """Encode a mono waveform, float32 [n_samples] in [-1, 1], for browsers; return the bytes and the media type.
 
-    MP3 plays everywhere; where libsndfile or MP3 does not do the sample rate, it is 16-bit WAV.
+    The format is MP3, or 16-bit WAV if libsndfile has no MP3 encoder or MP3 does not support the sample rate.
     """
     small = "MP3" in soundfile.available_formats() and sample_rate in _MP3_RATES
     kind, subtype, media = ("MP3", "MPEG_LAYER_III", "audio/mpeg") if small else ("WAV", "PCM_16", "audio/wav")

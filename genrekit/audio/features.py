@@ -2,12 +2,12 @@
 
 Periodic Hann window, centred frames with reflection at the edges, power spectrum, triangular mel bands on Slaney's
 scale with Slaney's norm (Slaney 1998, Auditory Toolbox), decibels below a reference, mapped to [0, 1]. The linear power
-spectrogram has the same kind of window and frames, and neither bands nor decibels.
+spectrogram has the same window and frames, but neither bands nor decibels.
 
-The mel bands are computed here and not by librosa: a new process has them after 0.3 s, with librosa after 2 s
-(`benchmarks/audio_libraries.py`), and `prepare` starts a process for each worker.
+The mel bands are computed here and not by librosa, because `prepare` starts a process for each worker. A new process
+has them after 0.3 s, and with librosa after 2 s (`benchmarks/audio_libraries.py`).
 
-scipy is imported where it is used: it takes as long to load as an unchanged rerun takes, which needs none of it.
+scipy is imported in functions: importing it takes as long as running `prepare` again without changes.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _FRAMES_PER_BLOCK = 72
 
 
 def hz_to_mel(frequency: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Slaney's mel scale: linear below 1 kHz, logarithmic above."""
+    """Convert Hz to Slaney's mel scale: linear below 1 kHz, logarithmic above."""
     hz = np.asarray(frequency, dtype=np.float64)
     above = _BREAK_HZ / _LINEAR_HZ_PER_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
     return np.where(hz < _BREAK_HZ, hz / _LINEAR_HZ_PER_MEL, above)
 
 
 def mel_to_hz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The inverse of `hz_to_mel`."""
+    """Convert Slaney's mel scale to Hz."""
     mels = np.asarray(mel, dtype=np.float64)
     above = _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_HZ / _LINEAR_HZ_PER_MEL))
     return np.where(mels < _BREAK_HZ / _LINEAR_HZ_PER_MEL, mels * _LINEAR_HZ_PER_MEL, above)
 
 
 def mel_filters(front_end: FeatureConfig) -> npt.NDArray[np.float64]:
-    """Triangular mel bands of equal area.
+    """Return the weights of triangular mel bands of equal area.
 
     Shape: [n_mels, n_fft // 2 + 1].
     """
@@ -55,7 +55,7 @@ def mel_filters(front_end: FeatureConfig) -> npt.NDArray[np.float64]:
 
 
 def analysis_window(n_fft: int) -> FloatArray:
-    """The periodic Hann window, float32 [n_fft]."""
+    """Return the periodic Hann window, float32 [n_fft]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
 
 
@@ -70,7 +70,7 @@ class MelSpectrogram:
         self._filters = scipy.sparse.csr_array(mel_filters(front_end).astype(np.float32))
 
     def power(self, fragment: FloatArray) -> FloatArray:
-        """Mel power of one fragment.
+        """Return the mel power of one fragment.
 
         Shapes: float32 [n_samples] to float32 [n_mels, n_frames].
         """
@@ -79,9 +79,9 @@ class MelSpectrogram:
         frames = _frames(fragment, self.front_end.n_fft, self.front_end.hop_length)
         mel = np.empty((self.front_end.n_mels, len(frames)), dtype=np.float32)
         for start in range(0, len(frames), _FRAMES_PER_BLOCK):
-            # A block of frames and its spectrum stay in the processor's cache between the steps.
+            # A block of frames and its spectrum fit in the CPU's cache.
             block = slice(start, start + _FRAMES_PER_BLOCK)
-            # Transposed on the way in, so that the transform itself lays the bins out as the filters read them.
+            # Transposed before the FFT, so that the result has the memory layout that the filters need.
             spectrum = rfft((frames[block] * self._window).T, axis=0)
             mel[:, block] = self._filters @ (np.square(spectrum.real) + np.square(spectrum.imag))
         return mel
@@ -89,14 +89,14 @@ class MelSpectrogram:
 
 @cache
 def mel_spectrogram(front_end: FeatureConfig) -> MelSpectrogram:
-    """Return the spectrogram of a front end, made once."""
+    """Return the mel spectrogram of a front end. It is cached."""
     return MelSpectrogram(front_end)
 
 
 def power_stft(waveforms: FloatArray) -> FloatArray:
-    """Linear power spectrograms: windows of 400 samples (periodic Hann) every 200, centred with reflection.
+    """Return linear power spectrograms: windows of 400 samples (periodic Hann) every 200, centred with reflection.
 
-    These are the values that torchaudio's Spectrogram has by default.
+    The values equal those of torchaudio.transforms.Spectrogram with its defaults.
     Shapes: float32 [B, n_samples], of more than 200 samples, to float32 [B, 201, 1 + n_samples // 200].
     """
     from scipy.fft import rfft
@@ -104,25 +104,25 @@ def power_stft(waveforms: FloatArray) -> FloatArray:
     window = analysis_window(STFT_N_FFT)[:, None]
     shape = (STFT_N_FFT // 2 + 1, 1 + waveforms.shape[1] // STFT_HOP)
     power = np.empty((len(waveforms), *shape), dtype=np.float32)
-    for waveform, own in zip(waveforms, power, strict=True):
+    for waveform, target in zip(waveforms, power, strict=True):
         frames = _frames(waveform, STFT_N_FFT, STFT_HOP)
         spectrum = rfft(frames.T * window, axis=0)
-        np.add(np.square(spectrum.real), np.square(spectrum.imag), out=own)
+        np.add(np.square(spectrum.real), np.square(spectrum.imag), out=target)
     return power
 
 
 def _frames(fragment: FloatArray, n_fft: int, hop: int) -> FloatArray:
-    """Centred windows of a fragment that is reflected at its edges: [n_frames, n_fft]."""
+    """Return the centred frames of a fragment that is reflected at its edges: [n_frames, n_fft]."""
     half = n_fft // 2
     padded = np.concatenate([fragment[half:0:-1], fragment, fragment[-2 : -half - 2 : -1]])
     return np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
 
 
 def to_unit_db(power: FloatArray, reference: float, top_db: float) -> FloatArray:
-    """Decibels below a reference, from -top_db or less to 0, mapped to [0, 1].
+    """Convert power to decibels below a reference, limited to [-top_db, 0] and mapped to [0, 1].
 
-    Power is divided by the reference first, so a quiet clip and its louder copy give the same values. A reference of
-    0 is silence: all is 0.
+    Power is first divided by the reference, so a quiet clip and its louder copy give the same values. If the
+    reference is 0 (silence), the result is 0.
 
     >>> to_unit_db(np.float32([1.0, 0.01, 0.0]), 1.0, 80.0)
     array([1.  , 0.75, 0.  ], dtype=float32)

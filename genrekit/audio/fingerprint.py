@@ -1,8 +1,8 @@
-"""Landmarks: pairs of spectral peaks by which one recording is known again at another level, rate, codec or offset.
+"""Landmarks: pairs of spectral peaks that identify a recording at another level, sample rate, codec or offset.
 
-After Wang (2003), "An industrial-strength audio search algorithm", on the mel spectrograms that are there anyway: a
-landmark is the band of a peak, the band of a later one and the time between them. Landmarks of two copies agree, and
-the agreeing ones lie apart by one and the same offset; those of two recordings agree here and there by chance.
+After Wang (2003), "An industrial-strength audio search algorithm", applied to mel spectrograms. A landmark is the band
+of a peak, the band of a later peak, and the time between them. Two copies share many landmarks at the same offset in
+time. Two different recordings share a few by chance, at various offsets.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import numpy.typing as npt
 from genrekit._types import FloatArray
 
 LANDMARKS = 48
-"""Landmarks that are kept of a fragment."""
+"""Number of landmarks per fragment."""
 
 Landmarks = npt.NDArray[np.uint64]
 
 _NEIGHBOURHOOD = (5, 13)
-"""Pairs of bands, and frames, within which a peak is the highest value."""
+"""Pairs of bands, and frames, in which a peak is the maximum."""
 
 _LOWEST = 0.25
-"""Of [0, 1]: what lies lower is noise, or what a codec leaves out."""
+"""The lowest peak, in [0, 1]. Lower ones are noise, or are removed by codecs."""
 
 _PEAKS = 32
 _TARGETS = 3
 _NEAREST, _FARTHEST = 3, 48
-"""Frames from a peak to those that it is paired with."""
+"""Frames between the peaks of a pair."""
 
 _WIDEST = 31
-"""Bands between the peaks of a pair, at the most."""
+"""The most bands between the peaks of a pair."""
 
 
 def landmarks(mel: FloatArray) -> Landmarks:
-    """The strongest landmarks of one fragment.
+    """Return the strongest landmarks of one fragment.
 
-    Each is the pair's code in the upper and the first peak's frame in the lower 32 bits; 0 fills up where there
-    are fewer, so a code is never 0.
+    The upper 32 bits are the code of the pair, which is never 0; the lower 32 bits are the frame of the first peak.
+    Missing landmarks are 0.
     Shapes: mel [n_mels, n_frames] in [0, 1] to uint64 [LANDMARKS].
     """
     bands, frames, heights = _peaks(mel)
@@ -53,7 +53,7 @@ def landmarks(mel: FloatArray) -> Landmarks:
 
 
 def _peaks(mel: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
-    """Bands, frames and heights of the peaks that stand out most from the mean of their band, in order of time."""
+    """Return bands, frames and heights of the peaks highest above the mean of their band, in order of time."""
     paired = np.maximum(mel[:-1:2], mel[1::2])
     highest = _highest_around(paired)
     bands, frames = np.divmod(np.flatnonzero((paired == highest) & (paired > _LOWEST)), paired.shape[1])
@@ -66,9 +66,9 @@ def _peaks(mel: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
 
 
 def _highest_around(values: FloatArray) -> FloatArray:
-    """The highest value of each place's neighbourhood, of the same shape.
+    """Return the maximum of the neighbourhood of each value, in the same shape.
 
-    With a margin as wide as the neighbourhood, rows laid end to end do not touch: each pass is one over flat memory.
+    A margin as wide as the neighbourhood separates the rows, so each pass can run over flat memory.
     """
     (rows, columns), (height, width) = values.shape, _NEIGHBOURHOOD
     padded = np.full((rows + height - 1, columns + width - 1), -np.inf, np.float32)
@@ -77,12 +77,12 @@ def _highest_around(values: FloatArray) -> FloatArray:
     flat = padded.reshape(-1)
     for shift in (*_shifts(width, 1), *_shifts(height, stride)):
         flat = np.maximum(flat[:-shift], flat[shift:])
-    # What is left ends with the last row's last column, without a margin on its right.
+    # The result ends with the last column of the last row, without a margin.
     return np.ndarray((rows, columns), np.float32, flat, strides=(4 * stride, 4))
 
 
 def _shifts(width: int, stride: int) -> Iterator[int]:
-    """Shifts whose maxima of maxima span `width` neighbours: log2(width) passes instead of width."""
+    """Yield shifts with which repeated maxima cover `width` neighbours, in log2(width) passes."""
     span = 1
     while span < width:
         step = min(span, width - span)

@@ -1,4 +1,4 @@
-"""Where the fragments of a track begin, and cutting them out."""
+"""Cut a track into fragments."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from genrekit._types import FloatArray
 
 
 def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "first"] | int) -> tuple[int, ...]:
-    """Starts of a track's fragments, in samples.
+    """Return the starts of a track's fragments, in samples.
 
-    `all`: the whole ones, one after the other; `first`: one; a number: that many, evenly spread from the track's
-    beginning to its end (one alone lies in the middle). A track that is not longer than a fragment gives one.
+    `all`: consecutive whole fragments. `first`: one. A number: that many, evenly spread from the start to the end of
+    the track (one is in the middle). A track that is not longer than a fragment gives one.
 
     >>> fragment_starts(10, 3, "all"), fragment_starts(10, 3, 2), fragment_starts(2, 3, "all")
     ((0, 3, 6), (0, 7), (0,))
@@ -30,13 +30,13 @@ def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "fir
 
 
 def cut(waveform: FloatArray, start: int, n_samples: int) -> FloatArray:
-    """Cut `n_samples` from a waveform, with zeros at the end where it is shorter."""
+    """Cut `n_samples` from a waveform, and pad with zeros at the end if it is shorter."""
     piece = waveform[start : start + n_samples]
     return piece if len(piece) == n_samples else np.pad(piece, (0, n_samples - len(piece)))
 
 
 def starts_every(hop: int, n_track: int, n_samples: int) -> range:
-    """Starts of a track's whole fragments, one every `hop` samples; a track that is not longer than one gives one.
+    """Return the starts of a track's whole fragments, one every `hop` samples, but at least one.
 
     >>> [*starts_every(2, 10, 3)], [*starts_every(2, 2, 3)]
     ([0, 2, 4, 6], [0])
@@ -45,19 +45,19 @@ def starts_every(hop: int, n_track: int, n_samples: int) -> range:
 
 
 def cut_blocks(blocks: Iterable[FloatArray], n_samples: int, starts: Sequence[int]) -> Iterator[tuple[int, FloatArray]]:
-    """Cut fragments from a waveform that comes in blocks, with zeros at the end of one that is longer than the rest.
+    """Cut fragments from a waveform in blocks, and pad the last ones with zeros if necessary.
 
-    Each comes with its start; none starts before the one before it. Blocks are read as far as they are needed.
+    Yields the start and the samples of each fragment. Starts must be sorted. Blocks are read only as needed.
 
     >>> blocks = [np.arange(3, dtype=np.float32), np.arange(3, 6, dtype=np.float32)]
     >>> [(start, piece.tolist()) for start, piece in cut_blocks(blocks, 3, [0, 2])]
     [(0, [0.0, 1.0, 2.0]), (2, [2.0, 3.0, 4.0])]
     """
-    coming, first = iter(blocks), 0
-    waiting = np.zeros(0, np.float32)
+    remaining, buffer_start = iter(blocks), 0
+    buffer = np.zeros(0, np.float32)
     for start in starts:
-        while first + len(waiting) < start + n_samples and (block := next(coming, None)) is not None:
-            passed = min(start - first, len(waiting))
-            rest, first = waiting[passed:], first + passed
-            waiting = np.concatenate([rest, block]) if len(rest) else block
-        yield start, cut(waiting, start - first, n_samples)
+        while buffer_start + len(buffer) < start + n_samples and (block := next(remaining, None)) is not None:
+            passed = min(start - buffer_start, len(buffer))
+            rest, buffer_start = buffer[passed:], buffer_start + passed
+            buffer = np.concatenate([rest, block]) if len(rest) else block
+        yield start, cut(buffer, start - buffer_start, n_samples)

@@ -1,6 +1,6 @@
-"""Statistics of a fragment's mel spectrogram: the descriptors that the classical models read.
+"""Statistics of a fragment's mel spectrogram: the descriptors of the classical models.
 
-All of them are functions of the dB mel spectrogram alone, so a cache that stores only mel spectrograms is enough. Their
+All of them are functions of the dB mel spectrogram, so a cache that stores only mel spectrograms is enough. Their
 number is the same for every front end: bands and modulation frequencies are pooled into a fixed number of groups. Pitch
 classes start at 440 Hz, because mel bands are wider than semitones below.
 
@@ -81,12 +81,12 @@ def mfcc(decibels: Array) -> Array:
     With fewer than 20 bands, the coefficients beyond the number of bands are 0.
     Shapes: [B, n_mels, n_frames] in dB to [B, 20, n_frames].
     """
-    found = load_librosa().feature.mfcc(S=decibels, n_mfcc=_COEFFICIENTS, dct_type=2, norm="ortho", lifter=0)
-    return np.pad(found, [(0, 0), (0, _COEFFICIENTS - found.shape[1]), (0, 0)])
+    coefficients = load_librosa().feature.mfcc(S=decibels, n_mfcc=_COEFFICIENTS, dct_type=2, norm="ortho", lifter=0)
+    return np.pad(coefficients, [(0, 0), (0, _COEFFICIENTS - coefficients.shape[1]), (0, 0)])
 
 
 def _cepstral(cepstrum: Array) -> Array:
-    """Level and spread of each coefficient, and how fast it moves."""
+    """Mean, spread and rate of change of each coefficient."""
     delta = np.diff(cepstrum, axis=2)
     low, middle, high = np.percentile(cepstrum, _MFCC_PERCENTILES, axis=2)
     change = (delta.mean(axis=2), delta.std(axis=2), np.diff(delta, axis=2).std(axis=2))
@@ -94,10 +94,10 @@ def _cepstral(cepstrum: Array) -> Array:
 
 
 def log_covariance(cepstrum: Array) -> Array:
-    """The coefficients' covariance as a vector: the matrix logarithm's upper triangle.
+    """Return the upper triangle of the matrix logarithm of the coefficients' covariance.
 
-    Distances between such vectors are those of the log-Euclidean metric (Arsigny et al. 2006), for which what is off
-    the diagonal counts twice. The covariance is drawn towards a multiple of the identity, and so has a logarithm.
+    Distances between such vectors are those of the log-Euclidean metric (Arsigny et al. 2006), in which elements off
+    the diagonal count twice. The covariance is shrunk towards a multiple of the identity, so it has a logarithm.
     Shapes: [B, n, n_frames] to [B, n (n + 1) / 2].
     """
     n = cepstrum.shape[1]
@@ -114,9 +114,9 @@ def log_covariance(cepstrum: Array) -> Array:
 
 
 def pooling(edges: npt.NDArray[np.float64], cells: npt.NDArray[np.float64]) -> Array:
-    """Means over intervals of what is constant on cells; an interval beyond all cells has the mean 0.
+    """Return the weights that average values of cells over intervals; 0 for an interval outside of all cells.
 
-    Shapes: rising edges [n + 1] and [m + 1] to weights [n, m].
+    Shapes: increasing edges [n + 1] and [m + 1] to weights [n, m].
 
     >>> pooling(np.array([0.0, 2.0, 3.0]), np.array([0.0, 1.0, 4.0])).tolist()
     [[0.5, 0.5], [0.0, 1.0]]
@@ -137,7 +137,7 @@ def _bands(decibels: Array) -> Array:
 
 
 def _contrast(decibels: Array) -> Array:
-    """How far peaks stand above valleys in each group of bands (Jiang et al. 2002, on mel bands)."""
+    """Difference of peaks and valleys in each group of bands (Jiang et al. 2002, on mel bands)."""
     n_bands = decibels.shape[1]
     starts = np.arange(_CONTRAST_GROUPS) * n_bands // _CONTRAST_GROUPS
     peaks, valleys = np.maximum.reduceat(decibels, starts, axis=1), np.minimum.reduceat(decibels, starts, axis=1)
@@ -149,16 +149,16 @@ def _shape(decibels: Array) -> Array:
     """Centre, width and flatness of the spectrum, in bands and dB, and the level: mean and deviation over time."""
     power = np.power(np.float32(10), decibels / 10)
     total = power.sum(axis=1)
-    place = np.linspace(0, 1, decibels.shape[1], dtype=np.float32)[:, None]
-    centre = (power * place).sum(axis=1) / total
-    width = np.sqrt(np.maximum((power * np.square(place)).sum(axis=1) / total - np.square(centre), 0))
+    position = np.linspace(0, 1, decibels.shape[1], dtype=np.float32)[:, None]
+    centre = (power * position).sum(axis=1) / total
+    width = np.sqrt(np.maximum((power * np.square(position)).sum(axis=1) / total - np.square(centre), 0))
     flatness = decibels.mean(axis=1) - 10 * np.log10(total / decibels.shape[1])
     series = np.stack([centre, width, flatness, decibels.mean(axis=1)], axis=1)
     return np.concatenate([series.mean(axis=2), series.std(axis=2)], axis=1)
 
 
 def modulation(decibels: Array, frame_rate: float) -> Array:
-    """Logarithms of the magnitudes at which groups of bands rise and fall at rhythm's and texture's frequencies.
+    """Return the log magnitudes of the modulation of groups of bands, at the frequencies of rhythm and texture.
 
     Shapes: [B, n_mels, n_frames] in dB to [B, 16, 12]: groups of bands, and log-spaced frequencies from 0.4 to 20 Hz.
     """
@@ -174,7 +174,7 @@ def modulation(decibels: Array, frame_rate: float) -> Array:
 
 
 def onset_strength(decibels: Array) -> Array:
-    """Mean rise over the bands from each frame to the next.
+    """Return the mean increase over the bands from each frame to the next.
 
     Shapes: [B, n_mels, n_frames] to [B, n_frames - 1].
     """
@@ -185,10 +185,9 @@ def onset_strength(decibels: Array) -> Array:
 
 
 def autocorrelation(series: Array, lags: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Autocorrelation divided by its value at lag 0, interpolated linearly between samples.
+    """Return the autocorrelation divided by its value at lag 0, with linear interpolation between samples.
 
-    It is 0 at lags beyond the end, and 0 everywhere for a constant series.
-
+    It is 0 for lags beyond the end, and for a constant series.
     Shapes: series [B, n] and lags [m] in samples to [B, m].
     """
     n = series.shape[1]
@@ -213,9 +212,9 @@ def _rhythm(onsets: Array, frame_rate: float) -> npt.NDArray[np.float64]:
 
 
 def chroma(decibels: Array, front_end: FeatureConfig) -> Array:
-    """Shares of the twelve pitch classes, A first, in the amplitude from 440 to 3,520 Hz.
+    """Return the shares of the twelve pitch classes, A first, of the amplitude from 440 to 3,520 Hz.
 
-    Shapes: [B, n_mels, n_frames] in dB to [B, 12, n_frames]; 0 where a front end has no band there.
+    Shapes: [B, n_mels, n_frames] in dB to [B, 12, n_frames]; 0 if the front end has no band in this range.
     """
     classes = np.matmul(_pitch_classes(front_end), np.power(np.float32(10), decibels / 20))
     return classes / np.maximum(classes.sum(axis=1, keepdims=True), np.float32(1e-9))
@@ -233,8 +232,8 @@ def _pitch_classes(front_end: FeatureConfig) -> Array:
 
 
 def tonnetz(classes: Array) -> npt.NDArray[np.float64]:
-    """Positions on the circles of fifths, minor thirds and major thirds: two coordinates each (Harte et al. 2006).
+    """Return positions on the circles of fifths, minor and major thirds, two coordinates each (Harte et al. 2006).
 
-    Shapes: shares [B, 12, n_frames], whose sum over the classes is 1 or 0, to [B, 6, n_frames].
+    Shapes: shares [B, 12, n_frames], with a sum over the classes of 1 or 0, to [B, 6, n_frames].
     """
     return load_librosa().feature.tonnetz(chroma=classes)

@@ -1,4 +1,4 @@
-"""One track, from its file to the tensors that a cache stores or a model reads."""
+"""Transform a track from its file to the tensors that a cache stores."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from genrekit.config import AUGMENTATIONS, FeatureConfig, PrepareConfig
 class TrackTensors:
     """The rows of one track, ordered by fragment and then by variant.
 
-    Shapes: `tensors` maps the stored inputs: waveform int16 [rows, n_samples], mel [rows, n_mels, n_frames] in [0, 1];
-    start_s float64 [rows] in seconds, variant [rows] (index into the variants), strength float32 [rows, kinds] (what
-    each kind of augmentation drew; NaN where it was not applied), landmark uint64 [rows, landmarks] (zeros but for
-    originals).
+    `tensors` has the stored inputs: waveform int16 [rows, n_samples], mel [rows, n_mels, n_frames] in [0, 1]. `start_s`
+    is float64 [rows], `variant` uint8 [rows], an index into the variants. `strength` is float32 [rows, kinds], the
+    strength of each augmentation, NaN if it was not applied. `landmark` is uint64 [rows, 48], and 0 except for
+    originals.
     """
 
     digest: str
@@ -39,18 +39,18 @@ class TrackTensors:
 
 
 FULL_SCALE = 32_767
-"""What a stored waveform is divided by."""
+"""The divisor of stored waveforms."""
 
 
 def expected_rows(header: Probe, config: PrepareConfig) -> int:
-    """Rows that a track will have if its header tells the truth."""
+    """Return the number of rows of a track if its header is correct."""
     front_end = config.front_end
     length = resampled_length(header.frames, header.sample_rate, front_end.sample_rate)
     return len(fragment_starts(length, front_end.n_samples, config.fragments)) * len(config.augmentation.variants)
 
 
 def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTensors:
-    """Decode a track and make the rows of all its fragments and variants.
+    """Decode a track and compute the rows of all its fragments and variants.
 
     Errors: UnreadableAudioError with the reason.
     """
@@ -63,17 +63,7 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
     strengths = np.full((*shape, len(AUGMENTATIONS)), np.nan, np.float32)
     marks = np.zeros((*shape, LANDMARKS), np.uint64)
     for column, variant in enumerate(augmentation.variants):
-        pieces = []
-        for fragment, start in enumerate(starts):
-            if variant == "original":
-                pieces.append(cut(waveform, start, front_end.n_samples))
-                continue
-            generator = variant_generator(augmentation.augment_seed, track_id, fragment, variant)
-            drawn = draw_strengths(variant, augmentation, generator)
-            strengths[fragment, column] = [drawn.get(kind, np.nan) for kind in AUGMENTATIONS]
-            pieces.append(
-                augmented_fragment(waveform, start, front_end.n_samples, drawn, front_end.sample_rate, generator)
-            )
+        pieces, strengths[:, column] = _variant(waveform, starts, variant, track_id, config)
         if "waveform" in stored:
             for fragment, piece in enumerate(pieces):
                 stored["waveform"][fragment, column] = quantized(piece)
@@ -95,17 +85,34 @@ def transform_track(track_id: str, path: Path, config: PrepareConfig) -> TrackTe
     )
 
 
+def _variant(
+    waveform: FloatArray, starts: Sequence[int], variant: str, track_id: str, config: PrepareConfig
+) -> tuple[list[FloatArray], FloatArray]:
+    """Return one variant of all fragments of a track, and its strengths [fragments, kinds]."""
+    front_end, augmentation = config.front_end, config.augmentation
+    strengths = np.full((len(starts), len(AUGMENTATIONS)), np.nan, np.float32)
+    if variant == "original":
+        return [cut(waveform, start, front_end.n_samples) for start in starts], strengths
+    pieces = []
+    for fragment, start in enumerate(starts):
+        generator = variant_generator(augmentation.augment_seed, track_id, fragment, variant)
+        drawn = draw_strengths(variant, augmentation, generator)
+        strengths[fragment] = [drawn.get(kind, np.nan) for kind in AUGMENTATIONS]
+        pieces.append(augmented_fragment(waveform, start, front_end.n_samples, drawn, front_end.sample_rate, generator))
+    return pieces, strengths
+
+
 def quantized(waveform: FloatArray) -> npt.NDArray[np.int16]:
-    """A waveform in [-1, 1] as it is stored: 16 bits, to be divided by 32,767."""
+    """Convert a waveform in [-1, 1] to the stored form, int16 to be divided by 32,767."""
     scaled = waveform * np.float32(FULL_SCALE)
     np.rint(scaled, out=scaled)
     return np.clip(scaled, -FULL_SCALE, FULL_SCALE, out=scaled).astype(np.int16)
 
 
 def altered_waveform(stored: npt.NDArray[np.int16], tempo: float, semitones: float) -> npt.NDArray[np.int16]:
-    """A stored fragment, `tempo` times as fast and then `semitones` higher.
+    """Return a stored fragment at `tempo` times the speed, and then shifted by `semitones`.
 
-    What is faster ends in silence, what is slower loses its end. Where the result would exceed 1 it is scaled down.
+    A faster fragment ends in silence, a slower one is cut. A result that exceeds 1 is scaled down.
     Shapes: int16 [n_samples] to int16 [n_samples].
     """
     changed: FloatArray = stored.astype(np.float32) / np.float32(FULL_SCALE)
@@ -119,9 +126,9 @@ def altered_waveform(stored: npt.NDArray[np.int16], tempo: float, semitones: flo
 
 
 def unit_mels(fragments: Sequence[FloatArray], front_end: FeatureConfig) -> FloatArray:
-    """Mel spectrograms of a track's fragments, in dB below the loudest value, mapped to [0, 1].
+    """Return mel spectrograms of a track's fragments, in dB below the loudest value, mapped to [0, 1].
 
-    The loudest value is that of all these fragments, or each one's own, as the front end says.
+    The loudest value is that of all these fragments, or of each fragment, as `db_reference` says.
     Shapes: float32 [n_samples] each, to float32 [fragments, n_mels, n_frames].
     """
     powers = [mel_spectrogram(front_end).power(fragment) for fragment in fragments]

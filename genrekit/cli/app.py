@@ -22,6 +22,7 @@ from genrekit.cli.libraries import configure_libraries
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
 from genrekit.errors import GenrekitError, UsageError, of_surroundings
+from genrekit.io.memory import all_arrays_kept, keep_small_arrays
 
 _SUMMARIES = {
     "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
@@ -42,6 +43,10 @@ COMMANDS = {name: summary for name, summary in _SUMMARIES.items() if find_spec(f
 
 A command without a module is not listed, so genrekit also works without studies.
 """
+
+
+_COMMANDS_WITH_NETWORKS = {"train", "study", "search", "evaluate", "predict", "export", "demo"}
+"""The commands that keep the memory of large arrays, because the activations of networks are such arrays."""
 
 
 class LazyGroup(CommandGroup):
@@ -101,6 +106,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def genrekit(
+    ctx: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback reads it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -113,6 +119,10 @@ def genrekit(
         Path.cwd()
     except OSError as error:  # torch's libraries would end the process
         raise GenrekitError("the current directory does not exist any more: change to another one") from error
+    if ctx.invoked_subcommand == "prepare":
+        keep_small_arrays()
+    elif ctx.invoked_subcommand in _COMMANDS_WITH_NETWORKS:
+        ctx.with_resource(all_arrays_kept())
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ class Track:
     path: Path
     genre: str
     artists: tuple[str, ...] = ()
-    part: str | None = None
+    subset: str | None = None
     size: int = 0
     mtime_ns: int = 0
 
@@ -62,7 +62,7 @@ _FARTHEST_NS = 2**63 - 1
 _JOINERS = frozenset("\u200c\u200d")
 """Part of words in Persian and several Indian scripts, and of emoji."""
 
-_PARTS = {
+_SUBSETS = {
     "": None,
     "train": "train",
     "training": "train",
@@ -133,9 +133,9 @@ def _add_row(
     name, genre = (row["path"] or "").strip(), (row["genre"] or "").strip()
     if not name or not genre:
         raise GenrekitError(f"{manifest}, line {line}: path and genre must not be empty")
-    part = (row.get("split") or "").strip().lower()
-    if part not in _PARTS:
-        raise GenrekitError(f"{manifest}, line {line}: split must be train, validation or test, got {part!r}")
+    subset = (row.get("split") or "").strip().lower()
+    if subset not in _SUBSETS:
+        raise GenrekitError(f"{manifest}, line {line}: split must be train, validation or test, got {subset!r}")
     artists = tuple(artist.strip() for artist in (row.get("artist") or "").split(";") if artist.strip())
     path = manifest.parent / name
     relative = PurePosixPath(Path(name).as_posix().lstrip("/"))
@@ -143,7 +143,7 @@ def _add_row(
     if problem is not None:
         skipped.append(SkippedFile(_printable(name), problem))
     else:
-        _add(found, skipped, path, relative.as_posix(), genre, artists, _PARTS[part])
+        _add(found, skipped, path, relative.as_posix(), genre, artists, _SUBSETS[subset])
 
 
 def _add(
@@ -153,7 +153,7 @@ def _add(
     relative: str,
     genre: str,
     artists: tuple[str, ...] = (),
-    part: str | None = None,
+    subset: str | None = None,
 ) -> None:
     try:
         status = path.stat()
@@ -166,7 +166,7 @@ def _add(
         return
     track_id = str(PurePosixPath(relative).with_suffix(""))
     changed_ns = min(max(status.st_mtime_ns, -_FARTHEST_NS), _FARTHEST_NS)
-    found.append(Track(track_id, path, genre, artists, part, status.st_size, changed_ns))
+    found.append(Track(track_id, path, genre, artists, subset, status.st_size, changed_ns))
 
 
 def _collection(root: Path, found: list[Track], skipped: list[SkippedFile]) -> Collection:

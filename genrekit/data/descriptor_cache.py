@@ -12,7 +12,7 @@ import numpy as np
 
 from genrekit._types import FloatArray
 from genrekit.audio.mel_descriptors import N_STATISTICS, STATISTICS_VERSION, mel_statistics
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.io.files import atomic_write
 
 FORMAT_VERSION = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 
 VOTES = 16
 """Landmarks that agree at one offset: over all pairs of GTZAN's genres strangers reach half of it, copies double it."""

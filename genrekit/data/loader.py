@@ -14,8 +14,9 @@ from torch import Tensor
 from genrekit.audio.features import power_stft
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import STFT_N_FFT, Input
-from genrekit.data.cache.hdf5 import Cache
-from genrekit.data.splits.split import Split, fragment_validates
+from genrekit.data.cache.reader import Cache
+from genrekit.data.splits.assignment import fragment_validates
+from genrekit.data.splits.split import SET_NAMES, Split
 from genrekit.errors import IncompatibleCacheError, SplitError
 
 _EVALUATION_BATCH = 16
@@ -139,9 +140,9 @@ class FragmentSource:
             yield self.inputs(rows), self.targets(rows), self.tracks(rows)
 
 
-def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: str = "all") -> FragmentSource:
-    """The fragments of a split's part, `all` or the `first` of each track."""
-    source = FragmentSource(cache, kind, split.ids(part))
+def subset_source(cache: Cache, kind: Input, split: Split, subset: str, fragments: str = "all") -> FragmentSource:
+    """The fragments of a split's subset, `all` or the `first` of each track."""
+    source = FragmentSource(cache, kind, split.ids(subset))
     if fragments == "first":
         source.rows = source.rows[np.append(True, np.diff(source.track) != 0)]
     if split.policy == "fragment":
@@ -150,14 +151,14 @@ def part_source(cache: Cache, kind: Input, split: Split, part: str, fragments: s
             fragment_validates(split, ids[track], start)
             for track, start in zip(source.track.tolist(), cache.start_s[source.rows].tolist(), strict=True)
         ]
-        source.rows = source.rows[np.array(validates, dtype=bool) == (part == "validation")]
+        source.rows = source.rows[np.array(validates, dtype=bool) == (subset == "validation")]
         if not len(source.rows):
-            raise SplitError(f"no fragment is in the {part} part of the fragment split: choose fewer folds, or none")
+            raise SplitError(f"the {SET_NAMES[subset]} of the fragment split is empty: choose fewer folds, or none")
     return source
 
 
 class TrainingBatches:
-    """What one training reads: shuffled fragments of the training part, and the validation part in order.
+    """What one training reads: shuffled fragments of the training set, and the validation set in order.
 
     An epoch visits each training fragment once; each visit draws one of its variants. With `random_start`, a visit
     that draws the original of a waveform begins anywhere between its start and its end and goes on in the next
@@ -180,7 +181,7 @@ class TrainingBatches:
         self._batch_size, self._seed, self._random_start = batch_size, seed, random_start
 
     def live_on(self, device: torch.device, room: float) -> bool:
-        """Let both parts live on a device if they are read as they are stored and take at most `room` bytes."""
+        """Let both sets live on a device if they are read as they are stored and take at most `room` bytes."""
         sources = (self._training, self._validation)
         plain = not self._random_start and all(source.is_plain for source in sources)
         if not plain or sum(source.resident_bytes for source in sources) > room:
@@ -251,15 +252,15 @@ class TrainingBatches:
         return read
 
     def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the training part's original fragments."""
+        """Yield inputs, genre indices and track indices of the training set's original fragments."""
         return self._training.batches()
 
     def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the validation part's original fragments."""
+        """Yield inputs, genre indices and track indices of the validation set's original fragments."""
         return self._validation.batches()
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the training part's originals.
+        """Mean and standard deviation of the training set's originals.
 
         Shapes: [n_mels, 1] each, per band, which stft has too, or [1] each for waveforms.
         """

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genrekit.audio.transform import altered_waveform
 from genrekit.data.cache.executors import available_cores
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.errors import GenrekitError
 from genrekit.io.files import atomic_write, cannot, exclusive_lock, remove_torn
 

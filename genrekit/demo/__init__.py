@@ -1,1 +1,1 @@
-"""The demo's synthetic music."""
+"""Synthetic music for the demo."""

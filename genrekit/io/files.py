@@ -6,16 +6,11 @@ import stat
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from genrekit.errors import GenrekitError, advice
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -146,34 +141,46 @@ def special_file(mode: int) -> str | None:
 
 @contextmanager
 def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file for the length of the block; it is released however the process ends.
+    """Hold a lock file for the length of the block.
 
-    Errors: GenrekitError that names the process that holds it, unless `wait` is asked for.
+    The operating system holds the lock (flock; on Windows msvcrt.locking), so it ends with the process, also after
+    kill -9. On NFS, Linux passes flock on to the server, so the lock is valid for all clients if the server supports
+    locks. On a file system without flock, filelock warns and uses a marker file.
+
+    The holder's process ID is in `path` + ".pid" while the lock is held. It is only used in the message, and says
+    nothing once the lock is released.
+    Errors: GenrekitError with `purpose` and the holder's process ID if another process holds the lock, unless `wait`;
+    OSError if the lock file cannot be written.
     """
+    from filelock import FileLock, Timeout
+
+    holder = path.with_name(f"{path.name}.pid")
+    lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise GenrekitError(
+            f"{purpose}: process {_holder_text(holder)} is working on it; wait until it ends, or stop it"
+        ) from None
+    except OSError as error:  # its file name may be missing
         named = path if os.path.lexists(path) else path.parent
         raise OSError(error.errno, error.strerror, str(named)) from error
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise GenrekitError(
-                    f"{purpose}: process {holder} is at work on it; wait for it to end, or stop it"
-                ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+    try:
+        with suppress(OSError):  # on a full disk, the lock works without it
+            holder.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder_text(path: Path) -> str:
+    """Return the process ID in a file. The holder may not have written it yet, or may be gone."""
+    try:
+        return path.read_text(encoding="utf-8").strip() or "unknown"
+    except (OSError, ValueError):
+        return "unknown"
 
 
 def size_text(n_bytes: float) -> str:

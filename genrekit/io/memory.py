@@ -1,4 +1,8 @@
-"""Whether the C library keeps the memory that arrays have given up, where it has settings for that, as glibc has."""
+"""Make malloc keep freed memory for the next arrays instead of returning it to the system, if the C library is glibc.
+
+These settings hold for the whole process. So only the command line and genrekit's own worker processes use them, never
+a function of the Python API.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +12,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
-"""mallopt's numbers, from glibc's malloc.h."""
+"""Option numbers of mallopt, from glibc's malloc.h."""
 
-_MOST_BYTES = 32 << 20
-"""The most that glibc takes as the size from which each array has memory of its own."""
+_LARGE_BYTES = 32 << 20
+"""The largest value that glibc accepts as the size from which arrays are mapped from the system one by one."""
 
-_MOST_MAPPED = 65_536
-"""How many arrays have memory of their own at once, if nobody says otherwise."""
+_DEFAULT_MMAP_MAX = 65_536
+"""glibc's default for the number of arrays that are mapped at once."""
 
-_NEVER, _NO_TRIM = 0, -1
+_NO_MMAP, _NO_TRIM = 0, -1
 
 _lock = threading.Lock()
 _users = 0
 
 
-def keep_of_small() -> None:
-    """Keep what arrays up to 32 MiB took, in this process and from now on.
+def keep_small_arrays() -> None:
+    """Keep the memory of arrays up to 32 MiB from now on.
 
-    glibc would give much of it back to the system after each track, and a tenth of prepare's time would go into
-    fetching it again.
+    By default, glibc returns much of it to the system after each track. Getting it again takes about a tenth of the
+    time of `prepare`.
     """
-    _set({_M_TRIM_THRESHOLD: _MOST_BYTES, _M_MMAP_THRESHOLD: _MOST_BYTES})
+    _set({_M_TRIM_THRESHOLD: _LARGE_BYTES, _M_MMAP_THRESHOLD: _LARGE_BYTES})
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Keep what arrays of any size took until the block ends, and then give it back.
+def all_arrays_kept() -> Iterator[None]:
+    """Keep the memory of arrays of any size during the block, and return it to the system afterwards.
 
-    glibc fetches each array above 32 MiB anew from the system, which clears every page of it first. A network's
-    activations are such arrays, by the dozen in each step: a third to a half of a step's time on a CPU. Blocks may
-    overlap, in several threads too.
+    By default, glibc gets each array above 32 MiB from the system, which clears every page first. The activations of a
+    network are such arrays: this takes a third to a half of the time of a training step on a CPU. Blocks may overlap,
+    also in several threads.
     """
     _enter(1)
     try:
@@ -46,14 +50,14 @@ def kept() -> Iterator[None]:
         _enter(-1)
 
 
-def _enter(more: int) -> None:
-    global _users  # noqa: PLW0603 - the C library's settings are the process's, too
+def _enter(change: int) -> None:
+    global _users  # noqa: PLW0603 - the settings of the C library are global, too
     with _lock:
-        _users += more
-        if _users == more:
-            _set({_M_MMAP_MAX: _NEVER, _M_TRIM_THRESHOLD: _NO_TRIM})
+        _users += change
+        if _users == change:
+            _set({_M_MMAP_MAX: _NO_MMAP, _M_TRIM_THRESHOLD: _NO_TRIM})
         elif _users == 0:
-            _set({_M_MMAP_MAX: _MOST_MAPPED, _M_TRIM_THRESHOLD: _MOST_BYTES, _M_MMAP_THRESHOLD: _MOST_BYTES})
+            _set({_M_MMAP_MAX: _DEFAULT_MMAP_MAX, _M_TRIM_THRESHOLD: _LARGE_BYTES, _M_MMAP_THRESHOLD: _LARGE_BYTES})
             _call("malloc_trim", 0)
 
 

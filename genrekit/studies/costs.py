@@ -15,10 +15,12 @@ import torch
 
 from genrekit._types import AnyPath
 from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
-from genrekit.data.cache.hdf5 import Cache, open_cache
-from genrekit.data.loader import part_source
+from genrekit.data.cache.reader import Cache, open_cache
+from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import TrainedSplits
-from genrekit.data.splits.split import Split, artist_clusters, split_tracks
+from genrekit.data.splits.groups import artist_clusters
+from genrekit.data.splits.split import Split
+from genrekit.data.splits.store import split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import size_text
 from genrekit.metrics.comparison import detectable_difference
@@ -320,7 +322,7 @@ def _step_seconds(config: TrainConfig, prepared: PrepareConfig, n_genres: int, p
 
 def _fragments(cache: Cache, split: Split, config: TrainConfig) -> dict[str, int]:
     parts = ("train", "validation")
-    return {part: len(part_source(cache, config.input, split, part, config.fragments).rows) for part in parts}
+    return {part: len(subset_source(cache, config.input, split, part, config.fragments).rows) for part in parts}
 
 
 def _footprint(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> Footprint:

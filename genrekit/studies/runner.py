@@ -12,7 +12,7 @@ import numpy as np
 
 from genrekit._types import AnyPath
 from genrekit.config import TrainConfig, fields_with
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError

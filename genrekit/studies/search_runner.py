@@ -9,7 +9,7 @@ from typing import Any
 
 from genrekit._types import AnyPath
 from genrekit.config import TrainConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.io.files import exclusive_lock, require_writable, write_json

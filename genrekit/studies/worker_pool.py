@@ -17,6 +17,7 @@ import torch
 
 from genrekit.data.cache.executors import available_cores
 from genrekit.errors import GenrekitError, of_surroundings
+from genrekit.io.memory import all_arrays_kept
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.training.tracking import Tracking
 from genrekit.workflows.reporter import Reporter
@@ -249,7 +250,8 @@ def _work(connection: Connection, conditions: Conditions, threads: int) -> None:
         while True:
             job = connection.recv()
             try:
-                answer = ("ended", _try(job, conditions, relay))
+                with all_arrays_kept():
+                    answer = ("ended", _try(job, conditions, relay))
             except (EOFError, BrokenPipeError, ConnectionError):
                 raise
             except Exception:  # noqa: BLE001 - a bug keeps its traceback, and is raised where it can be seen

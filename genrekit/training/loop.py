@@ -15,7 +15,6 @@ from torch import nn
 from genrekit._types import FloatArray
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.io.memory import kept
 from genrekit.metrics.epochs import Epoch, Step, TrainingFigures
 from genrekit.metrics.scores import Predictions
 from genrekit.training.batch_prediction import track_results
@@ -63,7 +62,6 @@ class _Progress:
         return len(self.history) - self.best_epoch
 
 
-@kept()
 def fit(
     model: nn.Module,
     data: TrainingData,

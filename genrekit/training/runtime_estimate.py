@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from genrekit.config import FeatureConfig, TrainConfig
-from genrekit.io.memory import kept
 from genrekit.models import build_model
 from genrekit.models.layer_sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
@@ -38,7 +37,6 @@ class Pace:
         return batch_size * _operations(model, shape) * convolution + _dense_weights(model) * self.dense
 
 
-@kept()
 def measure_pace(device: torch.device) -> Pace:
     """Time small trainings on a device; about a second on a CPU."""
     front_end = FeatureConfig(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)

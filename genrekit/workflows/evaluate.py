@@ -13,13 +13,12 @@ import torch
 
 from genrekit._types import AnyPath
 from genrekit.audio.encode import encoded
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import SkippedFile
-from genrekit.data.splits.split import splits_folder
+from genrekit.data.splits.store import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, few
 from genrekit.io.files import cannot, exclusive_lock, read_json, require_writable, write_json, write_text
 from genrekit.io.json_values import to_json
-from genrekit.io.memory import kept
 from genrekit.metrics.accuracy import per_genre_figures
 from genrekit.metrics.comparison import LEVEL, holm
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
@@ -45,7 +44,6 @@ Recipe = Callable[[BundleMetadata], Sequence[str]]
 """How to make a model again, as lines that can be typed."""
 
 
-@kept()
 def evaluate(
     models: AnyPath,
     cache_path: AnyPath | None = None,

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 
 from genrekit.audio.transform import FULL_SCALE, unit_mels
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource
+from genrekit.data.splits.groups import indexed_clusters, what_to_resample
 from genrekit.data.splits.gtzan import gtzan_name
-from genrekit.data.splits.split import open_split, placed_clusters, split_tracks, what_to_resample
+from genrekit.data.splits.store import open_split, split_tracks
 from genrekit.errors import GenrekitError
 from genrekit.metrics.scores import Predictions
 from genrekit.models.bundle import load_bundle
@@ -91,7 +92,7 @@ class CachedPart:
                 "split that has some"
             )
         tracks = split_tracks(cache)
-        return cls(cache, split.name, ids, placed_clusters(tracks), what_to_resample(tracks, ids))
+        return cls(cache, split.name, ids, indexed_clusters(tracks), what_to_resample(tracks, ids))
 
     def answers(self, path: Path, device: torch.device) -> Asked:
         """Ask a model about the part's tracks.

@@ -12,8 +12,9 @@ import torch
 from genrekit._types import FloatArray
 from genrekit.config import Input, PrepareConfig
 from genrekit.data.collection import Collection, SkippedFile, Track, read_manifest, scan_folder
+from genrekit.data.splits.groups import indexed_clusters, what_to_resample
 from genrekit.data.splits.gtzan import artists_of
-from genrekit.data.splits.split import SplitTrack, placed_clusters, what_to_resample
+from genrekit.data.splits.split import SplitTrack
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.inference.prediction import probabilities
 from genrekit.inference.streaming import Recording
@@ -140,7 +141,7 @@ class _Listener:
             predictions=Predictions(probabilities, truth, heard, float(-np.log(own).mean())),
             start_s=np.array(self.start_s),
             track_ids=[track.id for track in tracks],
-            clusters=placed_clusters(tracks),
+            clusters=indexed_clusters(tracks),
             resampled=what_to_resample(tracks, [tracks[index].id for index in sorted(set(self.track))]),
             left_out=self.left_out,
             fragment=lambda index: self._fragment(self.collection.tracks[self.track[index]], self.start_s[index]),

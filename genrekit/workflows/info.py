@@ -15,8 +15,8 @@ from genrekit._types import AnyPath
 from genrekit.audio.encode import write_wav
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import AUGMENTATIONS
-from genrekit.data.cache.hdf5 import Cache, open_cache
-from genrekit.data.splits.split import load_split, split_files
+from genrekit.data.cache.reader import Cache, open_cache
+from genrekit.data.splits.store import load_split, split_files
 from genrekit.errors import GenrekitError, IncompatibleCacheError, few
 from genrekit.io.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata

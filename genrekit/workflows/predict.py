@@ -24,7 +24,6 @@ from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, Us
 from genrekit.inference.prediction import FilePrediction, predict_file
 from genrekit.inference.tags import require_tags, tag_genre
 from genrekit.io.files import require_writable
-from genrekit.io.memory import kept
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.training.devices import choose_device
 from genrekit.workflows.reporter import Reporter
@@ -48,7 +47,6 @@ class _StoppedError(Exception):
     """The command was stopped while a file was listened to."""
 
 
-@kept()
 def predict(
     files: AnyPath | Sequence[AnyPath],
     model: AnyPath = "best_models",

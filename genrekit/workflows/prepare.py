@@ -13,7 +13,7 @@ from genrekit._types import AnyPath
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.builder import build_cache
 from genrekit.data.cache.executors import available_cores, open_executor
-from genrekit.data.cache.hdf5 import CachePlan
+from genrekit.data.cache.layout import CachePlan
 from genrekit.data.collection import SkippedFile, read_manifest, scan_folder
 from genrekit.data.splits.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit._types import AnyPath
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.io.files import write_json
 from genrekit.io.json_values import to_json
 from genrekit.metrics.epochs import TrainingFigures, ValidationFigures

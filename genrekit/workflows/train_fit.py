@@ -8,7 +8,7 @@ import numpy as np
 
 from genrekit._types import FloatArray
 from genrekit.data.descriptor_cache import original_statistics
-from genrekit.data.loader import part_source
+from genrekit.data.loader import subset_source
 from genrekit.metrics.epochs import Epoch
 from genrekit.models.classical import Classifier
 from genrekit.training.classical import Part, fit_classical
@@ -87,6 +87,6 @@ def _fit_classical(run: TrainRun, tracker: Tracker) -> FitResult:
 
 def _part(run: TrainRun, name: str, statistics: FloatArray) -> Part:
     """Select the training or the validation set from the statistics of all original fragments."""
-    source = part_source(run.cache, "mel", run.split, name, run.config.fragments)
+    source = subset_source(run.cache, "mel", run.split, name, run.config.fragments)
     indices = np.searchsorted(np.flatnonzero(run.cache.variant == 0), source.rows)
     return Part(statistics[indices], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())

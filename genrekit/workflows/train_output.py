@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from genrekit._version import __version__
-from genrekit.data.splits.split import SplitTrack, placed_clusters, split_tracks, what_to_resample
+from genrekit.data.splits.groups import indexed_clusters, what_to_resample
+from genrekit.data.splits.split import SplitTrack
+from genrekit.data.splits.store import split_tracks
 from genrekit.metrics.scores import Scores, score
 from genrekit.models import count_parameters
 from genrekit.models.bundle import save_bundle
@@ -27,7 +29,7 @@ def save_output(run: TrainRun, fitted: FitResult) -> None:
     Errors: GenrekitError if a file cannot be written.
     """
     tracks = split_tracks(run.cache)
-    clusters = placed_clusters(tracks)
+    clusters = indexed_clusters(tracks)
     scores = score(fitted.predictions, clusters)
     save_bundle(run.bundle, run.model, _metadata(run, fitted, scores))
     _save_plots(run, fitted, scores)

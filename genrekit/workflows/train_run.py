@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from genrekit.config import CLASSICAL, FeatureConfig, TrainConfig
-from genrekit.data.cache.hdf5 import Cache
-from genrekit.data.loader import FragmentSource, TrainingBatches, part_source
+from genrekit.data.cache.reader import Cache
+from genrekit.data.loader import FragmentSource, TrainingBatches, subset_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
 from genrekit.data.splits.folds import trained_split
 from genrekit.data.splits.split import Split
@@ -68,7 +68,7 @@ def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool,
     split = trained_split(cache, config, strict=strict)
     data = TrainingBatches(
         _training_source(cache, config, split, reporter),
-        part_source(cache, config.input, split, "validation", config.fragments),
+        subset_source(cache, config.input, split, "validation", config.fragments),
         batch_size=config.batch_size,
         seed=config.seed,
         random_start=config.random_start,
@@ -126,7 +126,7 @@ def _check_masks(config: TrainConfig, front_end: FeatureConfig) -> None:
 
 def _training_source(cache: Cache, config: TrainConfig, split: Split, reporter: Reporter) -> FragmentSource:
     """The fragments of the training set, altered in tempo and pitch if the configuration says so."""
-    source = part_source(cache, config.input, split, "train", config.fragments)
+    source = subset_source(cache, config.input, split, "train", config.fragments)
     if not config.alters_fragments:
         return source
 

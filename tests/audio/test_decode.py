@@ -253,7 +253,7 @@ class TestUnreadable:
             write(tmp_path / "x.wav", MUSIC).rename(path)
         except OSError:
             pytest.skip("this file system has Unicode names only")
-        assert refusal(path) == "its name is no Unicode text: rename it"
+        assert refusal(path) == "its name is not valid Unicode: rename it"
 
     @pytest.mark.parametrize("frames", [0, 1, 2_204])
     def test_less_than_a_tenth_of_a_second(self, frames: int, tmp_path: Path) -> None:

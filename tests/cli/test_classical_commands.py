@@ -138,5 +138,5 @@ def test_a_cache_without_mel_is_refused(here: Path, genrekit: CommandLine) -> No
     genrekit("prepare", *SMALL, "--store", "waveform", "--out", "other/cache.h5", "--workers", "1")
     outcome = genrekit("train", "--arch", "lda", "--cache", "other/cache.h5", "--out", "runs/refused")
     assert outcome.code == 1
-    assert "holds no mel but waveform only" in outcome.err
+    assert "has no mel, only waveform" in outcome.err
     assert not Path("runs/refused").exists()

@@ -13,7 +13,7 @@ import soundfile
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 
 PREPARE = ("prepare", *SMALL, "--workers", "1")
 
@@ -172,7 +172,7 @@ def test_a_cache_of_another_configuration_is_left_alone_until_overwriting_is_ask
     before = (music / "cache.h5").read_bytes()
     outcome = genrekit(*PREPARE, "--top-db", "60")
     assert outcome.code == 1
-    assert "top_db 80.0 there, 60.0 asked" in outcome.err
+    assert "top_db is 80.0, not 60.0" in outcome.err
     assert (music / "cache.h5").read_bytes() == before
     assert genrekit(*PREPARE, "--top-db", "60", "--overwrite").code == 0
 
@@ -194,7 +194,7 @@ def test_a_manifest_brings_artists_and_parts(music: Path, genrekit: CommandLine)
     assert outcome.json["tracks"] == 6
     tracks = open_cache(music / "cache.h5").tracks[:2]
     assert [track.artists for track in tracks] == [("singer 0",), ("singer 1",)]
-    assert [track.part for track in tracks] == ["train", "validation"]
+    assert [track.subset for track in tracks] == ["train", "validation"]
 
 
 def test_a_full_disk_is_one_line_that_says_how_to_go_on(
@@ -257,7 +257,7 @@ def test_less_space_than_needed_is_found_before_work_begins(
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_000))
     outcome = genrekit(*PREPARE)
     assert outcome.code == 1
-    assert "and 1.0 kB are free: make space, or prepare what fits: none of" in outcome.err
+    assert "but only 1.0 kB is free: make space, or use another disk" in outcome.err
     assert sorted(path.name for path in music.iterdir() if path.is_file()) == [".cache.h5.lock"]
 
 
@@ -275,4 +275,4 @@ def test_a_refusal_for_lack_of_space_says_what_would_fit(
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))
     outcome = genrekit(*PREPARE, "--augment")
     assert outcome.code == 1
-    assert fitting in outcome.err.partition("prepare what fits: ")[2]
+    assert fitting in outcome.err.partition("prepare less: ")[2]

@@ -11,7 +11,7 @@ import soundfile
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.models.bundle import read_metadata
 from genrekit.workflows.runs import mark_trial
 

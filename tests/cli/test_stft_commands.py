@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_cli import SMALL, CommandLine
 
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.data.loader import FragmentSource
 from genrekit.models.bundle import load_bundle
 
@@ -42,7 +42,7 @@ def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genreki
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", "mel", "--workers", "1")
     outcome = genrekit(*STFT, "--cache", "one.h5", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "one.h5 holds no waveform but mel only" in outcome.err
+    assert "one.h5 has no waveform, only mel" in outcome.err
     assert not Path("runs/new").exists()
     genrekit("prepare", *SMALL, "--out", "two.h5", "--store", "waveform", "--workers", "1")
     assert genrekit(*STFT, "--cache", "two.h5").code == 0

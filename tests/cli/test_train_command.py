@@ -194,7 +194,7 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
             ("--resume", "--out", "runs/mlp"), "runs/mlp is finished: there is nothing to resume", id="finished"
         ),
         pytest.param(("--resume", "--out", "runs/absent"), "runs/absent/config.json", id="no run to resume"),
-        pytest.param(("--split", "fault-filtered"), "no track has GTZAN's names", id="no GTZAN"),
+        pytest.param(("--split", "fault-filtered"), "no track has a GTZAN name", id="no GTZAN"),
         pytest.param(("--split", "manifest"), "choose the track or artist split", id="no manifest"),
         pytest.param(("--wandb", "online"), "WANDB_API_KEY", id="no key"),
         pytest.param(("--lr", "1e30"), "the loss is no longer a number in epoch 1", id="diverged"),
@@ -238,7 +238,7 @@ def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrek
     genrekit("prepare", *SMALL, "--out", "few.h5", "--workers", "1")
     outcome = genrekit(*SMALL_CEL, "--cache", "few.h5")
     assert outcome.code == 1
-    assert "jazz has 1 usable track, training and validation need one each: add tracks" in outcome.err
+    assert "jazz has 1 usable track, but the training and the validation set need one each: add tracks" in outcome.err
 
 
 @pytest.mark.parametrize(("store", "other"), [("mel", "waveform"), ("waveform", "mel")])
@@ -248,7 +248,7 @@ def test_a_cache_without_the_input_is_refused_before_anything_is_made(
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", store, "--workers", "1")
     outcome = genrekit("train", "--input", other, "--cache", "one.h5", "--out", "runs/new", "--channels", "4")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert f"one.h5 holds no {other} but {store} only" in outcome.err
+    assert f"one.h5 has no {other}, only {store}" in outcome.err
     assert not Path("runs/new").exists()
     assert genrekit("train", "--input", store, "--cache", "one.h5", "--channels", "4", "--epochs", "1").code == 0
 

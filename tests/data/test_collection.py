@@ -310,12 +310,12 @@ class TestManifest:
         )
         first, second = read_manifest(path).tracks
         assert (first.id, first.path, first.genre) == ("blues/a", root / "blues/a.wav", "blues")
-        assert (first.artists, first.part) == ((), None)
+        assert (first.artists, first.subset) == ((), None)
         assert (second.id, second.genre) == ("jazz/b", "swing")
-        assert (second.artists, second.part) == (("Ella Fitzgerald", "Louis Armstrong"), "test")
+        assert (second.artists, second.subset) == (("Ella Fitzgerald", "Louis Armstrong"), "test")
 
     @pytest.mark.parametrize(
-        ("value", "part"),
+        ("value", "subset"),
         [
             ("train", "train"),
             ("training", "train"),
@@ -326,13 +326,13 @@ class TestManifest:
             (" ", None),
         ],
     )
-    def test_each_usual_word_for_a_part_is_understood(self, value: str, part: str | None, root: Path) -> None:
+    def test_usual_names_of_the_sets_are_accepted(self, value: str, subset: str | None, root: Path) -> None:
         path = manifest(root, f"path,genre,split\nblues/a.wav,blues,{value}\njazz/b.wav,jazz,train\n")
-        assert read_manifest(path).tracks[0].part == part
+        assert read_manifest(path).tracks[0].subset == subset
 
     def test_artists_and_split_need_no_column(self, root: Path) -> None:
         tracks = read_manifest(manifest(root, "path,genre\nblues/a.wav,blues\njazz/b.wav,jazz\n")).tracks
-        assert [(track.artists, track.part) for track in tracks] == [((), None)] * 2
+        assert [(track.artists, track.subset) for track in tracks] == [((), None)] * 2
 
     def test_a_byte_order_mark_is_no_part_of_a_column(self, root: Path) -> None:
         path = manifest(root, "\ufeffpath,genre\r\nblues/a.wav,blues\r\njazz/b.wav,jazz\r\n")

@@ -10,7 +10,7 @@ from tiny_music import write_collection
 from genrekit.audio.mel_descriptors import mel_statistics
 from genrekit.config import PrepareConfig
 from genrekit.data import descriptor_cache as module
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.descriptor_cache import original_statistics, statistics_path
 from genrekit.errors import IncompatibleCacheError
 
@@ -99,5 +99,5 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(cache: Cache) -> None:
 
 def test_a_cache_without_mel_is_refused(tmp_path: Path, music: Path) -> None:
     build(music, tmp_path / "plain.h5", PrepareConfig.of({"front_end": SMALL.model_dump(), "store": "waveform"}))
-    with pytest.raises(IncompatibleCacheError, match="holds no mel but waveform only"):
+    with pytest.raises(IncompatibleCacheError, match="has no mel, only waveform"):
         original_statistics(open_cache(tmp_path / "plain.h5"))

@@ -11,9 +11,10 @@ from tiny_cache import build
 
 from genrekit._types import FloatArray
 from genrekit.config import FeatureConfig, PrepareConfig
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import scan_folder
-from genrekit.data.splits.split import make_split, split_tracks
+from genrekit.data.splits.policy import make_split
+from genrekit.data.splits.store import split_tracks
 
 RATE = 16_000
 PLAIN = PrepareConfig(front_end=FeatureConfig(sample_rate=RATE, duration_s=2.5, n_fft=1_024, hop_length=256, n_mels=64))
@@ -134,8 +135,8 @@ def test_a_drawn_split_keeps_a_recording_on_one_side(music: Path, seed: int) -> 
     for number in range(10, 16):
         write(music / "jazz" / f"{number}.wav", tune(number))
     write(music / "jazz" / "copy.wav", 0.2 * tune(1))
-    parts = make_split(split_tracks(prepared(music)), "track", seed).parts
-    assert parts["blues/1"] == parts["jazz/copy"]
+    subsets = make_split(split_tracks(prepared(music)), "track", seed).subsets
+    assert subsets["blues/1"] == subsets["jazz/copy"]
 
 
 def test_silent_tracks_are_neither_one_recording_nor_sample_identical(music: Path) -> None:

@@ -11,7 +11,7 @@ from tiny_music import write_collection
 
 from genrekit.audio.features import power_stft
 from genrekit.config import FeatureConfig, Input, PrepareConfig, Stored
-from genrekit.data.cache.hdf5 import Cache
+from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.errors import IncompatibleCacheError
 

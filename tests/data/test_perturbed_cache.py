@@ -13,7 +13,7 @@ from tiny_music import write_collection
 from genrekit.audio.transform import FULL_SCALE, altered_waveform
 from genrekit.config import PrepareConfig
 from genrekit.data import perturbed_cache as module
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import FragmentSource, TrainingBatches
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
 from genrekit.errors import GenrekitError, IncompatibleCacheError
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_made_is_a_line(cache: Cache) -> None:
 
 def test_a_cache_without_waveforms_is_refused(tmp_path: Path, music: Path) -> None:
     build(music, tmp_path / "plain.h5", PrepareConfig.of({"front_end": SMALL.model_dump(), "store": "mel"}))
-    with pytest.raises(IncompatibleCacheError, match="holds no waveform but mel only"):
+    with pytest.raises(IncompatibleCacheError, match="has no waveform, only mel"):
         altered_fragments(open_cache(tmp_path / "plain.h5"), np.arange(4), 1.2, 0.0)
     assert not (tmp_path / "plain.altered").exists()
 

@@ -6,7 +6,9 @@ import soundfile
 
 from genrekit._types import FloatArray
 from genrekit.data.collection import scan_folder
-from genrekit.demo.synthesizer import BEATS_PER_BAR, GENRES, INSTRUMENTS, STYLES, synthesize_track, write_collection
+from genrekit.demo.instruments import INSTRUMENTS
+from genrekit.demo.styles import BEATS_PER_BAR, STYLES
+from genrekit.demo.synthesizer import GENRES, synthesize_track, write_collection
 from genrekit.errors import UsageError
 
 RATE, DURATION_S = 8_000, 1.5
@@ -39,7 +41,7 @@ def test_the_genres_are_those_of_gtzan() -> None:
 
 
 class TestStyles:
-    """The table of genres means what its head says."""
+    """The table of styles follows its documentation."""
 
     @pytest.mark.parametrize("genre", GENRES)
     def test_each_pattern_fills_a_bar_with_symbols_that_are_played(self, genre: str) -> None:
@@ -60,7 +62,7 @@ class TestTrack:
     """One synthetic track."""
 
     @pytest.mark.parametrize("genre", GENRES)
-    def test_it_is_music_within_1_of_the_asked_length(self, genre: str) -> None:
+    def test_it_has_the_requested_length_and_is_audible_throughout(self, genre: str) -> None:
         for index in range(3):
             waveform = synthesized(genre, index)
             assert waveform.shape == (12_000,)
@@ -70,14 +72,14 @@ class TestTrack:
             assert np.abs(waveform.reshape(4, -1)).max(axis=1).min() > 1e-3
 
     @pytest.mark.parametrize("sample_rate", [1_000, 8_000, 22_050, 44_100])
-    def test_any_sample_rate_will_do(self, sample_rate: int) -> None:
+    def test_any_sample_rate_works(self, sample_rate: int) -> None:
         for genre in GENRES:
             waveform = synthesize_track(genre, 0, 0, sample_rate, 1.0)
             assert waveform.shape == (sample_rate,)
             assert 0.4 < np.abs(waveform).max() < 1
 
     @pytest.mark.parametrize("duration_s", [0.01, 0.1])
-    def test_one_that_may_end_before_its_first_note_is_finite(self, duration_s: float) -> None:
+    def test_a_track_that_ends_before_its_first_note_is_finite(self, duration_s: float) -> None:
         for genre in GENRES:
             for index in range(8):
                 waveform = synthesized(genre, index, duration_s=duration_s)
@@ -98,7 +100,7 @@ class TestTrack:
     def test_seed_and_index_are_two_numbers(self) -> None:
         assert not np.array_equal(synthesized(index=1, seed=2), synthesized(index=2, seed=1))
 
-    def test_an_unknown_genre_is_refused_with_the_close_one(self) -> None:
+    def test_an_unknown_genre_is_refused_with_a_close_match(self) -> None:
         with pytest.raises(UsageError, match=r"unknown genre 'raggae': did you mean reggae\?"):
             synthesized("raggae")
 
@@ -106,7 +108,7 @@ class TestTrack:
 class TestCollection:
     """Tracks on disk."""
 
-    def test_files_are_written_where_they_are_said_to_be(self, tmp_path: Path) -> None:
+    def test_files_have_documented_names(self, tmp_path: Path) -> None:
         files = written(tmp_path / "audio", 2)
         assert list(files) == [f"{genre}/demo-{genre}-{index:03d}.wav" for genre in GENRES for index in range(2)]
         collection = scan_folder(tmp_path / "audio")
@@ -136,18 +138,18 @@ class TestCollection:
         assert len(set(files.values())) == len(files) == 30
 
     def test_progress_counts_to_all(self, tmp_path: Path) -> None:
-        told: list[tuple[int, int]] = []
+        calls: list[tuple[int, int]] = []
         write_collection(
             tmp_path,
             tracks_per_genre=2,
             duration_s=0.2,
             sample_rate=RATE,
             seed=0,
-            on_track=lambda done, total: told.append((done, total)),
+            on_track=lambda done, total: calls.append((done, total)),
         )
-        assert told == [(done, 20) for done in range(1, 21)]
+        assert calls == [(done, 20) for done in range(1, 21)]
 
-    def test_what_an_interrupt_leaves_are_whole_files(self, tmp_path: Path) -> None:
+    def test_an_interrupt_leaves_only_complete_files(self, tmp_path: Path) -> None:
         def interrupt(done: int, _total: int) -> None:
             if done == 3:
                 raise KeyboardInterrupt

@@ -163,13 +163,12 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no locks on Windows")
 class TestExclusiveLock:
-    def test_a_second_process_is_told_who_holds_it(self, tmp_path: Path) -> None:
+    def test_a_second_process_names_the_holder_in_its_error(self, tmp_path: Path) -> None:
         path = tmp_path / "deep" / ".lock"
         with (
             holder(path) as process,
-            pytest.raises(GenrekitError, match=f"cannot prepare: process {process.pid} is at work on it; wait for"),
+            pytest.raises(GenrekitError, match=f"cannot prepare: process {process.pid} is working on it; wait until"),
             exclusive_lock(path, "cannot prepare"),
         ):
             pytest.fail("two hold the lock")
@@ -177,8 +176,8 @@ class TestExclusiveLock:
     def test_the_end_of_the_block_releases_it(self, tmp_path: Path) -> None:
         for _ in range(2):
             with exclusive_lock(tmp_path / ".lock", "first"):
-                assert (tmp_path / ".lock").read_text() == str(os.getpid())
-            assert (tmp_path / ".lock").read_text() == ""
+                assert (tmp_path / ".lock.pid").read_text() == str(os.getpid())
+            assert not (tmp_path / ".lock.pid").exists()
 
     def test_an_error_in_the_block_releases_it(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="failed"), exclusive_lock(tmp_path / ".lock", "first"):
@@ -190,10 +189,31 @@ class TestExclusiveLock:
         with holder(tmp_path / ".lock") as process:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            assert (tmp_path / ".lock.pid").read_text() == str(process.pid)
             with exclusive_lock(tmp_path / ".lock", "second"):
-                assert (tmp_path / ".lock").read_text() == str(os.getpid())
+                assert (tmp_path / ".lock.pid").read_text() == str(os.getpid())
 
-    def test_who_waits_gets_it_when_the_holder_ends_and_not_before(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"], ids=["missing", "empty", "not text"])
+    def test_a_holder_without_a_readable_process_id_is_unknown(self, tmp_path: Path, content: bytes | None) -> None:
+        path, pid_file = tmp_path / ".lock", tmp_path / ".lock.pid"
+        with exclusive_lock(path, "first"):
+            if content is None:
+                pid_file.unlink()
+            else:
+                pid_file.write_bytes(content)
+            with pytest.raises(GenrekitError, match="second: process unknown is"), exclusive_lock(path, "second"):
+                pytest.fail("two hold the lock")
+
+    def test_a_lock_in_a_folder_that_cannot_be_made_is_an_oserror_with_its_path(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with (
+            pytest.raises(OSError, match=r"file") as caught,
+            exclusive_lock(tmp_path / "file" / ".lock", "first"),
+        ):
+            pytest.fail("it was locked")
+        assert caught.value.filename == str(tmp_path / "file")
+
+    def test_a_waiting_process_gets_it_once_it_is_released(self, tmp_path: Path) -> None:
         path, events = tmp_path / ".lock", []
         waiting = threading.Event()
 

@@ -37,13 +37,13 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 def test_memory_is_kept_within_the_block_and_given_back_after_it(library: Library) -> None:
-    with memory.kept():
+    with memory.all_arrays_kept():
         assert library.calls == KEPT
     assert library.calls == KEPT + GIVEN_BACK
 
 
 def test_memory_is_given_back_after_a_block_that_fails(library: Library) -> None:
-    with pytest.raises(ValueError, match="no"), memory.kept():
+    with pytest.raises(ValueError, match="no"), memory.all_arrays_kept():
         raise ValueError("no")
     assert library.calls == KEPT + GIVEN_BACK
 
@@ -52,15 +52,15 @@ def test_of_blocks_that_overlap_the_last_gives_back(library: Library) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with memory.kept():
+        with memory.all_arrays_kept():
             entered.set()
             leave.wait(60)
 
     thread = threading.Thread(target=other)
-    with memory.kept():
+    with memory.all_arrays_kept():
         thread.start()
         assert entered.wait(60)
-        with memory.kept():
+        with memory.all_arrays_kept():
             pass
     assert library.calls == KEPT
     leave.set()
@@ -69,7 +69,7 @@ def test_of_blocks_that_overlap_the_last_gives_back(library: Library) -> None:
 
 
 def test_small_memory_is_kept_from_now_on(library: Library) -> None:
-    memory.keep_of_small()
+    memory.keep_small_arrays()
     assert library.calls == [(-1, 32 << 20), (-3, 32 << 20)]
 
 
@@ -81,8 +81,8 @@ def test_a_c_library_without_these_settings_does_not_matter(
         raise missing
 
     monkeypatch.setattr("ctypes.CDLL", library)
-    memory.keep_of_small()
-    with memory.kept():
+    memory.keep_small_arrays()
+    with memory.all_arrays_kept():
         pass
     with open_executor(1) as executor:
         assert executor.submit(os.getpid).result() == os.getpid()
@@ -94,7 +94,7 @@ def test_large_arrays_do_not_come_from_the_system_anew() -> None:
     script = """
 import resource
 import numpy as np
-from genrekit.io.memory import kept
+from genrekit.io.memory import all_arrays_kept
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -107,7 +107,7 @@ def resident():
         return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 
 outside, before = faults(), resident()
-with kept():
+with all_arrays_kept():
     faults()
     within, held = faults(), resident()
 print(outside, within, held - before, resident() - before)

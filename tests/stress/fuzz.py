@@ -37,7 +37,7 @@ from mutations import ENCODINGS, MUTATIONS, encoded, sound
 from genrekit.audio.decode import probe
 from genrekit.audio.transform import expected_rows, transform_track
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.errors import UnreadableAudioError
 
 FRONT_END = {"sample_rate": 8_000, "duration_s": 0.5, "n_fft": 512, "hop_length": 256, "n_mels": 16}

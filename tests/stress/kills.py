@@ -47,7 +47,7 @@ import numpy as np
 from killing import finish, read_command_line, say, wait_until
 
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError
 from genrekit.workflows.prepare import prepare
 
@@ -322,9 +322,9 @@ def is_before(phase: str, other: str) -> bool:
 
 
 def wait_for_lock(process: subprocess.Popen[str], out: Path) -> None:
-    """Wait until the build has begun."""
-    lock = out.with_name(f".{out.name}.lock")
-    wait_until(process, lambda: lock.exists() and lock.read_text() == str(process.pid), "the build does not begin")
+    """Wait until the process holds the lock, and so has started to build."""
+    holder = out.with_name(f".{out.name}.lock.pid")
+    wait_until(process, lambda: holder.exists() and holder.read_text() == str(process.pid), "the build does not start")
 
 
 def wait_for_phase(process: subprocess.Popen[str], out: Path, old: bytes | None, phase: str) -> None:

@@ -53,13 +53,13 @@ def torn_write_track(pause_s: float, *args: Any) -> Any:
 def main(pause_s: float, arguments: list[str]) -> int:
     """Run the command line, slowly."""
     from genrekit.cli.app import run
-    from genrekit.data.cache import builder as build
+    from genrekit.data.cache import builder, executors, reuse
 
     slowly = partial(slow, pause_s)
     for module, name, replacement in (
-        (build, "write_track", partial(torn_write_track, pause_s)),
-        (build, "write_at", partial(torn_write_at, pause_s)),
-        (build, "copy_rows", slowly(0, rows.copy_rows, 1)),
+        (executors, "write_track", partial(torn_write_track, pause_s)),
+        (builder, "write_at", partial(torn_write_at, pause_s)),
+        (reuse, "copy_rows", slowly(0, rows.copy_rows, 1)),
         (os, "posix_fallocate", slowly(0, os.posix_fallocate, 15)),
         (os, "fsync", slowly(10, os.fsync, 0)),
         (os, "replace", slowly(10, os.replace, 5)),

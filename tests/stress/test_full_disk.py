@@ -15,7 +15,7 @@ from tiny_cli import SMALL
 from tiny_music import write_collection
 
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.workflows.prepare import prepare
 
 pytestmark = pytest.mark.stress
@@ -97,7 +97,7 @@ def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_fill
     expected = fresh(music, AUGMENTED)
     disk.resize(64 * PAGE)
     line = refused(music, disk.folder / "cache.h5", "--augment", "--workers", "2")
-    assert "are free: make space, or prepare what fits" in line
+    assert "is free: make space, or prepare less" in line
     assert names(disk.folder) == [".cache.h5.lock"]
     disk.resize(8 << 20)
     prepare(music, AUGMENTED, out=disk.folder / "cache.h5", workers=1)
@@ -108,7 +108,7 @@ def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_fill
     ("left", "told"),
     [
         pytest.param(lambda rows, whole: 0, "No space left on device", id="not even a lock fits"),
-        pytest.param(lambda rows, whole: rows, "are free: make space", id="the rows do not fit, by a page"),
+        pytest.param(lambda rows, whole: rows, "is free: make space", id="the rows do not fit, by a page"),
         pytest.param(lambda rows, whole: rows + PAGE, "No space left on device", id="nothing but the rows fits"),
         pytest.param(lambda rows, whole: whole, "No space left on device", id="a page is missing"),
     ],
@@ -166,7 +166,7 @@ def test_workers_that_meet_the_full_disk_are_told_as_one(music: Path, disk: Disk
         "if __name__ == '__main__':\n"
         "    del os.posix_fallocate\n"
         "    import genrekit.data.cache.builder as build\n"
-        "    build._require_space = lambda plan, path: None\n"
+        "    build.require_space = lambda plan, path: None\n"
         "    from genrekit.cli.app import run\n"
         "    sys.exit(run(sys.argv[1:]))\n"
     )

@@ -16,7 +16,7 @@ from tiny_music import write_collection
 from tiny_workflow import STUDY, Ears, two_genres
 
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError
 from genrekit.metrics.comparison import RUN_SD, TRACK_SD, Sample, Spread, detectable_difference, spread

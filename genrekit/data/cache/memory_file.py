@@ -1,7 +1,7 @@
-"""A file in memory that HDF5 writes first, so that HDF5 never meets a full disk.
+"""A file in memory that HDF5 writes to, so that a full disk cannot make HDF5 crash.
 
-HDF5 does not get over a write that fails: objects that it can no longer write cannot be closed either, and the process
-crashes later. A draft does not fail; from there to the disk go plain writes, whose errors are plain OSErrors.
+HDF5 does not recover from a failed write: objects that it cannot write cannot be closed either, and the process crashes
+later. Writing to memory does not fail. The result is then written to disk with plain writes, which raise OSError.
 """
 
 from __future__ import annotations
@@ -15,56 +15,56 @@ _PAGE = 1 << 16
 
 
 class Draft(io.RawIOBase):
-    """A file in memory; only pages that were written take space, however long the gaps between them."""
+    """A file in memory. Only pages that were written take memory, so gaps can be large."""
 
     def __init__(self) -> None:
         self._pages: dict[int, bytearray] = {}
-        self._size = self._place = 0
+        self._size = self._position = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the place of the next read or write."""
-        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        return self._place
+        """Set the position of the next read or write."""
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
 
     def seekable(self) -> bool:
-        """Any place can be gone to."""
+        """Return true."""
         return True
 
     def readable(self) -> bool:
-        """What was written can be read."""
+        """Return true."""
         return True
 
     def writable(self) -> bool:
-        """It can be written."""
+        """Return true."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer from the place on; gaps are zeros. Return the bytes read."""
-        view = memoryview(buffer).cast("B")[: max(0, self._size - self._place)]
-        for page, inside, part in self._parts(len(view)):
+        """Fill a buffer from the position on, with zeros for gaps. Return the number of bytes read."""
+        view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
+        for page, inside, outside in self._pages_of(len(view)):
             content = self._pages.get(page)
-            view[part] = content[inside] if content is not None else bytes(part.stop - part.start)
-        self._place += len(view)
+            view[outside] = content[inside] if content is not None else bytes(outside.stop - outside.start)
+        self._position += len(view)
         return len(view)
 
     def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
-        """Write at the place, and go on behind it."""
+        """Write at the position, and move it behind the data."""
         view = memoryview(data).cast("B")
-        for page, inside, part in self._parts(len(view)):
-            self._pages.setdefault(page, bytearray(_PAGE))[inside] = view[part]
-        self._place += len(view)
-        self._size = max(self._size, self._place if len(view) else 0)
+        for page, inside, outside in self._pages_of(len(view)):
+            self._pages.setdefault(page, bytearray(_PAGE))[inside] = view[outside]
+        self._position += len(view)
+        self._size = max(self._size, self._position if len(view) else 0)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the length, which need not be that of what was written."""
-        self._size = self._place if size is None else size
+        """Set the length, which may be greater than what was written."""
+        self._size = self._position if size is None else size
         return self._size
 
     def save(self, path: Path) -> None:
-        """Write the file to disk, with the space of its gaps set aside.
+        """Write the file to disk, and reserve the space of its gaps.
 
-        Errors: OSError where the disk is full.
+        Errors: OSError, for example if the disk is full.
         """
         with open(path, "wb") as file:
             if hasattr(os, "posix_fallocate"):
@@ -76,11 +76,11 @@ class Draft(io.RawIOBase):
             file.flush()
             os.fsync(file.fileno())
 
-    def _parts(self, size: int) -> Iterator[tuple[int, slice, slice]]:
-        """The pages that the next bytes lie on: number, slice of the page, slice of the bytes."""
+    def _pages_of(self, size: int) -> Iterator[tuple[int, slice, slice]]:
+        """Yield the pages of the next bytes: page number, slice of the page, slice of the bytes."""
         done = 0
         while done < size:
-            page, first = divmod(self._place + done, _PAGE)
+            page, first = divmod(self._position + done, _PAGE)
             length = min(_PAGE - first, size - done)
             yield page, slice(first, first + length), slice(done, done + length)
             done += length

@@ -1,8 +1,8 @@
-"""The rows of a cache as bytes at fixed offsets: how a worker writes its track, and how rows are copied.
+"""Write and copy the rows of a cache as bytes at fixed offsets.
 
-A cache's datasets are contiguous and preallocated, so a row's place in the file is known before its content. Workers
-write disjoint rows with plain positioned writes: nothing is sent back through a pipe, no HDF5 metadata changes while
-rows are written, and a killed writer leaves a file that still opens.
+A cache's datasets are contiguous and preallocated, so the offset of a row is known before its content. Workers write
+disjoint rows with positioned writes. No array is sent through a pipe, no HDF5 metadata changes while rows are written,
+and the file still opens after a worker is killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from genrekit.config import PrepareConfig
 from genrekit.errors import UnreadableAudioError
 
 ROW_DATASETS = ("waveform", "mel", "landmark", "start_s", "variant", "strength", "checksum")
-"""Datasets with one entry per row that a worker writes, as far as a cache has them."""
+"""The datasets that workers write; a cache may lack some."""
 
 _COPY_BLOCK = 1 << 20
 _FLUSH_EVERY_S = 1.0
@@ -34,19 +34,19 @@ _FLUSH_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a contiguous dataset lies in its file: the offset of its first byte, and bytes per row."""
+    """The offset of a contiguous dataset in its file, and the bytes of one row."""
 
     offset: int
     row_bytes: int
 
     def at(self, row: int) -> int:
-        """Offset of a row's first byte."""
+        """Return the offset of a row."""
         return self.offset + row * self.row_bytes
 
 
 @dataclass(frozen=True)
 class TrackRows:
-    """A track and the rows that are set aside for it."""
+    """A track and the rows that are reserved for it."""
 
     index: int
     track_id: str
@@ -57,7 +57,7 @@ class TrackRows:
 
 @dataclass(frozen=True)
 class Written:
-    """A track whose rows stand in the file."""
+    """A track whose rows are written."""
 
     slot: TrackRows
     digest: str
@@ -66,7 +66,7 @@ class Written:
 
 @dataclass(frozen=True)
 class RowCountMismatch:
-    """A track that turned out otherwise than its header promised: another number of rows, or none and why."""
+    """A track that differs from its header: another number of rows, or none and the reason."""
 
     slot: TrackRows
     rows: int
@@ -74,16 +74,16 @@ class RowCountMismatch:
 
 
 def warm_up(config: PrepareConfig) -> None:
-    """Load what `write_track` needs, so that a worker's first track does not wait for it."""
+    """Import and compute what `write_track` needs, so that a worker's first track does not wait for it."""
     mel_spectrogram(config.front_end).power(np.zeros(config.front_end.n_samples, np.float32))
 
 
 def write_track(
     file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
-    """Transform one track and write its rows into their place.
+    """Transform one track and write its rows.
 
-    Errors: OSError where the file cannot be written, a full disk among them.
+    Errors: OSError if the file cannot be written, for example on a full disk.
     """
     try:
         tensors = transform_track(slot.track_id, slot.path, config)
@@ -106,15 +106,15 @@ def write_track(
 
 
 def row_checksums(tensors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint32]:
-    """CRC-32 of each row: the bytes of its waveform and then of its mel spectrogram, as far as they are stored.
+    """Return the CRC-32 of each row: of its waveform and then its mel spectrogram, if they are stored.
 
-    Shapes: [rows, ...] each to [rows].
+    Shapes: each tensor [rows, ...], result [rows].
     """
-    found = np.zeros(len(tensors[0]), np.uint32)
+    checksums = np.zeros(len(tensors[0]), np.uint32)
     for values in tensors:
         contiguous = np.ascontiguousarray(values)
-        found[:] = [zlib.crc32(row.data, before) for row, before in zip(contiguous, found.tolist(), strict=True)]
-    return found
+        checksums[:] = [zlib.crc32(row.data, start) for row, start in zip(contiguous, checksums.tolist(), strict=True)]
+    return checksums
 
 
 def copy_rows(source: int, target: int, start: int, size: int, destination: int) -> None:
@@ -128,7 +128,7 @@ def copy_rows(source: int, target: int, start: int, size: int, destination: int)
 
 
 def write_at(descriptor: int, offset: int, values: npt.NDArray[Any]) -> None:
-    """Write a contiguous array's bytes at an offset, all of them."""
+    """Write all bytes of a contiguous array at an offset."""
     data = values.reshape(-1).view(np.uint8).data
     while data:
         written = os.pwrite(descriptor, data, offset)
@@ -137,24 +137,24 @@ def write_at(descriptor: int, offset: int, values: npt.NDArray[Any]) -> None:
 
 @contextmanager
 def flushed_file(path: Path) -> Iterator[int]:
-    """Open a descriptor for writing; what any process writes to the file is on the disk when the block ends.
+    """Open a descriptor for writing. When the block ends, all that any process wrote to the file is on the disk.
 
-    It goes there all along, beside the work, and not at once in the end.
+    A thread flushes the file once a second during the block, so that the flush at the end is short.
     """
     with open_descriptor(path, os.O_WRONLY) as descriptor, ThreadPoolExecutor(1) as thread:
-        ended = threading.Event()
-        flushing = thread.submit(_flush_until, ended, descriptor)
+        finished = threading.Event()
+        flushing = thread.submit(_flush_until, finished, descriptor)
         try:
             yield descriptor
         finally:
-            ended.set()
+            finished.set()
         flushing.result()
         os.fsync(descriptor)
 
 
-def _flush_until(ended: threading.Event, descriptor: int) -> None:
+def _flush_until(finished: threading.Event, descriptor: int) -> None:
     os.fsync(descriptor)
-    while not ended.wait(_FLUSH_EVERY_S):
+    while not finished.wait(_FLUSH_EVERY_S):
         os.fsync(descriptor)
 
 

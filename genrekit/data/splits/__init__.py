@@ -1,1 +1,1 @@
-"""Splits: which tracks train, validate and test."""
+"""Splits of a collection into training, validation and test set."""

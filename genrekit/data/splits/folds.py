@@ -1,7 +1,7 @@
-"""Which split a training reads, and by what its data are known again.
+"""The split of a training run, folds for cross-validation, and fingerprints of the data that a run reads.
 
-In cross-validation, what a split does not test is divided into folds, and each fold validates once. Folds of tracks are
-even in genres; those of fragments are drawn by lot.
+In cross-validation, the training and the validation set are divided into folds, and each fold validates once. Folds of
+tracks have equal shares of each genre; folds of fragments are random.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from genrekit.config import TrainConfig
-from genrekit.data.cache.hdf5 import Cache
-from genrekit.data.splits.split import Split, SplitTrack, open_split, split_groups, split_tracks
+from genrekit.data.cache.reader import Cache
+from genrekit.data.splits.groups import split_groups
+from genrekit.data.splits.split import REQUIRED, Split, SplitTrack
+from genrekit.data.splits.store import open_split, split_tracks
 from genrekit.errors import SplitError
 
 
 def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) -> Split:
-    """The split that a training reads: the cache's, or with folds one whose validation part is the fold.
+    """Return the split of a training run. With folds, its validation set is the run's fold.
 
-    Errors: SplitError where the split cannot be made, or has too few groups for so many folds.
+    Errors: SplitError if the split cannot be made, or has too few groups for the folds.
     """
     split = open_split(cache, config.split, config.split_seed, strict=strict)
     if split.policy == "fragment":
@@ -30,7 +32,7 @@ def trained_split(cache: Cache, config: TrainConfig, *, strict: bool = False) ->
 
 
 def data_fingerprints(cache: Cache, split: Split) -> dict[str, str]:
-    """Fingerprints of all that a training reads, wherever the cache lies: equal ones mean equal batches."""
+    """Return fingerprints of the data that a run reads. They do not depend on the cache's path."""
     tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
     return {
         "configuration": _fingerprint(cache.config.model_dump(mode="json")),
@@ -45,7 +47,7 @@ def _fingerprint(value: Any) -> str:
 
 
 class TrainedSplits:
-    """The splits of a cache that trainings read, each made once."""
+    """The splits of a cache's training runs, each made once."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
@@ -53,14 +55,14 @@ class TrainedSplits:
         self._fingerprints: dict[tuple[object, ...], dict[str, str]] = {}
 
     def of(self, config: TrainConfig) -> Split:
-        """The split of a training; see `trained_split`."""
+        """Return the split of a run; see `trained_split`."""
         key = _key(config)
         if key not in self._made:
             self._made[key] = trained_split(self.cache, config)
         return self._made[key]
 
     def fingerprints(self, config: TrainConfig) -> dict[str, str]:
-        """The fingerprints of what a training reads; see `data_fingerprints`."""
+        """Return the fingerprints of a run's data; see `data_fingerprints`."""
         key = _key(config)
         if key not in self._fingerprints:
             self._fingerprints[key] = data_fingerprints(self.cache, self.of(config))
@@ -72,29 +74,33 @@ def _key(config: TrainConfig) -> tuple[object, ...]:
 
 
 def fold_split(split: Split, tracks: list[SplitTrack], folds: int, fold: int) -> Split:
-    """Divide the training and validation parts anew: one of `folds` equal parts validates, the others train.
+    """Divide the training and the validation set into equal folds, of which number `fold` validates.
 
-    The test part stays as it is. Artists stay together where the split keeps them together, and so do equal recordings;
-    genres are spread evenly. The folds depend on the tracks and the split's seed alone.
-    Errors: SplitError where a genre would be missing from a part.
+    The test set does not change. Artists stay together if the split keeps them together, and so do duplicates. Genres
+    are spread evenly. The folds depend on the tracks and the split's seed only.
+    Errors: SplitError if a genre would be missing from a set.
     """
     ordered = sorted(tracks, key=lambda track: track.id)
-    there = [track for track in ordered if split.parts.get(track.id) in ("train", "validation")]
-    groups = split_groups(there, split.seed, by_artist=split.policy != "track")
-    sizes = Counter(track.genre for track in there)
-    held: list[Counter[str]] = [Counter() for _ in range(folds)]
-    part_of: dict[str, int] = {}
-    for group in groups:
-        own = Counter(track.genre for track in group)
-        # The fold that lacks most of the group's genres, measured against its fair share of each.
-        needs = [
-            sum(n * (sizes[genre] / folds - had[genre]) / sizes[genre] for genre, n in own.items()) for had in held
-        ]
-        neediest = needs.index(max(needs))
-        held[neediest].update(own)
-        part_of |= dict.fromkeys((track.id for track in group), neediest)
+    divided = [track for track in ordered if split.subsets.get(track.id) in REQUIRED]
+    sizes = Counter(track.genre for track in divided)
+    counts: list[Counter[str]] = [Counter() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    for group in split_groups(divided, split.seed, by_artist=split.policy != "track"):
+        genres = Counter(track.genre for track in group)
+        neediest = _neediest(genres, counts, sizes)
+        counts[neediest].update(genres)
+        fold_of |= dict.fromkeys((track.id for track in group), neediest)
     for genre in sorted(sizes):
-        if any(not had[genre] or had[genre] == sizes[genre] for had in held):
-            raise SplitError(f"{genre} has too few artists or tracks for {folds} folds: choose fewer folds")
-    parts = {track_id: "validation" if its == fold else "train" for track_id, its in part_of.items()}
-    return replace(split, parts={**split.parts, **parts})
+        if any(count[genre] in (0, sizes[genre]) for count in counts):
+            raise SplitError(f"{genre} has too few artists or tracks for {folds} folds: use fewer folds")
+    subsets = {track_id: "validation" if number == fold else "train" for track_id, number in fold_of.items()}
+    return replace(split, subsets={**split.subsets, **subsets})
+
+
+def _neediest(genres: Counter[str], counts: list[Counter[str]], sizes: Counter[str]) -> int:
+    """Return the fold that lacks most of a group's genres, relative to its equal share of each."""
+    needs = [
+        sum(n * (sizes[genre] / len(counts) - count[genre]) / sizes[genre] for genre, n in genres.items())
+        for count in counts
+    ]
+    return needs.index(max(needs))

@@ -19,7 +19,7 @@ from tiny_music import write_collection
 from genrekit.config import PrepareConfig
 from genrekit.data.cache import rows
 from genrekit.data.cache.executors import open_executor
-from genrekit.data.cache.hdf5 import open_cache
+from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError, IncompatibleCacheError
 
 
@@ -72,7 +72,7 @@ def test_digests_of_tracks_do_not_depend_on_what_is_stored(folder: Path, tmp_pat
 def test_an_unchanged_collection_opens_no_audio(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build(folder, tmp_path / "cache.h5")
     before = (tmp_path / "cache.h5").stat()
-    monkeypatch.setattr("genrekit.data.cache.builder.probe", lambda path: pytest.fail(f"opened {path}"))
+    monkeypatch.setattr("genrekit.data.cache.planning.probe", lambda path: pytest.fail(f"opened {path}"))
     again = build(folder, tmp_path / "cache.h5")
     after = (tmp_path / "cache.h5").stat()
     assert (first.reused, again.reused) == (0, 6)
@@ -248,7 +248,7 @@ def test_another_configuration_is_refused_with_the_difference(folder: Path, tmp_
     build(folder, tmp_path / "cache.h5")
     before = (tmp_path / "cache.h5").read_bytes()
     other = PrepareConfig.of({"front_end": {**SMALL.model_dump(), "n_mels": 8}})
-    with pytest.raises(IncompatibleCacheError, match="n_mels 16 there, 8 asked"):
+    with pytest.raises(IncompatibleCacheError, match="n_mels is 16, not 8"):
         build(folder, tmp_path / "cache.h5", other)
     assert (tmp_path / "cache.h5").read_bytes() == before
     build(folder, tmp_path / "cache.h5", other, overwrite=True)
@@ -257,7 +257,7 @@ def test_another_configuration_is_refused_with_the_difference(folder: Path, tmp_
 
 def test_two_builds_at_once_the_second_names_the_first(folder: Path, tmp_path: Path) -> None:
     def meddle(_done: int, _of: int) -> None:
-        with pytest.raises(GenrekitError, match=f"process {os.getpid()} is at work"):
+        with pytest.raises(GenrekitError, match=f"process {os.getpid()} is working"):
             build(folder, tmp_path / "cache.h5")
 
     build(folder, tmp_path / "cache.h5", on_track=meddle)

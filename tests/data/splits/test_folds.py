@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from tiny_cache import build
 
 from genrekit.config import TrainConfig
-from genrekit.data.cache.hdf5 import open_cache
-from genrekit.data.loader import part_source
+from genrekit.data.cache.reader import open_cache
+from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import fold_split, trained_split
-from genrekit.data.splits.split import SplitTrack, make_split, open_split
+from genrekit.data.splits.policy import make_split
+from genrekit.data.splits.split import SplitTrack
+from genrekit.data.splits.store import open_split
 from genrekit.errors import SplitError, UsageError
 
 TRACKS = [SplitTrack(f"{genre}/{n:02}", genre, (f"artist {genre} {n // 3}",)) for genre in "ab" for n in range(30)]
@@ -34,7 +36,7 @@ def test_artists_stay_together_and_genres_are_spread() -> None:
     of_artist = {track.id: track.artists[0] for track in TRACKS}
     for fold in range(4):
         split = fold_split(SPLIT, TRACKS, 4, fold)
-        artists = [{of_artist[track_id] for track_id in split.ids(part)} for part in ("train", "validation")]
+        artists = [{of_artist[track_id] for track_id in split.ids(subset)} for subset in ("train", "validation")]
         assert not artists[0] & artists[1]
         counts = Counter(track_id[0] for track_id in split.ids("validation"))
         assert set(counts) == {"a", "b"}
@@ -48,7 +50,7 @@ def test_a_genre_with_too_few_artists_is_refused() -> None:
 
 @given(st.permutations(TRACKS))
 def test_folds_do_not_depend_on_the_order_of_tracks(tracks: list[SplitTrack]) -> None:
-    assert fold_split(SPLIT, tracks, 3, 1).parts == fold_split(SPLIT, TRACKS, 3, 1).parts
+    assert fold_split(SPLIT, tracks, 3, 1).subsets == fold_split(SPLIT, TRACKS, 3, 1).subsets
 
 
 @pytest.mark.parametrize(
@@ -82,8 +84,8 @@ def cache_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_fragment_of_each_track_is_read(cache_path: Path) -> None:
     cache = open_cache(cache_path)
     split = open_split(cache, "track", 0)
-    every = part_source(cache, "mel", split, "train")
-    first = part_source(cache, "mel", split, "train", "first")
+    every = subset_source(cache, "mel", split, "train")
+    first = subset_source(cache, "mel", split, "train", "first")
     assert len(first.rows) == len(split.ids("train")) < len(every.rows)
     assert np.all(cache.start_s[first.rows] == 0)
 
@@ -91,12 +93,12 @@ def test_the_first_fragment_of_each_track_is_read(cache_path: Path) -> None:
 def test_a_fragment_split_divides_the_fragments_of_every_track(cache_path: Path) -> None:
     cache = open_cache(cache_path)
     split = open_split(cache, "fragment", 0)
-    training, validation = (part_source(cache, "mel", split, part) for part in ("train", "validation"))
+    training, validation = (subset_source(cache, "mel", split, subset) for subset in ("train", "validation"))
     assert not set(training.rows) & set(validation.rows)
     assert sorted([*training.rows, *validation.rows]) == sorted(cache.original_rows([t.id for t in cache.tracks]))
     assert set(validation.track.tolist()) & set(training.track.tolist())
     assert split.ids("test") == []
-    assert any("pretends" in note for note in split.notes)
+    assert any("inflates accuracy" in note for note in split.notes)
 
 
 def test_folds_of_a_fragment_split_validate_each_fragment_once(cache_path: Path) -> None:
@@ -104,7 +106,9 @@ def test_folds_of_a_fragment_split_validate_each_fragment_once(cache_path: Path)
     rows: list[int] = []
     for fold in range(3):
         split = trained_split(cache, TrainConfig.of({"split": "fragment", "folds": 3, "fold": fold}))
-        training, validation = (set(part_source(cache, "mel", split, part).rows) for part in ("train", "validation"))
+        training, validation = (
+            set(subset_source(cache, "mel", split, subset).rows) for subset in ("train", "validation")
+        )
         assert not training & validation
         assert training
         rows += validation
@@ -114,12 +118,12 @@ def test_folds_of_a_fragment_split_validate_each_fragment_once(cache_path: Path)
 def test_a_fold_without_a_fragment_is_refused(cache_path: Path) -> None:
     cache = open_cache(cache_path)
     configs = [TrainConfig.of({"split": "fragment", "folds": 100, "fold": fold}) for fold in range(100)]
-    with pytest.raises(SplitError, match="no fragment is in the validation part of the fragment split: choose fewer"):
-        [part_source(cache, "mel", trained_split(cache, config), "validation") for config in configs]
+    with pytest.raises(SplitError, match="the validation set of the fragment split is empty: choose fewer"):
+        [subset_source(cache, "mel", trained_split(cache, config), "validation") for config in configs]
 
 
 def test_a_trained_split_is_the_caches_own_without_folds(cache_path: Path) -> None:
     cache = open_cache(cache_path)
-    assert trained_split(cache, TrainConfig.of({})).parts == open_split(cache, "auto", 0).parts
+    assert trained_split(cache, TrainConfig.of({})).subsets == open_split(cache, "auto", 0).subsets
     folds = [set(trained_split(cache, TrainConfig.of({"folds": 3, "fold": f})).ids("validation")) for f in range(3)]
     assert not folds[0] & folds[1]

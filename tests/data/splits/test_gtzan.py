@@ -9,7 +9,7 @@ from genrekit.data.splits.gtzan import (
     CROSSING_ARTISTS,
     GENRES,
     artists_of,
-    fault_filtered_part,
+    fault_filtered_subset,
     gtzan_name,
     has_gtzan_names,
     index,
@@ -45,10 +45,10 @@ def test_a_hundred_tracks_of_each_genre_are_known() -> None:
 
 
 def test_the_fault_filtered_parts_have_the_published_sizes_and_every_genre() -> None:
-    parts = {name: entry.part for name, entry in index().items()}
-    assert Counter(parts.values()) == {"train": 443, "validation": 197, "test": 290, None: 70}
-    assert {(name.split(".")[0], part) for name, part in parts.items() if part} == {
-        (genre, part) for genre in GENRES for part in ("train", "validation", "test")
+    subsets = {name: entry.subset for name, entry in index().items()}
+    assert Counter(subsets.values()) == {"train": 443, "validation": 197, "test": 290, None: 70}
+    assert {(name.split(".")[0], subset) for name, subset in subsets.items() if subset} == {
+        (genre, subset) for genre in GENRES for subset in ("train", "validation", "test")
     }
 
 
@@ -56,15 +56,15 @@ def test_only_the_declared_artists_cross_the_fault_filtered_parts() -> None:
     sides = defaultdict(set)
     for entry in index().values():
         for artist in entry.artists:
-            sides[artist.casefold()].add(entry.part)
-    crossing = {artist for artist, parts in sides.items() if len(parts - {None}) > 1}
+            sides[artist.casefold()].add(entry.subset)
+    crossing = {artist for artist, subsets in sides.items() if len(subsets - {None}) > 1}
     assert crossing == {artist.casefold() for artist in CROSSING_ARTISTS}
 
 
 def test_an_artist_that_crosses_does_so_by_a_duet() -> None:
     for artist in CROSSING_ARTISTS:
-        alone = {entry.part for entry in index().values() if entry.artists == (artist,)} - {None}
-        together = {entry.part for entry in index().values() if artist in entry.artists and len(entry.artists) > 1}
+        alone = {entry.subset for entry in index().values() if entry.artists == (artist,)} - {None}
+        together = {entry.subset for entry in index().values() if artist in entry.artists and len(entry.artists) > 1}
         assert len(alone) == len(together) == 1
         assert alone != together
 
@@ -72,7 +72,7 @@ def test_an_artist_that_crosses_does_so_by_a_duet() -> None:
 def test_of_an_exact_repetition_one_excerpt_at_most_is_listed() -> None:
     pairs = [(f"jazz.{one:05}", f"jazz.{other:05}") for one, other in JAZZ_REPETITIONS.items()]
     for one, other in [*pairs, ("metal.00058", "rock.00016")]:
-        assert None in (fault_filtered_part(one), fault_filtered_part(other))
+        assert None in (fault_filtered_subset(one), fault_filtered_subset(other))
         assert artists_of(one) == artists_of(other)
 
 
@@ -85,9 +85,9 @@ def test_the_artists_are_those_of_the_published_index(published: dict[str, dict[
 def test_no_recording_of_a_known_artist_crosses_the_fault_filtered_parts(published: dict[str, dict[str, str]]) -> None:
     sides = defaultdict(set)
     for name, row in published.items():
-        if row["artist"] and row["title"] and (part := fault_filtered_part(name)):
-            sides[row["artist"].casefold(), row["title"].casefold()].add(part)
-    assert not [recording for recording, parts in sides.items() if len(parts) > 1]
+        if row["artist"] and row["title"] and (subset := fault_filtered_subset(name)):
+            sides[row["artist"].casefold(), row["title"].casefold()].add(subset)
+    assert not [recording for recording, subsets in sides.items() if len(subsets) > 1]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_duet_has_each_of_its_artists() -> None:
 
 def test_nothing_is_known_of_tracks_with_other_names() -> None:
     assert artists_of("blues/song") == ()
-    assert fault_filtered_part("blues/song") is None
+    assert fault_filtered_subset("blues/song") is None
 
 
 def test_nine_of_ten_of_gtzan_s_names_are_enough_to_recognize_them() -> None:
@@ -124,8 +124,8 @@ def test_nine_of_ten_of_gtzan_s_names_are_enough_to_recognize_them() -> None:
 
 
 def test_a_collection_is_gtzan_where_nine_of_ten_of_the_listed_tracks_are_there() -> None:
-    listed = [f"genres/{name}" for name, entry in index().items() if entry.part]
+    listed = [f"genres/{name}" for name, entry in index().items() if entry.subset]
     assert is_gtzan(index())
     assert is_gtzan([*listed[:837], "other/song"])
     assert not is_gtzan(listed[:836])
-    assert not is_gtzan([*listed[:836], *(name for name, entry in index().items() if not entry.part)])
+    assert not is_gtzan([*listed[:836], *(name for name, entry in index().items() if not entry.subset)])

@@ -14,24 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genrekit.config import PrepareConfig, SplitPolicy, TrainConfig
-from genrekit.data.cache.hdf5 import Cache, CachedTrack, CachePlan
+from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.reader import Cache
+from genrekit.data.splits.checks import check_split
+from genrekit.data.splits.groups import artist_clusters, what_to_resample
 from genrekit.data.splits.gtzan import index
-from genrekit.data.splits.split import (
-    Split,
-    SplitTrack,
-    artist_clusters,
-    check_split,
-    choose_policy,
-    load_split,
-    make_split,
-    open_split,
-    save_split,
-    split_tracks,
-    what_to_resample,
-)
+from genrekit.data.splits.policy import choose_policy, make_split
+from genrekit.data.splits.split import SET_NAMES, Split, SplitTrack
+from genrekit.data.splits.store import load_split, open_split, save_split, split_tracks
 from genrekit.errors import SplitError
 
-PARTS = {"train", "validation", "test"}
+SUBSETS = {"train", "validation", "test"}
 DRAWN: tuple[SplitPolicy, ...] = ("track", "artist")
 
 
@@ -49,28 +42,28 @@ def tracks_of(genre: str, count: int, *, per_artist: int = 0) -> list[SplitTrack
 
 
 def gtzan_tracks(*, listed: bool | None = None) -> list[SplitTrack]:
-    """Return all of GTZAN, or the part of it that the fault-filtered split lists or leaves out."""
+    """Return all of GTZAN, or the tracks that the fault-filtered split lists or leaves out."""
     return [
         SplitTrack(f"genres/{name}", name.split(".")[0], entry.artists)
         for name, entry in index().items()
-        if listed is None or listed == bool(entry.part)
+        if listed is None or listed == bool(entry.subset)
     ]
 
 
 def counts(split: Split, tracks: Iterable[SplitTrack]) -> dict[str, list[int]]:
     """Return how many tracks of each genre train, validate and test."""
-    found = Counter((track.genre, split.parts.get(track.id)) for track in tracks)
-    return {genre: [found[genre, part] for part in ("train", "validation", "test")] for genre, _ in found}
+    found = Counter((track.genre, split.subsets.get(track.id)) for track in tracks)
+    return {genre: [found[genre, subset] for subset in ("train", "validation", "test")] for genre, _ in found}
 
 
 def crossing(split: Split, tracks: Iterable[SplitTrack], key: str) -> list[str]:
-    """Return the artists or digests that stand in two parts."""
+    """Return the artists or digests that stand in two subsets."""
     sides = defaultdict(set)
     for track in tracks:
-        if track.id in split.parts:
+        if track.id in split.subsets:
             for value in track.artists if key == "artist" else filter(None, [track.digest]):
-                sides[value.casefold()].add(split.parts[track.id])
-    return [value for value, parts in sides.items() if len(parts) > 1]
+                sides[value.casefold()].add(split.subsets[track.id])
+    return [value for value, subsets in sides.items() if len(subsets) > 1]
 
 
 def two_genres(tracks: Iterable[SplitTrack]) -> set[str]:
@@ -84,18 +77,18 @@ def two_genres(tracks: Iterable[SplitTrack]) -> set[str]:
 def assert_sound(split: Split, tracks: Sequence[SplitTrack]) -> None:
     """Hold a split to what every split promises."""
     ids = {track.id for track in tracks}
-    assert split.parts.keys() | split.left_out.keys() == ids
-    assert not split.parts.keys() & split.left_out.keys()
-    assert set(split.parts.values()) <= PARTS
+    assert split.subsets.keys() | split.left_out.keys() == ids
+    assert not split.subsets.keys() & split.left_out.keys()
+    assert set(split.subsets.values()) <= SUBSETS
     assert all(split.left_out.values())
-    assert not two_genres(tracks) & split.parts.keys()
+    assert not two_genres(tracks) & split.subsets.keys()
     assert crossing(split, tracks, "digest") == []
     if split.policy == "artist":
         assert crossing(split, tracks, "artist") == []
 
 
 def own_tracks(genres: Iterable[str], what: str, count: int) -> list[SplitTrack]:
-    """Return tracks of each genre that share nothing with any other, so that as many parts can have one."""
+    """Return tracks of each genre that share nothing with any other, so that as many subsets can have one."""
     return [
         SplitTrack(f"{genre}/{what} {n}", genre, (f"{what} {genre} {n}",)) for genre in genres for n in range(count)
     ]
@@ -198,7 +191,7 @@ class TestDrawnSplits:
         made = make_split(before, policy, 0)
         split = make_split(after, policy, 0, previous=made)
         assert_sound(split, after)
-        assert made.parts.items() <= split.parts.items()
+        assert made.subsets.items() <= split.subsets.items()
         assert make_split(after, policy, 0, previous=split) == split
 
     def test_a_track_that_comes_again_under_another_genre_is_no_longer_used(self) -> None:
@@ -206,7 +199,7 @@ class TestDrawnSplits:
         made = make_split(tracks, "track", 0)
         split = make_split([*tracks, replace(tracks[0], id="jazz/again", genre="jazz")], "track", 0, previous=made)
         assert split.left_out.keys() == {tracks[0].id, "jazz/again"}
-        assert split.parts.items() <= made.parts.items()
+        assert split.subsets.items() <= made.subsets.items()
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_added_tracks_are_divided_so_that_the_whole_is_80_10_10(self, policy: SplitPolicy) -> None:
@@ -218,7 +211,7 @@ class TestDrawnSplits:
     def test_a_small_genre_s_missing_part_goes_to_an_added_track(self, policy: SplitPolicy) -> None:
         tracks = tracks_of("blues", 3, per_artist=1)
         made = make_split(tracks[1:], policy, 0)
-        assert make_split(tracks, policy, 0, previous=made).parts == {**made.parts, tracks[0].id: "test"}
+        assert make_split(tracks, policy, 0, previous=made).subsets == {**made.subsets, tracks[0].id: "test"}
 
     def test_the_seed_decides_who_tests_and_not_how_many(self) -> None:
         tracks = tracks_of("blues", 50)
@@ -229,12 +222,12 @@ class TestDrawnSplits:
     def test_a_track_that_joins_two_sides_is_left_out_with_that_reason(self) -> None:
         tracks = tracks_of("blues", 20, per_artist=1)
         made = make_split(tracks, "artist", 0)
-        one, other = (next(t for t in tracks if made.parts[t.id] == part) for part in ("train", "test"))
+        one, other = (next(t for t in tracks if made.subsets[t.id] == subset) for subset in ("train", "test"))
         duet = SplitTrack("blues/duet", "blues", (*one.artists, *other.artists))
         split = make_split([*tracks, duet], "artist", 0, previous=made)
-        assert split.parts == made.parts
-        assert split.left_out == {"blues/duet": "it came later and joins tracks that stand on two sides"}
-        assert [note for note in split.notes if note.startswith("1 tracks are in no part")]
+        assert split.subsets == made.subsets
+        assert split.left_out == {"blues/duet": "added later, and it links tracks of different subsets"}
+        assert [note for note in split.notes if note.startswith("1 track is not in")]
 
     def test_a_duet_keeps_all_its_artists_on_one_side(self) -> None:
         tracks = [
@@ -243,12 +236,12 @@ class TestDrawnSplits:
             for n in range(20)
         ]
         split = make_split(tracks, "artist", 0)
-        assert len({split.parts[track.id] for track in tracks}) == 3
+        assert len({split.subsets[track.id] for track in tracks}) == 3
         assert crossing(split, tracks, "artist") == []
 
     def test_unknown_artists_are_counted_in_a_note(self) -> None:
         split = make_split([*tracks_of("blues", 10, per_artist=1), *tracks_of("jazz", 7)], "artist", 0)
-        assert split.notes == ("7 tracks have no known artist: each counts as an artist of its own",)
+        assert split.notes == ("7 tracks without a known artist: each counts as another artist",)
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_of_sample_identical_tracks_with_two_genres_neither_is_used(self, policy: SplitPolicy) -> None:
@@ -263,7 +256,7 @@ class TestDrawnSplits:
             "metal/queen": "sample-identical to rock/queen, which has another genre",
             "rock/queen": "sample-identical to metal/queen, which has another genre",
         }
-        assert len(split.parts) == 20
+        assert len(split.subsets) == 20
 
 
 class TestRefusals:
@@ -273,7 +266,7 @@ class TestRefusals:
         tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
         with pytest.raises(
             SplitError,
-            match=r"^blues has one artist only \(blues artist 0\), so no artist split has validation tracks of it: "
+            match=r"^blues has only one artist \(blues artist 0\), so an artist split leaves its validation set empty: "
             "choose the track split, or add artists$",
         ):
             make_split(tracks, "artist", 0)
@@ -285,15 +278,15 @@ class TestRefusals:
             SplitTrack("blues/2", "blues", ("Bob",)),
             SplitTrack("blues/3", "blues", ("Bob", "Ann")),
         ]
-        with pytest.raises(SplitError, match="blues has too few artists that can be told apart"):
+        with pytest.raises(SplitError, match="blues has too few independent artists"):
             make_split([*tracks, *tracks_of("jazz", 10)], "artist", 0)
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_a_genre_of_one_track_is_named_with_the_remedy(self, policy: SplitPolicy) -> None:
         with pytest.raises(
             SplitError,
-            match=r"^blues has 1 usable track, training and validation need one each: "
-            r"add tracks, or leave the genre out$",
+            match=r"^blues has 1 usable track, but the training and the validation set need one each: "
+            r"add tracks, or remove the genre$",
         ):
             make_split([*tracks_of("blues", 1, per_artist=1), *tracks_of("jazz", 10, per_artist=1)], policy, 0)
 
@@ -305,12 +298,16 @@ class TestRefusals:
             SplitTrack("jazz/1", "jazz", digest="same"),
             *tracks_of("jazz", 10),
         ]
-        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+        with pytest.raises(
+            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
+        ):
             make_split(tracks, policy, 0)
 
     def test_sample_identical_tracks_count_as_one(self) -> None:
         twins = [SplitTrack("blues/1", "blues", digest="same"), SplitTrack("blues/2", "blues", digest="same")]
-        with pytest.raises(SplitError, match=r"^blues has 1 usable track, training and validation need"):
+        with pytest.raises(
+            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
+        ):
             make_split([*twins, *tracks_of("jazz", 10)], "track", 0)
 
     @pytest.mark.parametrize("policy", DRAWN)
@@ -323,7 +320,7 @@ class TestRefusals:
         known = [replace(track, artists=("Ann",), digest="same") for track in tracks[:10]]
         with pytest.raises(
             SplitError,
-            match=f"of the {policy} split, as tracks have changed since it was made: take another split seed",
+            match=f"of the {policy} split, because tracks changed after it was made: use another split seed",
         ):
             make_split([*known, *tracks[10:]], policy, 0, previous=made)
 
@@ -334,26 +331,26 @@ class TestPublishedSplits:
     def test_fault_filtered_divides_gtzan_as_published(self) -> None:
         tracks = gtzan_tracks()
         split = make_split(tracks, "fault-filtered", 0)
-        assert Counter(split.parts.values()) == {"train": 443, "validation": 197, "test": 290}
-        assert set(split.left_out.values()) == {"the fault-filtered split does not list it"}
-        assert split.notes == ("70 tracks are in no part of the fault-filtered split",)
+        assert Counter(split.subsets.values()) == {"train": 443, "validation": 197, "test": 290}
+        assert set(split.left_out.values()) == {"not listed in the fault-filtered split"}
+        assert split.notes == ("70 tracks are not in the fault-filtered split",)
         assert_sound(split, tracks)
 
     def test_fault_filtered_uses_neither_of_gtzan_s_excerpt_in_two_genres(self) -> None:
         twins = ("genres/metal.00058", "genres/rock.00016")
         tracks = [replace(track, digest="same" if track.id in twins else "") for track in gtzan_tracks()]
         split = make_split(tracks, "fault-filtered", 0)
-        assert Counter(split.parts.values()) == {"train": 442, "validation": 197, "test": 290}
+        assert Counter(split.subsets.values()) == {"train": 442, "validation": 197, "test": 290}
         assert all("which has another genre" in split.left_out[twin] for twin in twins)
 
     def test_fault_filtered_keeps_of_sample_identical_tracks_those_of_one_part(self) -> None:
         """Such as copies of one file under two names: what is tested stays tested."""
         twins = ("genres/blues.00000", "genres/blues.00012", "genres/blues.00029")
         tracks = [replace(track, digest="same" if track.id in twins else "") for track in gtzan_tracks()]
-        parts = {index()[twin.removeprefix("genres/")].part for twin in twins}
-        assert parts == PARTS
+        subsets = {index()[twin.removeprefix("genres/")].subset for twin in twins}
+        assert subsets == SUBSETS
         split = make_split(tracks, "fault-filtered", 0)
-        assert [split.parts[twin] for twin in twins if twin in split.parts] == ["test"]
+        assert [split.subsets[twin] for twin in twins if twin in split.subsets] == ["test"]
         assert Counter(split.left_out[twin] for twin in twins if twin in split.left_out) == {
             "sample-identical to a test track": 2
         }
@@ -363,36 +360,37 @@ class TestPublishedSplits:
             replace(track, artists=("Ann",)) if track.id.endswith(("blues.00000", "blues.00029")) else track
             for track in gtzan_tracks()
         ]
-        with pytest.raises(SplitError, match=r"^1 artists \(Ann\) stand on two sides of the fault-filtered split"):
+        with pytest.raises(SplitError, match=r"^1 artist \(Ann\) is in more than one set of the fault-filtered split"):
             make_split(tracks, "fault-filtered", 0)
 
     def test_the_declared_artists_may_cross_however_a_manifest_spells_them(self) -> None:
         tracks = [replace(track, artists=tuple(name.upper() for name in track.artists)) for track in gtzan_tracks()]
-        assert len(make_split(tracks, "fault-filtered", 0).parts) == 930
+        assert len(make_split(tracks, "fault-filtered", 0).subsets) == 930
 
     def test_without_gtzan_s_names_fault_filtered_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(SplitError, match="no track has GTZAN's names: choose the track or artist split"):
+        with pytest.raises(SplitError, match="no track has a GTZAN name: choose the track or artist split"):
             make_split(tracks_of("blues", 10), "fault-filtered", 0)
 
     def test_a_manifest_without_parts_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(SplitError, match="no track has a part in the manifest's split column: choose the track"):
+        with pytest.raises(SplitError, match="no track has a value in the manifest's split column: choose the track"):
             make_split(tracks_of("blues", 10), "manifest", 0)
 
     def test_a_manifest_s_parts_are_taken_as_they_are(self) -> None:
         tracks = [
-            replace(track, part=part)
-            for track, part in zip(tracks_of("blues", 4), ("train", "validation", "test", None), strict=True)
+            replace(track, subset=subset)
+            for track, subset in zip(tracks_of("blues", 4), ("train", "validation", "test", None), strict=True)
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.parts == {"blues/000": "train", "blues/001": "validation", "blues/002": "test"}
-        assert split.left_out == {"blues/003": "the manifest split does not list it"}
+        assert split.subsets == {"blues/000": "train", "blues/001": "validation", "blues/002": "test"}
+        assert split.left_out == {"blues/003": "not listed in the manifest split"}
 
     @pytest.mark.parametrize("missing", ["train", "validation"])
     def test_a_published_split_that_lacks_a_needed_part_is_refused_with_the_remedy(self, missing: str) -> None:
-        parts = sorted(PARTS - {missing})
-        tracks = [replace(track, part=parts[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
+        subsets = sorted(SUBSETS - {missing})
+        tracks = [replace(track, subset=subsets[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
         with pytest.raises(
-            SplitError, match=f"^blues has no {missing} tracks in the manifest split: choose the track split, or add"
+            SplitError,
+            match=f"^the manifest split has no blues tracks in the {SET_NAMES[missing]}: choose the track split",
         ):
             make_split(tracks, "manifest", 0)
 
@@ -406,11 +404,13 @@ class TestPublishedSplits:
             SplitTrack("blues/5", "blues", ("Dee",), "train"),
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.notes[0] == "1 sample-identical pairs stand on two sides of the manifest split"
-        assert split.notes[1].casefold() == "2 artists (ann, bob) stand on two sides of the manifest split"
-        with pytest.raises(SplitError, match="sample-identical pairs stand on two sides of the manifest split"):
+        assert split.notes[0] == "1 group of sample-identical tracks is in more than one set of the manifest split"
+        assert split.notes[1].casefold() == "2 artists (ann, bob) are in more than one set of the manifest split"
+        with pytest.raises(
+            SplitError, match="of sample-identical tracks is in more than one set of the manifest split"
+        ):
             make_split(tracks, "manifest", 0, strict=True)
-        with pytest.raises(SplitError, match=r"^2 artists \(.*\) stand on two sides of the manifest split"):
+        with pytest.raises(SplitError, match=r"^2 artists \(.*\) are in more than one set of the manifest split"):
             make_split([replace(track, digest="") for track in tracks], "manifest", 0, strict=True)
 
     def test_many_crossing_artists_are_counted_and_a_few_named(self) -> None:
@@ -419,7 +419,7 @@ class TestPublishedSplits:
             for n in range(10)
         ]
         split = make_split(tracks, "manifest", 0)
-        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) stand on two sides")
+        assert split.notes[0].startswith("5 artists (artist 0, artist 1, artist 2 and 2 more) are in more than one set")
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ class TestPublishedSplits:
 )
 def test_a_split_in_which_something_crosses_fails_the_check(left: SplitTrack, right: SplitTrack) -> None:
     split = Split("artist", 0, {left.id: "train", right.id: "test"})
-    with pytest.raises(SplitError, match="stand on two sides of the artist split"):
+    with pytest.raises(SplitError, match="is in more than one set of the artist split"):
         check_split(split, [left, right])
     assert check_split(Split("artist", 0, {left.id: "train", right.id: "train"}), [left, right]) == []
 
@@ -465,13 +465,13 @@ class TestAuto:
         assert policy == "artist"
         assert notes == (
             "split by artist",
-            "these are GTZAN's names: its fault-filtered split exists and keeps artists apart",
+            "the tracks have GTZAN's names: its fault-filtered split keeps artists apart",
         )
         assert choose_policy(gtzan_tracks(), "track", 0) == ("track", notes[1:])
 
     def test_a_manifest_that_names_every_part_is_followed(self) -> None:
-        tracks = [replace(track, part="train") for track in tracks_of("blues", 10, per_artist=1)]
-        assert choose_policy(tracks, "auto", 0) == ("manifest", ("split as the manifest says",))
+        tracks = [replace(track, subset="train") for track in tracks_of("blues", 10, per_artist=1)]
+        assert choose_policy(tracks, "auto", 0) == ("manifest", ("using the split of the manifest",))
         assert choose_policy([*tracks, SplitTrack("blues/x", "blues")], "auto", 0)[0] == "artist"
 
     def test_half_of_the_artists_known_are_enough_to_split_by_artist(self) -> None:
@@ -479,15 +479,13 @@ class TestAuto:
         assert choose_policy([*known, *unknown[:10]], "auto", 0) == ("artist", ("split by artist",))
         policy, notes = choose_policy([*known, *unknown], "auto", 0)
         assert policy == "track"
-        assert notes == ("split by track: artists are unknown, and tracks of one artist may stand on both sides",)
+        assert notes == ("split by track: most artists are unknown, so an artist can be in several sets",)
 
     def test_where_no_artist_split_is_possible_it_is_by_track_and_says_why(self) -> None:
         tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
         policy, (note,) = choose_policy(tracks, "auto", 0)
         assert policy == "track"
-        assert note.startswith(
-            "split by track, so expect less from artists it has not heard: blues has one artist only"
-        )
+        assert note.startswith("split by track, so expect lower accuracy for new artists: blues has only one artist")
 
     @pytest.mark.parametrize("policy", ["track", "artist", "fault-filtered", "manifest"])
     def test_what_is_asked_for_is_not_chosen_anew(self, policy: SplitPolicy) -> None:
@@ -509,7 +507,7 @@ class TestSplitFiles:
     def cache(folder: Path, tracks: Iterable[SplitTrack]) -> Cache:
         """Return a cache of which only the tracks are there."""
         cached = tuple(
-            CachedTrack(t.id, t.genre, t.artists, t.part, 1, 1, row, 1, digest=t.digest, done=True)
+            CachedTrack(t.id, t.genre, t.artists, t.subset, 1, 1, row, 1, digest=t.digest, done=True)
             for row, t in enumerate(sorted(tracks, key=lambda track: track.id))
         )
         columns = dict.fromkeys(("track", "genre", "variant", "start_s", "checksum"), np.arange(len(cached)))
@@ -529,17 +527,17 @@ class TestSplitFiles:
         cache = self.cache(tmp_path, tracks_of("blues", 20))
         first = open_split(cache, "track", 0)
         swapped = {"train": "train", "validation": "test", "test": "validation"}
-        other = {track_id: swapped[part] for track_id, part in first.parts.items()}
-        save_split(tmp_path / "cache.splits" / "track-0.json", replace(first, parts=other))
-        assert open_split(cache, "track", 0).parts == other
+        other = {track_id: swapped[subset] for track_id, subset in first.subsets.items()}
+        save_split(tmp_path / "cache.splits" / "track-0.json", replace(first, subsets=other))
+        assert open_split(cache, "track", 0).subsets == other
 
     def test_a_grown_collection_keeps_its_parts_and_writes_the_new_ones_down(self, tmp_path: Path) -> None:
         tracks = tracks_of("blues", 40)
         first = open_split(self.cache(tmp_path, tracks[::2]), "track", 0)
         grown = open_split(self.cache(tmp_path, tracks), "track", 0)
-        assert len(grown.parts) == 40
-        assert first.parts.items() <= grown.parts.items()
-        assert load_split(tmp_path / "cache.splits" / "track-0.json").parts == grown.parts
+        assert len(grown.subsets) == 40
+        assert first.subsets.items() <= grown.subsets.items()
+        assert load_split(tmp_path / "cache.splits" / "track-0.json").subsets == grown.subsets
 
     def test_policies_and_seeds_have_files_of_their_own_and_the_training_s_seed_has_none(self, tmp_path: Path) -> None:
         cache = self.cache(tmp_path, tracks_of("blues", 20, per_artist=1))
@@ -561,9 +559,9 @@ class TestSplitFiles:
         assert [note.split(":")[0] for note in split.notes] == ["split by track", "no test tracks of blues"]
 
     def test_a_split_that_is_refused_is_not_written(self, tmp_path: Path) -> None:
-        tracks = [replace(t, part=p) for t, p in zip(tracks_of("blues", 2), ("train", "validation"), strict=True)]
+        tracks = [replace(t, subset=p) for t, p in zip(tracks_of("blues", 2), ("train", "validation"), strict=True)]
         cache = self.cache(tmp_path, [replace(track, artists=("Ann",)) for track in tracks])
-        with pytest.raises(SplitError, match="stand on two sides"):
+        with pytest.raises(SplitError, match="is in more than one set"):
             open_split(cache, "manifest", 0, strict=True)
         assert not (tmp_path / "cache.splits").exists()
         assert open_split(cache, "manifest", 0).policy == "manifest"
@@ -580,7 +578,7 @@ class TestSplitFiles:
             ),
             pytest.param(
                 '{"format_version": 1, "policy": "track", "seed": 0, "parts": {"blues/000": "tset"}, "left_out": {}}',
-                id="unknown part",
+                id="unknown subset",
             ),
             pytest.param(
                 '{"format_version": 2, "policy": "track", "seed": 0, "parts": {}, "left_out": {}}', id="another version"
@@ -592,7 +590,7 @@ class TestSplitFiles:
         path = tmp_path / "cache.splits" / "track-0.json"
         path.parent.mkdir()
         path.write_text(text)
-        with pytest.raises(SplitError, match=r"track-0\.json.*[:;] remove it to draw the split anew$"):
+        with pytest.raises(SplitError, match=r"track-0\.json.*[:;] delete it to make the split again$"):
             open_split(cache, "track", 0)
         assert path.read_text() == text
 

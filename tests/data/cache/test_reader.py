@@ -10,7 +10,7 @@ import pytest
 from tiny_cache import AUGMENTED, build
 from tiny_music import write_collection
 
-from genrekit.data.cache.hdf5 import Cache, open_cache
+from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.errors import GenrekitError, IncompatibleCacheError
 
 
@@ -70,7 +70,8 @@ def test_a_disk_that_fills_while_a_cache_is_laid_out_is_an_oserror_and_no_crash(
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from genrekit.data.cache.hdf5 import create_cache, open_cache\n"
+        "from genrekit.data.cache.reader import open_cache\n"
+        "from genrekit.data.cache.writer import create_cache\n"
         "plan = open_cache(Path(sys.argv[1])).plan\n"
         "for limit in (1, 800, 5_000, 7_000, 15_000, 200_000):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"

@@ -1,0 +1,109 @@
+"""Reuse rows: what older caches know about a collection, and copying their rows into a new file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.reader import Cache, open_cache
+from genrekit.data.cache.rows import ROW_DATASETS, RowCountMismatch, copy_rows, open_descriptor
+from genrekit.data.cache.writer import create_cache
+from genrekit.data.collection import Collection, Track
+
+
+@dataclass
+class KnownTracks:
+    """What is known about tracks without opening them, by track id.
+
+    `rows` is the number of rows, `unreadable` the reason why a track cannot be used, `sources` the cache that has its
+    rows.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, tuple[Cache, CachedTrack]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, collection: Collection, *caches: Cache | None) -> KnownTracks:
+        """Return what some caches know about the unchanged files of a collection; later caches override."""
+        known = cls()
+        for cache in caches:
+            if cache is None:
+                continue
+            cached_tracks = {track.id: track for track in cache.tracks}
+            skips = {(skip.file.path, skip.size, skip.mtime_ns): skip.file.reason for skip in cache.plan.skipped}
+            for track in collection.tracks:
+                cached = cached_tracks.get(track.id)
+                if cached is not None and cached.describes(track):
+                    known.sources[track.id] = (cache, cached)
+                    known.rows[track.id] = cached.rows
+                reason = skips.get((shown_path(track, collection), track.size, track.mtime_ns))
+                if reason is not None:
+                    known.unreadable[track.id] = reason
+        return known
+
+    def with_mismatches(self, before: KnownTracks, mismatches: list[RowCountMismatch]) -> KnownTracks:
+        """Return this with what was known `before`, and with what decoding has shown about some tracks."""
+        rows, unreadable = {**before.rows, **self.rows}, {**before.unreadable, **self.unreadable}
+        for mismatch in mismatches:
+            if mismatch.reason is None:
+                rows[mismatch.slot.track_id] = mismatch.rows
+            else:
+                unreadable[mismatch.slot.track_id] = mismatch.reason
+        return KnownTracks(rows, unreadable, self.sources)
+
+
+def shown_path(track: Track, collection: Collection) -> str:
+    """Return a track's path for messages and for the cache: relative if it is below the collection."""
+    try:
+        return track.path.relative_to(collection.root).as_posix()
+    except ValueError:
+        return track.path.as_posix()
+
+
+def lay_out(plan: CachePlan, partial: Path, known: KnownTracks) -> None:
+    """Replace the partial file by one for a plan, and copy the rows that are known into it."""
+    new = partial.with_name(partial.name + ".new")
+    try:
+        create_cache(new, plan)
+        target = open_cache(new, unfinished=True)
+        with open_descriptor(new, os.O_WRONLY) as descriptor:
+            for source, tracks in _by_source(plan, known):
+                _copy_tracks(source, target, tracks, descriptor)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    os.replace(new, partial)
+
+
+def _by_source(plan: CachePlan, known: KnownTracks) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
+    groups: dict[Path, tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]] = {}
+    for track in plan.tracks:
+        if track.done:
+            source, cached = known.sources[track.id]
+            groups.setdefault(source.path, (source, []))[1].append((cached, track))
+    yield from groups.values()
+
+
+def _copy_tracks(source: Cache, target: Cache, tracks: list[tuple[CachedTrack, CachedTrack]], descriptor: int) -> None:
+    with open_descriptor(source.path, os.O_RDONLY) as original:
+        for name in [name for name in ROW_DATASETS if name in target.extents]:
+            extent = source.extents[name]
+            for old, new, rows in _stretches(tracks):
+                start, destination = extent.at(old), target.extents[name].at(new)
+                copy_rows(original, descriptor, start, extent.row_bytes * rows, destination)
+
+
+def _stretches(tracks: list[tuple[CachedTrack, CachedTrack]]) -> list[tuple[int, int, int]]:
+    """Join tracks that are consecutive in both caches: old row, new row, number of rows."""
+    stretches: list[tuple[int, int, int]] = []
+    for cached, planned in tracks:
+        old, new, rows = stretches[-1] if stretches else (0, 0, 0)
+        if stretches and (cached.first_row, planned.first_row) == (old + rows, new + rows):
+            stretches[-1] = (old, new, rows + cached.rows)
+        else:
+            stretches.append((cached.first_row, planned.first_row, cached.rows))
+    return stretches
