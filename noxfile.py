@@ -53,8 +53,9 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples in docstrings, and what the README, the tour and the results show."""
+    """Build the documentation site into docs/_build/html, and run its examples and those of the README."""
     session.install("-e", ".[dev]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html")
     session.run("pytest", "genrekit", "tests", "-m", "docs", *session.posargs)
     session.run("pytest", "genrekit")
 
