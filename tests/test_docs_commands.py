@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import pytest
 import soundfile
 from readme_output import RUN_PAGES, shown
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 NOT_RUN = ROOT / "docs" / "results"
 """Blocks in this folder are not run: studies train for hours. tests/test_results.py computes their findings again."""
 
-PAGES = [page for page in sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}) if "_build" not in page.parts]
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!_]*/**/*.md")})
 
 GENRES = ("blues", "disco", "jazz", "metal")
 SMALL = {"front_end": {"sample_rate": 8_000, "duration_s": 1.0, "n_fft": 512, "hop_length": 128, "n_mels": 64}}
@@ -127,7 +128,8 @@ def run(block: Block, folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if "WANDB_" not in name}
     environment |= {"HOME": str(folder), "WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    script = folder / f"block.{block.language}"
+    named = re.match(r"# (\w+\.py)\n", block.code)  # a later block imports this file
+    script = folder / (named[1] if named else f"block.{block.language}")
     script.write_text(block.code, encoding="utf-8")
     program = [sys.executable] if block.language == "python" else ["bash", "-euo", "pipefail"]
     done = subprocess.run(
@@ -149,3 +151,31 @@ def test_the_blocks_of_a_page_run_in_order(page: Path, home: Path, tmp_path: Pat
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     for block in to_run(page):
         run(block, folders[block.language])
+
+
+def rows_of_tables(name: str) -> set[str]:
+    """The code in the first columns of a page's tables."""
+    text = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    return {
+        code for cell in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for code in re.findall(r"`([^`]+)`", cell)
+    }
+
+
+@pytest.mark.docs
+def test_the_page_of_formats_lists_what_is_in_a_cache(home: Path) -> None:
+    names: list[str] = []
+    with h5py.File(home / "data" / "cache.h5") as file:
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        attributes = set(file.attrs)
+    text = (ROOT / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([^`\n]+)`", text))
+    assert set(names) <= listed
+    assert attributes <= listed
+
+
+@pytest.mark.docs
+def test_the_page_of_formats_lists_the_files_of_a_run_and_of_a_bundle(home: Path) -> None:
+    run_folder = home / "runs" / "NAME"
+    paths = [*run_folder.iterdir(), *(run_folder / "best").iterdir()]
+    names = {path.name + "/" * path.is_dir() for path in paths if not path.name.startswith(".")}
+    assert names <= rows_of_tables("formats.md")
