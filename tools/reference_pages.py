@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args, get_type_hints
 
 import typer
@@ -112,7 +112,7 @@ def _autoclass(name: str, value: type) -> str:
     return f".. autoclass:: {name}\n   :members:\n"
 
 
-def _result_types(functions: list[Callable[..., Any]]) -> list[type]:
+def _result_types(functions: Sequence[Callable[..., Any]]) -> list[type]:
     """The dataclasses of genrekit that functions return, and those of their fields."""
     remaining = [get_type_hints(function)["return"] for function in functions]
     results: list[type] = []
