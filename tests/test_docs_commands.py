@@ -63,8 +63,8 @@ def runs_already(block: Block) -> bool:
 
 def blocks(text: str) -> list[Block]:
     """The blocks of a page that a reader would run."""
-    found = [Block(match["language"], match["code"], match["reason"]) for match in BLOCK.finditer(text)]
-    return [block for block in found if block.language in ("sh", "bash", "console", "python")]
+    every = [Block(match["language"], match["code"], match["reason"]) for match in BLOCK.finditer(text)]
+    return [block for block in every if block.language in ("sh", "bash", "console", "python")]
 
 
 def page_name(page: Path) -> str:

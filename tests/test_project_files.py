@@ -30,8 +30,8 @@ def load(path: Path) -> Any:
 
 
 def jobs(workflow: Path) -> dict[str, Any]:
-    found: dict[str, Any] = load(workflow)["jobs"]
-    return found
+    by_name: dict[str, Any] = load(workflow)["jobs"]
+    return by_name
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:

@@ -203,5 +203,5 @@ def test_ci_reads_its_command_from_the_readme() -> None:
     """The awk program of .ci/run prints the first shell block."""
     script = (ROOT / ".ci" / "run").read_text()
     (program,) = re.findall(r"awk '([^']+)' README\.md", script)
-    found = subprocess.run(["awk", program, "README.md"], check=True, cwd=ROOT, capture_output=True, text=True)
-    assert found.stdout == shell_blocks(TEXTS[README])[0]
+    printed = subprocess.run(["awk", program, "README.md"], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert printed.stdout == shell_blocks(TEXTS[README])[0]
