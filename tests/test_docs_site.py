@@ -48,6 +48,21 @@ def test_the_reference_lists_every_field_of_a_configuration(schema: Any) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "boolean"}, "true or false"),
+        ({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}, "integer, at least 0"),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000}, "number, above 0, at most 1,000"),
+        ({"anyOf": [{"enum": ["all", "first"], "type": "string"}, {"type": "null"}]}, "`all`, `first` or none"),
+        ({"type": "array", "items": {"type": "integer"}}, "list of: integer"),
+        ({"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]}, "two numbers"),
+    ],
+)
+def test_limits_and_choices_of_a_field_are_described(schema: dict[str, Any], text: str) -> None:
+    assert reference_pages.allowed(schema) == text
+
+
 def test_the_reference_lists_every_public_name_and_every_result() -> None:
     page = reference_pages.python_api()
     for name in genrekit.__all__:

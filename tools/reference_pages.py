@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args, get_type_hints
 
@@ -66,23 +67,43 @@ def configurations() -> str:
 
 def _fields(schema: type[Config]) -> str:
     rows = []
+    properties = schema.model_json_schema()["properties"]
     for name, field in schema.model_fields.items():
         if field.exclude:
             continue
         default = field.get_default(call_default_factory=True)
         if isinstance(default, Config):
             link = type(default).__name__
-            rows.append([f"`{name}`", "", f"The fields of [{link}](#{link.lower()})."])
+            rows.append([f"`{name}`", "", "", f"The fields of [{link}](#{link.lower()})."])
             continue
         option = option_of(field)
         networks_only = schema is TrainConfig and option is not None and option.used_by == "networks"
         meaning = " ".join([field.description or "", "Networks only." if networks_only else ""]).strip()
-        rows.append([f"`{name}`", f"`{_value(default)}`", meaning])
-    return _table(["field", "default", "meaning"], rows)
+        rows.append([f"`{name}`", allowed(properties[name]), f"`{_value(default)}`", meaning])
+    return _table(["field", "value", "default", "meaning"], rows)
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """Describe the values that a JSON schema allows, such as "integer, at least 1"."""
+    if "anyOf" in schema:
+        return " or ".join(allowed(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    kind = schema["type"]
+    if kind == "array":
+        return "two numbers" if "prefixItems" in schema else f"list of: {allowed(schema['items'])}"
+    limits = [f"{words} {schema[key]:,}" for key, words in _LIMITS.items() if schema.get(key, _HUGE) < _HUGE]
+    return ", ".join([_KINDS.get(kind, kind), *limits])
+
+
+_LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+_HUGE = 2**53
+"""Limits from here on are those of the number's type, and are not shown."""
+_KINDS = {"boolean": "true or false", "null": "none"}
 
 
 def _value(default: object) -> str:
-    return repr(default).replace("'", '"')
+    return "none" if default is None else json.dumps(default)
 
 
 def python_api() -> str:
