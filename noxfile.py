@@ -1,4 +1,4 @@
-"""Maintenance, one session each: `nox -l` lists them, `nox -s NAME` runs one, `nox` runs what a change must pass."""
+"""Maintenance sessions: `nox -l` lists them, `nox -s NAME` runs one, `nox` runs those that a change must pass."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHON = "3.11"
-"""The oldest Python that genrekit supports: the lowest versions of its dependencies have no files for newer ones."""
+"""The oldest supported Python. The lowest versions of the dependencies have no wheels for newer ones."""
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, common mistakes and spelling."""
+    """Check style, common mistakes, spelling and the list of words to avoid."""
     session.install("ruff>=0.14", "codespell>=2.4")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -22,14 +22,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types strictly."""
+    """Check types with mypy in strict mode."""
     session.install("-e", ".[dev]")
     session.run("mypy")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the fast tests, or those that are named: nox -s tests -- tests/audio -k stretch."""
+    """Run the fast tests, or some of the tests: nox -s tests -- tests/audio -k stretch."""
     session.install("-e", ".[dev]")
     session.run("pytest", *session.posargs)
 
@@ -53,8 +53,10 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples in docstrings, and what the README, the tour and the results show."""
+    """Build the documentation site into docs/_build/html, and run its examples and those of the README."""
     session.install("-e", ".[dev]")
+    # -E and -a build all pages again, because Sphinx does not notice changes of the code that the reference describes.
+    session.run("sphinx-build", "-E", "-a", "-W", "--keep-going", "-n", "docs", "docs/_build/html")
     session.run("pytest", "genrekit", "tests", "-m", "docs", *session.posargs)
     session.run("pytest", "genrekit")
 
@@ -69,7 +71,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Renew uv.lock, the versions that contributors can reproduce: nox -s lock -- --upgrade."""
+    """Update uv.lock after a change of dependencies. To update all versions: nox -s lock -- --upgrade."""
     session.install("uv>=0.9")
     session.run("uv", "lock", *session.posargs)
 
@@ -83,35 +85,35 @@ def readme(session: nox.Session) -> None:
 
 @nox.session
 def tour(session: nox.Session) -> None:
-    """Execute docs/tour.ipynb from end to end and write its outputs anew; a test holds their structure."""
+    """Execute docs/tour.ipynb and save its outputs. A test compares their structure with a new execution."""
     session.install("-e", ".[dev]")
     session.run("python", "tools/tour_output.py", env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Make the README's pictures anew, with a headless Chromium: nox -s pictures, or nox -s pictures -- DATA SONGS."""
+    """Take the pictures of the documentation again, in a headless Chromium: nox -s pictures, or with -- DATA SONGS."""
     session.install("-e", ".[dev]")
     session.run("python", "tools/pictures.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
 def results(session: nox.Session) -> None:
-    """Write the tables of findings; nox -s results -- FOLDER STUDY ... first copies studies that were run in FOLDER."""
+    """Write the tables of findings. With -- FOLDER STUDY ..., first copy studies that were run in FOLDER."""
     session.install("-e", ".")
     session.run("python", "tools/results_table.py", *session.posargs)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Reports in a headless Chromium (Debian: apt install chromium); skipped, with the reason, where there is none."""
+    """Test reports in a headless Chromium (Debian: apt install chromium). Without one, the tests are skipped."""
     session.install("-e", ".[dev]")
     session.run("pytest", "-rs", "-m", "browser", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What is claimed about speed, each against a peer in the same run: nox -s bench -- GTZAN_FOLDER."""
+    """Measure speed, always compared with other code in the same run: nox -s bench -- GTZAN_FOLDER."""
     session.install("-e", ".[dev]")
     session.run("python", "benchmarks/prepare.py", *session.posargs)
     session.run("python", "benchmarks/batches.py", *session.posargs)
@@ -124,14 +126,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Two thousand broken files, and what they cost and spoil: nox -s fuzz -- --files 500 --seed 1."""
+    """Feed two thousand broken files to prepare: nox -s fuzz -- --files 500 --seed 1."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/stress/fuzz.py", *session.posargs)
 
 
 @nox.session
 def kill(session: nox.Session) -> None:
-    """Kill prepare and train at random instants, and compare what the next run makes: nox -s kill -- --seed 1."""
+    """Kill prepare and train at random moments, rerun them, and compare the results: nox -s kill -- --seed 1."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/stress/kills.py", *session.posargs)
     session.run("python", "tests/stress/train_kills.py", *session.posargs)
@@ -139,6 +141,6 @@ def kill(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The demo, as a newcomer runs it."""
+    """Run the demo in a fresh environment."""
     session.install(".")
     session.run("genrekit", "demo", *session.posargs)

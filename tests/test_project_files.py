@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def load(path: Path) -> Any:
 
 
 def jobs(workflow: Path) -> dict[str, Any]:
-    found: dict[str, Any] = load(workflow)["jobs"]
-    return found
+    by_name: dict[str, Any] = load(workflow)["jobs"]
+    return by_name
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:
@@ -146,3 +147,24 @@ def test_the_citation_has_the_version_and_the_license_of_the_package() -> None:
 def test_linked_files_exist(name: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target
+
+
+@pytest.fixture(scope="module")
+def banned() -> list[str]:
+    """The words and phrases of the project's dictionary."""
+    lines = (ROOT / "tools" / "plain-english.txt").read_text(encoding="utf-8").splitlines()
+    return [line.partition("->")[0] for line in lines]
+
+
+def test_codespell_reads_every_phrase_of_the_dictionary_as_one_word(banned: list[str]) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["codespell"]
+    assert [re.findall(settings["regex"], phrase) for phrase in banned] == [[phrase] for phrase in banned]
+
+
+def test_codespell_finds_the_words_of_the_dictionary(banned: list[str], tmp_path: Path) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["codespell"]
+    checked = [phrase for phrase in banned if phrase not in settings["ignore-words-list"].split(",")]
+    (tmp_path / "text.md").write_text("\n".join(["A sentence without them.", *checked, ""]), encoding="utf-8")
+    command = [sys.executable, "-m", "codespell_lib", str(tmp_path / "text.md")]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert [line.split(":")[1] for line in done.stdout.splitlines()] == [str(n) for n in range(2, len(checked) + 2)]

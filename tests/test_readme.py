@@ -26,7 +26,10 @@ from genrekit.cli.app import COMMANDS, app
 from genrekit.studies.schema import read_study
 from genrekit.studies.search_schema import read_search
 
-PAGES = (README, *sorted(ROOT.glob("docs/how-to/*.md")), *sorted(ROOT.glob("docs/explanation/*.md")))
+PAGES = (
+    README,
+    *(page for name in ("how-to", "explanation", "reference") for page in sorted(ROOT.glob(f"docs/{name}/*.md"))),
+)
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 SHOWN = [item for page in RUN_PAGES for item in shown(TEXTS[page])]
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -120,23 +123,15 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}), ids=page_name)
+@pytest.mark.parametrize(
+    "page", sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!_]*/**/*.md")}), ids=page_name
+)
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     for link in links(page.read_text(encoding="utf-8")):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
-
-
-def test_every_page_is_reached_from_the_readme() -> None:
-    reached, remaining = set(), [README]
-    while remaining:
-        page = remaining.pop()
-        if page in TEXTS and page not in reached:
-            reached.add(page)
-            remaining += [(page.parent / link.partition("#")[0]).resolve() for link in links(TEXTS[page])]
-    assert reached == set(PAGES)
 
 
 def test_the_structure_of_an_output_is_not_that_of_its_figures() -> None:
@@ -208,5 +203,5 @@ def test_ci_reads_its_command_from_the_readme() -> None:
     """The awk program of .ci/run prints the first shell block."""
     script = (ROOT / ".ci" / "run").read_text()
     (program,) = re.findall(r"awk '([^']+)' README\.md", script)
-    found = subprocess.run(["awk", program, "README.md"], check=True, cwd=ROOT, capture_output=True, text=True)
-    assert found.stdout == shell_blocks(TEXTS[README])[0]
+    printed = subprocess.run(["awk", program, "README.md"], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert printed.stdout == shell_blocks(TEXTS[README])[0]

@@ -1,4 +1,4 @@
-"""The tour runs from its first cell to its last, and what it says holds for what it computes."""
+"""The tutorial runs without errors, and its text is true of its results."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import pytest
 from nbformat import NotebookNode
 from tour_output import TOUR, cleaned, code_cells, executed, kinds, printed, read_tour, sources_digest
 
-# One process of pytest-xdist executes the tour, for all tests that read it.
+# One process of pytest-xdist executes the notebook for all tests.
 pytestmark = pytest.mark.xdist_group("tour")
 
 FIGURES = ("look", "curves", "bars", "confusion")
@@ -33,7 +33,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The tour as it runs here, in a folder of its own, with the figures behind its text printed at its end."""
+    """The notebook, executed in a temporary folder, with the values that its text describes printed at the end."""
     folder = tmp_path_factory.mktemp("tour")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -59,12 +59,12 @@ def test_every_cell_runs_without_an_error_or_a_warning(ran: NotebookNode) -> Non
 def test_the_committed_outputs_are_of_the_committed_cells(ran: NotebookNode) -> None:
     committed = read_tour()
     assert committed.metadata.outputs_of == sources_digest(committed), "run nox -s tour"
-    there, here = by_name(committed), by_name(ran)
+    saved, new = by_name(committed), by_name(ran)
     assert [cell.source for cell in committed.cells] == [cell.source for cell in ran.cells[:-1]]
-    assert [cell.execution_count for cell in there.values()] == list(range(1, len(there) + 1))
-    for name, cell in there.items():
-        assert kinds(cell) == kinds(here[name]), name
-        assert len(printed(cell).splitlines()) == len(printed(here[name]).splitlines()), name
+    assert [cell.execution_count for cell in saved.values()] == list(range(1, len(saved) + 1))
+    for name, cell in saved.items():
+        assert kinds(cell) == kinds(new[name]), name
+        assert len(printed(cell).splitlines()) == len(printed(new[name]).splitlines()), name
 
 
 @pytest.mark.docs
@@ -81,9 +81,9 @@ def test_no_cell_shows_a_picture_that_is_not_tested() -> None:
 
 
 @pytest.mark.docs
-def test_what_the_text_says_holds(ran: NotebookNode) -> None:
+def test_the_text_is_true_of_the_results(ran: NotebookNode) -> None:
     facts = json.loads(printed(ran.cells[-1]))
-    assert facts["reused"] == facts["tracks"]  # "computes only what has changed"
+    assert facts["reused"] == facts["tracks"]  # "it processes only what has changed"
     assert facts["leaking"] > facts["honest"]  # "the first figure is higher"
     assert facts["curve_epochs"] == [8, 8]
     assert sorted(facts["ranked"]) == ["cel", "logreg", "mlp"]
@@ -91,7 +91,7 @@ def test_what_the_text_says_holds(ran: NotebookNode) -> None:
     assert set(facts["verdicts"]) <= {"upheld", "refuted", "undecided"}  # each was tested
     assert facts["seeds"] == [[0, 1, 2]] * 3
     assert facts["winner"] == facts["arms"][0]
-    assert (facts["readings"], facts["models"]) == (1, 1)  # "once", "only the winner is asked"
+    assert (facts["readings"], facts["models"]) == (1, 1)  # "counts how often", "it scores one model"
     assert facts["confusion"] == facts["test_tracks"]
     assert facts["low"] <= facts["accuracy"] <= facts["high"]
     assert facts["accuracy"] > facts["chance"]
@@ -103,8 +103,8 @@ def test_the_committed_file_is_small_and_names_no_machine() -> None:
     assert len(text) < 1_000_000
     for cell in code_cells(read_tour()):
         forms = [str(value) for output in cell.outputs for value in output.get("data", {}).values()]
-        said = printed(cell) + "".join(form for form in forms if len(form) < 2_000)
-        assert not re.search(r"/(tmp|home|root|Users|work|var)/| 0x[0-9a-f]{6,}", said), cell.id
+        text_output = printed(cell) + "".join(form for form in forms if len(form) < 2_000)
+        assert not re.search(r"/(tmp|home|root|Users|work|var)/| 0x[0-9a-f]{6,}", text_output), cell.id
     assert str(Path.home()) not in text
 
 

@@ -1,4 +1,4 @@
-"""The tour, docs/tour.ipynb, is executed from its first cell to its last, and its outputs are put under its cells.
+"""Execute the tutorial, docs/tour.ipynb, and save its outputs.
 
 Usage: python tools/tour_output.py
 """
@@ -20,14 +20,14 @@ _CELL_TIMEOUT_S = 600
 
 
 def read_tour() -> NotebookNode:
-    """The notebook as it is committed, checked against its format."""
+    """Read the notebook and check its format."""
     notebook = nbformat.read(TOUR, as_version=4)
     nbformat.validate(notebook)
     return notebook
 
 
 def executed(notebook: NotebookNode, folder: Path, *more: str) -> NotebookNode:
-    """A copy of a notebook with its outputs, from a new kernel that begins in a folder; `more` are cells at its end."""
+    """Execute a copy of a notebook in a new kernel, with more cells at its end, and return it with its outputs."""
     copy = nbformat.from_dict(notebook)
     for cell in code_cells(copy):
         cell.outputs, cell.execution_count = [], None
@@ -44,7 +44,7 @@ def executed(notebook: NotebookNode, folder: Path, *more: str) -> NotebookNode:
 
 
 def cleaned(notebook: NotebookNode) -> NotebookNode:
-    """A copy without what depends on the machine, and with a digest of the sources that its outputs are of."""
+    """Return a copy without metadata of the machine, and with a digest of the code that gave the outputs."""
     copy = nbformat.from_dict(notebook)
     copy.metadata = nbformat.from_dict(
         {
@@ -59,22 +59,22 @@ def cleaned(notebook: NotebookNode) -> NotebookNode:
 
 
 def sources_digest(notebook: NotebookNode) -> str:
-    """A digest of all code, in order."""
+    """Return a digest of all code."""
     return hashlib.sha256("\0".join(cell.source for cell in code_cells(notebook)).encode()).hexdigest()
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """The cells that are executed, in order."""
+    """Return the code cells."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def printed(cell: NotebookNode, stream: str = "stdout") -> str:
-    """What a cell wrote to a stream."""
+    """Return the text that a cell wrote to a stream."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream" and output.name == stream)
 
 
 def kinds(cell: NotebookNode) -> list[list[str]]:
-    """What kinds of output a cell has: the name of a stream, or the types of a value's forms."""
+    """Return the kind of each output of a cell: the name of a stream, or the MIME types of a value."""
     return [
         [output.name] if output.output_type == "stream" else sorted(output.get("data", {})) for output in cell.outputs
     ]
@@ -85,7 +85,7 @@ def _main() -> None:
         notebook = cleaned(executed(read_tour(), Path(folder)))
     problems = [printed(cell, "stderr") for cell in code_cells(notebook) if printed(cell, "stderr")]
     if problems:
-        sys.exit(f"{TOUR} is left as it was, its cells complain:\n{''.join(problems)}")
+        sys.exit(f"{TOUR} is not changed, because cells wrote to stderr:\n{''.join(problems)}")
     TOUR.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
