@@ -90,12 +90,12 @@ def macro_f1(confusion: npt.NDArray[np.number]) -> Floats:
 
 def per_genre_figures(confusion: Ints, genres: tuple[str, ...]) -> tuple[GenreFigures, ...]:
     """Precision, recall with its interval, and F1 of each genre; a ratio of nothing to nothing is 0."""
-    called, f1 = confusion.sum(axis=0), f1_scores(confusion)
+    predicted, f1 = confusion.sum(axis=0), f1_scores(confusion)
     return tuple(
         GenreFigures(
             genre=genre,
             tracks=int(confusion[index].sum()),
-            precision=float(confusion[index, index] / max(called[index], 1)),
+            precision=float(confusion[index, index] / max(predicted[index], 1)),
             recall=wilson(int(confusion[index, index]), int(confusion[index].sum())),
             f1=float(f1[index]),
         )

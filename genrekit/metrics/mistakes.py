@@ -19,7 +19,7 @@ class Mistake:
 
     track: int
     genre: int
-    called: int
+    predicted: int
     probability: float
     fragment: int
 
@@ -28,14 +28,14 @@ def confident_mistakes(predictions: Predictions, limit: int = 8) -> list[Mistake
     """The tracks with a wrong answer of which the model is most sure."""
     tracks = predictions.of_tracks()
     sure = tracks.probabilities.max(axis=1)
-    wrong = np.flatnonzero(tracks.called != tracks.truth)
+    wrong = np.flatnonzero(tracks.predicted != tracks.truth)
     found = []
     for place in wrong[np.argsort(-sure[wrong], kind="stable")][:limit].tolist():
-        called = int(tracks.called[place])
+        predicted = int(tracks.predicted[place])
         own = np.flatnonzero(predictions.track == tracks.track[place])
-        fragment = own[predictions.probabilities[own, called].argmax()]
+        fragment = own[predictions.probabilities[own, predicted].argmax()]
         found.append(
-            Mistake(int(tracks.track[place]), int(tracks.truth[place]), called, float(sure[place]), int(fragment))
+            Mistake(int(tracks.track[place]), int(tracks.truth[place]), predicted, float(sure[place]), int(fragment))
         )
     return found
 
@@ -45,7 +45,7 @@ class ConfusedPair:
     """How many of a genre's answers are another genre, and their share of that genre."""
 
     genre: str
-    called: str
+    predicted: str
     count: int
     share: float
 
@@ -56,7 +56,7 @@ def confused_pairs(
     """The most frequent mistakes, by count and then by share.
 
     >>> confused_pairs([[3, 1], [0, 2]], ["blues", "jazz"])
-    (ConfusedPair(genre='blues', called='jazz', count=1, share=0.25),)
+    (ConfusedPair(genre='blues', predicted='jazz', count=1, share=0.25),)
     """
     pairs = [
         ConfusedPair(genres[row], genres[column], count, count / sum(counts))

@@ -51,7 +51,7 @@ def on_same_tracks(first: Predictions, other: Predictions, cluster_of: Mapping[i
     if not len(tracks):
         return None
     clusters = [cluster_of[track] for track in tracks.tolist()]
-    right = (one.called == one.truth)[here], (two.called == two.truth)[there]
+    right = (one.predicted == one.truth)[here], (two.predicted == two.truth)[there]
     return Paired(len(tracks), len(set(clusters)), *paired_difference(*right, clusters))
 
 

@@ -46,14 +46,14 @@ class Predictions:
     loss: float
 
     @property
-    def called(self) -> npt.NDArray[np.int64]:
+    def predicted(self) -> npt.NDArray[np.int64]:
         """The likeliest genre of each fragment, [F]."""
         return self.probabilities.argmax(axis=1)
 
     def per_track(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Track indices, true genres and called genres of the tracks, by mean probability over fragments."""
         tracks = self.of_tracks()
-        return tracks.track, tracks.truth, tracks.called
+        return tracks.track, tracks.truth, tracks.predicted
 
     def of_tracks(self) -> Predictions:
         """The same answers with one a track, ordered by track index: mean probabilities over its fragments."""
@@ -71,13 +71,13 @@ class Predictions:
     @property
     def fragment_accuracy(self) -> float:
         """Share of fragments that are right."""
-        return float(np.mean(self.called == self.truth))
+        return float(np.mean(self.predicted == self.truth))
 
     @property
     def track_accuracy(self) -> float:
         """Share of tracks that are right."""
-        _, truth, called = self.per_track()
-        return float(np.mean(called == truth))
+        _, truth, predicted = self.per_track()
+        return float(np.mean(predicted == truth))
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def _level(answers: Predictions, cluster_of: Mapping[int, str]) -> LevelFigures:
     n_genres = answers.probabilities.shape[1]
     clusters = [cluster_of[track] for track in answers.track.tolist()]
     figures = (accuracy, balanced_accuracy, macro_f1)
-    exact, balanced, f1 = cluster_bootstrap(answers.truth, answers.called, clusters, n_genres, figures)
+    exact, balanced, f1 = cluster_bootstrap(answers.truth, answers.predicted, clusters, n_genres, figures)
     hits = among_likeliest(answers.probabilities, answers.truth, 2).astype(np.int64)
     # A hit is called right and a miss wrong: of two such "genres" the accuracy is the share of hits.
     (top2,) = cluster_bootstrap(np.ones_like(hits), hits, clusters, 2, [accuracy])
-    confusion = confusion_matrix(answers.truth, answers.called, n_genres)
+    confusion = confusion_matrix(answers.truth, answers.predicted, n_genres)
     return LevelFigures(
         count=len(answers.truth),
         accuracy=exact,

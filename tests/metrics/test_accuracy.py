@@ -26,25 +26,25 @@ Ints = npt.NDArray[np.int64]
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[Ints, Ints, int]:
-    """Draw true and called genres, among which some genres may be missing."""
+    """Draw true and predicted genres, among which some genres may be missing."""
     n_genres = draw(st.integers(2, 6))
     genre = st.integers(0, n_genres - 1)
     pairs = draw(st.lists(st.tuples(genre, genre), min_size=1, max_size=40))
-    truth, called = np.array(pairs, dtype=np.int64).T
-    return truth, called, n_genres
+    truth, predicted = np.array(pairs, dtype=np.int64).T
+    return truth, predicted, n_genres
 
 
 @given(answers())
 @settings(deadline=None)
 def test_all_figures_are_those_of_scikit_learn(drawn: tuple[Ints, Ints, int]) -> None:
-    truth, called, n_genres = drawn
+    truth, predicted, n_genres = drawn
     labels = np.arange(n_genres)
-    confusion = confusion_matrix(truth, called, n_genres)
-    np.testing.assert_array_equal(confusion, reference.confusion_matrix(truth, called, labels=labels))
-    assert accuracy(confusion) == pytest.approx(reference.accuracy_score(truth, called))
-    assert macro_f1(confusion) == pytest.approx(reference.f1_score(truth, called, average="macro", zero_division=0))
+    confusion = confusion_matrix(truth, predicted, n_genres)
+    np.testing.assert_array_equal(confusion, reference.confusion_matrix(truth, predicted, labels=labels))
+    assert accuracy(confusion) == pytest.approx(reference.accuracy_score(truth, predicted))
+    assert macro_f1(confusion) == pytest.approx(reference.f1_score(truth, predicted, average="macro", zero_division=0))
     precision, recall, f1, support = reference.precision_recall_fscore_support(
-        truth, called, labels=labels, zero_division=0
+        truth, predicted, labels=labels, zero_division=0
     )
     np.testing.assert_allclose(f1_scores(confusion), f1)
     figures = per_genre_figures(confusion, tuple(f"genre {label}" for label in labels))
@@ -58,11 +58,11 @@ def test_all_figures_are_those_of_scikit_learn(drawn: tuple[Ints, Ints, int]) ->
 @given(answers())
 @settings(deadline=None)
 def test_the_balanced_accuracy_is_scikit_learn_s(drawn: tuple[Ints, Ints, int]) -> None:
-    truth, called, n_genres = drawn
+    truth, predicted, n_genres = drawn
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of genres that are called and do not occur
-        expected = reference.balanced_accuracy_score(truth, called)
-    assert balanced_accuracy(confusion_matrix(truth, called, n_genres)) == pytest.approx(expected)
+        warnings.simplefilter("ignore")  # it warns of genres that are predicted and do not occur
+        expected = reference.balanced_accuracy_score(truth, predicted)
+    assert balanced_accuracy(confusion_matrix(truth, predicted, n_genres)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

@@ -91,12 +91,12 @@ class TestClusterBootstrap:
 
     def test_each_figure_has_the_interval_that_it_has_alone(self) -> None:
         generator = np.random.default_rng(0)
-        truth, called = generator.integers(0, 3, (2, 90))
+        truth, predicted = generator.integers(0, 3, (2, 90))
         clusters = generator.integers(0, 20, 90).tolist()
-        both = cluster_bootstrap(truth, called, clusters, 3, [accuracy, macro_f1])
-        alone = [cluster_bootstrap(truth, called, clusters, 3, [figure])[0] for figure in (accuracy, macro_f1)]
+        both = cluster_bootstrap(truth, predicted, clusters, 3, [accuracy, macro_f1])
+        alone = [cluster_bootstrap(truth, predicted, clusters, 3, [figure])[0] for figure in (accuracy, macro_f1)]
         assert list(both) == alone
-        assert both[0].value == pytest.approx(np.mean(truth == called))
+        assert both[0].value == pytest.approx(np.mean(truth == predicted))
         assert all(interval.low < interval.value < interval.high for interval in both)
 
     def test_a_large_cluster_counts_with_all_its_items(self) -> None:

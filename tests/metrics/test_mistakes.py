@@ -34,5 +34,5 @@ def test_a_model_without_mistakes_has_none_to_show() -> None:
 def test_pairs_come_by_count_and_then_by_share() -> None:
     confusion = [[5, 2, 0], [0, 1, 2], [4, 0, 9]]
     pairs = confused_pairs(confusion, ["a", "b", "c"])
-    assert [(pair.genre, pair.called, pair.count) for pair in pairs] == [("c", "a", 4), ("b", "c", 2), ("a", "b", 2)]
+    assert [(pair.genre, pair.predicted, pair.count) for pair in pairs] == [("c", "a", 4), ("b", "c", 2), ("a", "b", 2)]
     assert len(confused_pairs(confusion, ["a", "b", "c"], limit=2)) == 2

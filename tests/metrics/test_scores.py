@@ -26,7 +26,7 @@ ALONE = {1: "one", 2: "two", 4: "four", 7: "seven"}
 
 
 def test_a_fragment_is_called_its_likeliest_genre() -> None:
-    np.testing.assert_array_equal(BY_HAND.called, [0, 1, 1, 1, 1, 2])
+    np.testing.assert_array_equal(BY_HAND.predicted, [0, 1, 1, 1, 1, 2])
     assert BY_HAND.fragment_accuracy == 3 / 6
 
 
@@ -89,7 +89,7 @@ def test_intervals_come_from_resampling_the_clusters_of_tracks() -> None:
     artists = {1: "Ann", 2: "Bob", 4: "Ann", 7: "Bob"}
     scores = score(BY_HAND, artists)
     fragments = cluster_bootstrap(
-        BY_HAND.truth, BY_HAND.called, ["Ann", "Ann", "Ann", "Ann", "Bob", "Bob"], 3, [accuracy]
+        BY_HAND.truth, BY_HAND.predicted, ["Ann", "Ann", "Ann", "Ann", "Bob", "Bob"], 3, [accuracy]
     )
     _, truth, called = BY_HAND.per_track()
     tracks = cluster_bootstrap(truth, called, ["Ann", "Bob", "Ann", "Bob"], 3, [accuracy, macro_f1])

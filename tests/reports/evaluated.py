@@ -19,7 +19,7 @@ from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import Predictions, score
 from genrekit.models.bundle_metadata import BundleMetadata
-from genrekit.reports.evaluation_details import Example, ModelStory
+from genrekit.reports.model_section import Example, ModelStory
 from genrekit.reports.plots import spectrogram_png
 
 SCRIPT = "<script>alert(1)</script>"

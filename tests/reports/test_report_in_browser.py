@@ -104,7 +104,7 @@ def test_numbers_are_sorted_from_the_largest_and_then_from_the_smallest(page: Pa
     assert sort_by(page, place) == "ascending"
     assert column(page, place) == sorted(before)
     assert sort_by(page, place) == "descending"
-    assert page.run("document.getElementById('said').textContent").startswith("sorted by")
+    assert page.run("document.getElementById('status').textContent").startswith("sorted by")
 
 
 def test_names_are_sorted_from_a_to_z_and_rows_stay_whole(page: Page) -> None:
@@ -151,7 +151,7 @@ def test_a_cell_that_is_pointed_at_tells_its_genres_and_count(page: Page) -> Non
     x, y = page.run(f"(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])({cell}.getBoundingClientRect())")
     page.move_to(x, y)
     model = evaluation().models[0]
-    expected = f"{GENRES[2]} called {GENRES[1]}: {model.confusion[2][1]} of 10 tracks"
+    expected = f"{GENRES[2]} predicted as {GENRES[1]}: {model.confusion[2][1]} of 10 tracks"
     assert page.run(READOUT).startswith(expected)
 
 
@@ -166,7 +166,7 @@ def test_arrow_keys_move_between_cells_and_stay_within_the_matrix(page: Page) ->
         ("ArrowUp", 38, 0, 2),
     ):
         page.press(key, code)
-        assert page.run(READOUT).startswith(f"{GENRES[row]} called {GENRES[column_]}:")
+        assert page.run(READOUT).startswith(f"{GENRES[row]} predicted as {GENRES[column_]}:")
     assert page.run("document.querySelectorAll('#model-1 .matrix td[tabindex=\"0\"]').length") == 1
 
 
@@ -197,9 +197,9 @@ def test_everything_that_can_be_used_has_a_name_for_those_who_cannot_see_it(page
     for role in ("button", "link", "gridcell", "grid", "table", "region", "columnheader", "rowheader"):
         assert names[role], role
         assert all(names[role]), role
-    counts = [cell for cell in names["gridcell"] if " called " in cell]
+    counts = [cell for cell in names["gridcell"] if " predicted as " in cell]
     assert len(counts) == len(evaluation().models) * len(GENRES) ** 2
-    assert names["table"].count("Pairs of genres by the number of mistakes") == len(evaluation().models)
+    assert names["table"].count("Pairs of genres by number of mistakes") == len(evaluation().models)
 
 
 def test_a_link_in_the_ranking_opens_its_model(page: Page) -> None:
