@@ -17,7 +17,8 @@ from genrekit.io.json_values import json_value, to_json
 from genrekit.metrics.epochs import Epoch
 from genrekit.reports import page
 from genrekit.reports.page_tables import Cell, Column, Row, Table
-from genrekit.reports.plots import save_png
+from genrekit.reports.plots import Figure, save_png
+from genrekit.reports.svg import to_svg
 from genrekit.studies import search_text as of_search
 from genrekit.studies import text as words
 from genrekit.studies.plots import accuracy_bars, curves, overview
@@ -117,8 +118,7 @@ def write_report(
         for name, file in safe_names(configs).items():
             write_json(aside / _EXPERIMENTS / f"{file}.json", json_value(configs[name]))
         write_text(aside / "report.md", to_markdown(result, figures=files))
-        pictures = {name: (aside / file).read_bytes() for name, file in files.items()}
-        write_text(aside / "report.html", to_html(result, pictures))
+        write_text(aside / "report.html", to_html(result, figures))
         write_json(aside / "result.json", to_json(result))
         _replace(folder, aside)
 
@@ -166,8 +166,8 @@ def to_markdown(result: StudyResult, *, figures: Mapping[str, str]) -> str:
     return "\n".join(filter(None, parts))
 
 
-def to_html(result: StudyResult, figures: Mapping[str, bytes]) -> str:
-    """Render the report as one HTML page; `figures` are PNG files, by their names in `CAPTIONS`."""
+def to_html(result: StudyResult, figures: Mapping[str, Figure]) -> str:
+    """Render the report as one HTML page; the keys of `figures` are names in `CAPTIONS`."""
     head, search = _head(result), result.search
     settings = words.settings(result)
     sections = {
@@ -210,7 +210,8 @@ def to_html(result: StudyResult, figures: Mapping[str, bytes]) -> str:
         methods=_methods(result),
         citations=_citations(result),
         figures={
-            name: {"png": png, "alt": _alt(result, name), "caption": CAPTIONS[name]} for name, png in figures.items()
+            name: {"svg": to_svg(figure, f"figure-{name}", _alt(result, name)), "caption": CAPTIONS[name]}
+            for name, figure in figures.items()
         },
     )
 

@@ -9,6 +9,7 @@ from evaluated import GENRES, evaluation, stories
 from tiny_study import study
 
 from genrekit.reports.evaluation_report import report_page
+from genrekit.studies.plots import accuracy_bars
 from genrekit.studies.report import to_html
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
@@ -47,7 +48,7 @@ def any_report(request: pytest.FixtureRequest, report: Path) -> Path:
     if request.param == "evaluation":
         return report
     path = report.with_name("study.html")
-    path.write_text(to_html(study(), {}), encoding="utf-8")
+    path.write_text(to_html(study(), {"accuracy": accuracy_bars(study())}), encoding="utf-8")
     return path
 
 

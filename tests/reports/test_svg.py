@@ -6,12 +6,23 @@ from xml.etree import ElementTree
 import pytest
 from evaluated import HARMFUL, metadata, predictions
 from matplotlib.figure import Figure
+from tiny_study import histories, study
 
 from genrekit.metrics.calibration import calibration
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.page import asset
 from genrekit.reports.plots import CURVES, interval_chart, learning_chart, reliability_chart
 from genrekit.reports.svg import THEME, to_svg
+from genrekit.studies.plots import accuracy_bars, curves, overview
+
+
+def figures_of_a_study() -> dict[str, Figure]:
+    result = study()
+    return {
+        "bars": accuracy_bars(result),
+        "overview": overview(result),
+        "curves": curves(histories(result), {run.name: run.group for run in result.runs}),
+    }
 
 
 def charts() -> dict[str, Figure]:
@@ -23,6 +34,7 @@ def charts() -> dict[str, Figure]:
         "reliability": reliability_chart(found),
         **{kind: learning_chart(history, 4, kind) for kind in CURVES},
         "one epoch": learning_chart(history[:1], 1, "loss"),
+        **figures_of_a_study(),
     }
 
 
@@ -47,11 +59,16 @@ def test_all_colours_of_the_theme_are_properties_of_the_page_in_both_themes() ->
         assert f"{name}:" in dark
 
 
-def test_a_colour_that_the_page_does_not_have_is_an_error() -> None:
+def test_a_colour_without_a_counterpart_stays_as_it_is() -> None:
     figure = Figure()
     figure.subplots().plot([0, 1], color="#123456")
-    with pytest.raises(KeyError, match="#123456"):
-        to_svg(figure, "x")
+    assert "#123456" in to_svg(figure, "x")
+
+
+def test_drawing_leaves_the_figure_unchanged() -> None:
+    figure = interval_chart(Interval(0.5, 0.4, 0.7))
+    to_svg(figure, "x")
+    assert all(patch.get_visible() for patch in (figure.patch, figure.axes[0].patch))
 
 
 def test_nothing_outside_is_named_and_the_rest_of_the_page_keeps_its_style(drawn: dict[str, str]) -> None:
