@@ -261,20 +261,20 @@ def fragment_figure(views: Sequence[FragmentView], front_end: FeatureConfig, tit
     low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
     marks = [hertz for hertz in _HERTZ if front_end.fmin <= hertz <= front_end.fmax_hz]
     positions = (hz_to_mel(marks) - low) / (high - low) * (front_end.n_mels + 1) - 1
-    for (left, right), view in zip(rows, views, strict=True):
+    for (wave_axes, mel_axes), view in zip(rows, views, strict=True):
         name = f"{view.variant} ({view.drawn})" if view.drawn else view.variant
-        left.set_title(name, loc="left", fontsize=10, parse_math=False)
-        left.spines[["top", "right"]].set_visible(False)
-        left.set_ylim(-1, 1)
+        wave_axes.set_title(name, loc="left", fontsize=10, parse_math=False)
+        wave_axes.spines[["top", "right"]].set_visible(False)
+        wave_axes.set_ylim(-1, 1)
         if view.waveform is not None:
             seconds = np.arange(len(view.waveform)) / front_end.sample_rate
-            left.plot(seconds, view.waveform, color=_FIRST, linewidth=0.3)
+            wave_axes.plot(seconds, view.waveform, color=_FIRST, linewidth=0.3)
         if view.mel is not None:
             extent = (0, front_end.duration_s, -0.5, front_end.n_mels - 0.5)
-            image = right.imshow(view.mel, "magma", aspect="auto", origin="lower", vmin=0, vmax=1, extent=extent)
-            figure.colorbar(image, ax=right, label="level, 0 to 1", ticks=[0, 0.5, 1])
-        right.set_yticks(positions, [f"{hertz:,}" for hertz in marks], fontsize=7)
-        right.set_ylabel("Hz")
+            image = mel_axes.imshow(view.mel, "magma", aspect="auto", origin="lower", vmin=0, vmax=1, extent=extent)
+            figure.colorbar(image, ax=mel_axes, label="level, 0 to 1", ticks=[0, 0.5, 1])
+        mel_axes.set_yticks(positions, [f"{hertz:,}" for hertz in marks], fontsize=7)
+        mel_axes.set_ylabel("Hz")
     for axes in rows[-1]:
         axes.set_xlabel("seconds")
     return figure

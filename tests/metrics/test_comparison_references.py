@@ -96,9 +96,9 @@ def test_a_difference_has_the_cluster_robust_error_of_a_regression_on_both_confi
         float(contrast @ cov_cluster(fit, group, use_correction=False) @ contrast) for group in (runs, tracks)
     )
     expected = over_runs * seeds / (seeds - 1) + over_artists * artists / (artists - 1)
-    found = difference(sample(first, artist), sample(second, artist))
-    assert found.effect == pytest.approx(contrast @ fit.params)
-    assert found.error == pytest.approx(math.sqrt(expected), rel=1e-9)
+    result = difference(sample(first, artist), sample(second, artist))
+    assert result.effect == pytest.approx(contrast @ fit.params)
+    assert result.error == pytest.approx(math.sqrt(expected), rel=1e-9)
 
 
 NEAR = 0.02

@@ -21,7 +21,7 @@ TEMPLATES = [
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A package outside genrekit with a template of its own."""
+    """A package outside genrekit that contains a template."""
     name = f"pages_{abs(hash(request.node.name))}"
     (tmp_path / name / "templates").mkdir(parents=True)
     (tmp_path / name / "__init__.py").write_text("")

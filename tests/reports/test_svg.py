@@ -27,11 +27,11 @@ def figures_of_a_study() -> dict[str, Figure]:
 
 def charts() -> dict[str, Figure]:
     answers = predictions()
-    found = calibration(answers.probabilities, answers.truth, list(range(len(answers.truth))))
+    calibrated = calibration(answers.probabilities, answers.truth, list(range(len(answers.truth))))
     history = metadata().history
     return {
         "interval": interval_chart(Interval(0.5, 0.4, 0.7)),
-        "reliability": reliability_chart(found),
+        "reliability": reliability_chart(calibrated),
         **{kind: learning_chart(history, 4, kind) for kind in CURVES},
         "one epoch": learning_chart(history[:1], 1, "loss"),
         **figures_of_a_study(),
