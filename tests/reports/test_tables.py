@@ -21,7 +21,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_all_scores_of_all_models_are_in_the_tables_with_all_digits(tmp_path: Path) -> None:
     result = evaluation()
-    models, subfolders = result.models, write_tables(tmp_path, result)
+    subfolders = write_tables(tmp_path, result)
     assert [subfolder.name for subfolder, _ in subfolders] == [
         f"0{n}-{model.name}" for n, model in enumerate(result.models, 1)
     ]
