@@ -6,7 +6,7 @@ VOID = {"meta", "img", "br", "hr", "link"}
 
 
 class Reader(HTMLParser):
-    """Reads a page as a browser would, and finds elements that are not closed."""
+    """Collects the elements and the text of a page; fails if an element is not closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

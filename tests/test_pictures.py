@@ -1,4 +1,4 @@
-"""The pictures of the README and the docs exist, are small, and show what the text says; how they are drawn."""
+"""The pictures of the README and the docs exist, are small, and agree with the text beside them."""
 
 import re
 import struct
@@ -21,13 +21,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def lines(svg: str) -> list[str]:
-    """A drawing's lines, from top to bottom."""
-    found: dict[float, str] = {}
+    """The lines of text in an SVG of a terminal, from top to bottom."""
+    rows: dict[float, str] = {}
     for element in ElementTree.fromstring(svg).iter(f"{SVG}text"):
         text = (element.text or "").replace("\xa0", " ")
         x, y, width = (float(element.attrib[name]) for name in ("x", "y", "textLength"))
-        found[y] = found.get(y, "").ljust(round(x / (width / len(text)))) + text
-    return [found[y].rstrip() for y in sorted(found)]
+        rows[y] = rows.get(y, "").ljust(round(x / (width / len(text)))) + text
+    return [rows[y].rstrip() for y in sorted(rows)]
 
 
 def committed(name: str) -> str:
@@ -35,7 +35,7 @@ def committed(name: str) -> str:
 
 
 def look(svg: str, text: str) -> tuple[str, list[str]]:
-    """The rules of the class in which a text is drawn, and the colours of the rectangles that begin where it does."""
+    """The CSS rules of a text, and the colours of the rectangles that start at its position."""
     root = ElementTree.fromstring(svg)
     (element,) = (one for one in root.iter(f"{SVG}text") if (one.text or "").replace("\xa0", " ") == text)
     style = next(root.iter(f"{SVG}style")).text or ""
@@ -55,18 +55,18 @@ def test_every_picture_is_shown_on_a_page_with_a_description() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_terminal_shows_its_command_and_what_it_is_about(name: str) -> None:
+def test_a_terminal_shows_its_command_and_its_output(name: str) -> None:
     first, *rest = lines(committed(name))
     assert first == f"$ {COMMANDS[name]}"
     assert max(map(len, rest)) <= COLUMNS
     words = "\n".join(rest)
     expected = (*MODELS, *GENRES) if name == "evaluate" else ("medley.wav", "timeline", "metal", "jazz", "disco")
     assert not [word for word in expected if word not in words]
-    assert not re.search(r"(?:^|[\s(=])/\w", words), "a path of the machine that it was drawn on"
+    assert not re.search(r"(?:^|[\s(=])/\w", words), "an absolute path of the machine that drew it"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_terminal_asks_for_nothing_on_the_network(name: str) -> None:
+def test_a_terminal_loads_nothing_from_the_network(name: str) -> None:
     assert re.findall(r"\w+://[^\"\s]+", committed(name)) == ["http://www.w3.org/2000/svg"]
     assert "<script" not in committed(name)
 
@@ -87,7 +87,7 @@ def test_figures_that_the_page_names_are_in_the_picture() -> None:
 
 
 @pytest.mark.parametrize(("name", "width"), [("report", 1_100), ("report-phone", 390)])
-def test_a_report_is_a_light_png(name: str, width: int) -> None:
+def test_a_screenshot_is_a_small_png(name: str, width: int) -> None:
     picture = (PICTURES / f"{name}.png").read_bytes()
     assert picture[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
     wide, high = struct.unpack(">II", picture[16:24])
@@ -97,7 +97,7 @@ def test_a_report_is_a_light_png(name: str, width: int) -> None:
     assert len(picture) <= PNG_BYTES
 
 
-def test_colours_weights_and_lines_are_drawn() -> None:
+def test_colours_and_font_weights_are_drawn() -> None:
     printed = "plain\n\n\x1b[1;32m7\x1b[0m  \x1b[2m.\x1b[0m\n\x1b[38;2;0;0;0m\x1b[48;2;255;175;0mRR\x1b[0m <&> [b]\n"
     svg = drawn("ls [a]", printed)
     assert lines(svg) == ["$ ls [a]", "plain", "", "7  .", "RR <&> [b]"]
@@ -112,7 +112,7 @@ def test_the_same_output_gives_the_same_drawing() -> None:
     assert drawn("ls", "\x1b[1ma\x1b[0m\n") == drawn("ls", "\x1b[1ma\x1b[0m\n")
 
 
-def test_a_command_sees_a_terminal_of_the_pictures_width_and_progress_is_left_out(
+def test_a_command_runs_in_a_terminal_as_wide_as_the_picture_and_stderr_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -122,6 +122,6 @@ def test_a_command_sees_a_terminal_of_the_pictures_width_and_progress_is_left_ou
     assert printed == f"{COLUMNS} False True False False\n"
 
 
-def test_a_command_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_with_its_stderr(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ended with 3:\nno such song"):
         on_terminal("sh -c 'echo no such song >&2; exit 3'", tmp_path)

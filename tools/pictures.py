@@ -1,9 +1,9 @@
-"""Pictures for the README: commands run on a terminal and are drawn with their colours, a report is photographed.
+"""Make the pictures of the README and the docs: commands on a terminal as SVG, screenshots of a report as PNG.
 
 Usage: python tools/pictures.py [DATA SONGS]
 
-DATA is a folder of genre folders, SONGS a folder of audio files; without them, both are the demo's music. Three models
-learn from DATA; `evaluate` and `predict` then run in a temporary folder in which DATA is `data` and SONGS is `songs`.
+DATA is a folder of genre folders, SONGS a folder of audio files; by default both are the demo's music. Three models are
+trained on DATA. `evaluate` and `predict` then run in a temporary folder in which DATA is `data` and SONGS is `songs`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import tempfile
 import termios
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from chromium import Page, chromium, find_chromium
+from browser import MISSING, find_chromium, headless, open_page
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
@@ -33,6 +34,9 @@ from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.demo.synthesizer import synthesize_track, write_collection
 from genrekit.workflows import demo
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 
 COLUMNS = 112
@@ -41,10 +45,10 @@ COMMANDS = {
     "evaluate": "genrekit evaluate best_models/ --report report.html",
     "predict": "genrekit predict songs/",
 }
-"""What is typed, by the name of its picture."""
+"""The command that each picture shows, by the name of the picture."""
 
 PNG_BYTES = 300_000
-"""What a picture of a page may weigh."""
+"""Maximum size of a screenshot."""
 
 _MODELS = {**demo.MODELS, "lda": TrainConfig.of({"arch": "lda"})}
 
@@ -54,9 +58,9 @@ _SONGS = {
     "metal.wav": ("metal",),
     "reggae.wav": ("reggae",),
 }
-_SONG_S, _SONG_SEED = 60.0, 1  # another seed than the collection's: nothing has heard them
+_SONG_S, _SONG_SEED = 60.0, 1  # not the collection's seed, so no model was trained on them
 
-_LAST_SEEN = "#model-1 .matrix"
+_LAST_VISIBLE = "#model-1 .matrix"
 _MARGIN_PX = 24
 
 _PAPER, _INK = (24, 26, 30), (228, 230, 232)
@@ -83,33 +87,33 @@ _DRAWING = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="h
 </g>
 </svg>
 """
-"""Rich's own drawing asks for a font on the network, and cuts the last line's descenders; this one does neither."""
+"""Rich's default template loads a font from the network and cuts off the descenders of the last line."""
 
 
 def on_terminal(command: str, folder: Path) -> str:
-    """What a command prints on a terminal, colours included; progress, which comes and goes on stderr, is not in it.
+    """Run a command on a terminal and return its stdout with its colours.
 
-    Errors: RuntimeError, with what it said on stderr, for a command that fails.
+    Raises RuntimeError with the command's stderr if it fails.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
-    with tempfile.TemporaryFile("w+") as complaints:
+    terminal, command_end = pty.openpty()
+    fcntl.ioctl(command_end, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
+    with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             shlex.split(command),
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=complaints,
+            stdout=command_end,
+            stderr=errors,
         )
-        os.close(theirs)
-        printed = _read_all(ours)
+        os.close(command_end)
+        printed = _read_all(terminal)
         if process.wait():
-            complaints.seek(0)
-            raise RuntimeError(f"{command} ended with {process.returncode}:\n{complaints.read()}")
+            errors.seek(0)
+            raise RuntimeError(f"{command} ended with {process.returncode}:\n{errors.read()}")
     return printed.decode().replace("\r\n", "\n")
 
 
@@ -118,7 +122,7 @@ def _read_all(terminal: int) -> bytes:
     while True:
         try:
             piece = os.read(terminal, 1 << 16)
-        except OSError:  # Linux says so when nobody is left to write
+        except OSError:  # on Linux: the command has closed its end
             piece = b""
         if not piece:
             os.close(terminal)
@@ -127,7 +131,7 @@ def _read_all(terminal: int) -> bytes:
 
 
 def drawn(command: str, printed: str) -> str:
-    """An SVG of a terminal in which a command was typed and has printed this."""
+    """Draw a terminal with a command and its output as SVG."""
     console = Console(
         record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor", highlight=False
     )
@@ -137,22 +141,23 @@ def drawn(command: str, printed: str) -> str:
     return console.export_svg(title="", theme=_COLOURS, code_format=_DRAWING, unique_id="terminal")
 
 
-def photograph(page: Page, report: Path, picture: Path, *, width: int, dark: bool) -> None:
-    """Write a report as PNG, from its beginning to the first confusion matrix.
+def photograph(browser: Browser, report: Path, picture: Path, *, width: int, dark: bool) -> None:
+    """Write a screenshot of a report as PNG, from its top to the first confusion matrix.
 
-    Errors: RuntimeError for a picture that weighs more than `PNG_BYTES`.
+    Raises RuntimeError if the picture has more than `PNG_BYTES`.
     """
-    page.call("Emulation.setScrollbarsHidden", hidden=True)
-    page.open(report, width=width, dark=dark)
-    end = page.run(f"document.querySelector('{_LAST_SEEN}').getBoundingClientRect().bottom")
-    page.open(report, width=width, height=round(end) + _MARGIN_PX, dark=dark)
-    page.screenshot(picture, whole=False)
+    page = open_page(browser, report, width=width, dark=dark)
+    matrix = page.locator(_LAST_VISIBLE).bounding_box()
+    assert matrix is not None, "the report has no confusion matrix"
+    page.set_viewport_size({"width": width, "height": round(matrix["y"] + matrix["height"]) + _MARGIN_PX})
+    page.screenshot(path=picture)
+    page.context.close()
     if picture.stat().st_size > PNG_BYTES:
         raise RuntimeError(f"{picture} must have at most {PNG_BYTES} bytes, has {picture.stat().st_size}")
 
 
 def _synthesize(folder: Path) -> None:
-    """Write the demo's collection and a few songs of a minute, one of them of several genres in turn."""
+    """Write the demo's collection and some songs of one minute; one song contains several genres."""
     write_collection(
         folder / "data",
         tracks_per_genre=demo.TRACKS_PER_GENRE,
@@ -172,8 +177,8 @@ def _link(folder: Path, data: Path, songs: Path) -> None:
     (folder / "songs").symlink_to(songs)
 
 
-def _learn(folder: Path) -> None:
-    """Make the cache and the models where the commands look for them."""
+def _train(folder: Path) -> None:
+    """Make the cache and the models at the paths that the commands read."""
     cache = folder / "data" / "cache.h5"
     prepare(folder / "data", PrepareConfig(front_end=demo.FRONT_END), out=cache)
     for name, config in _MODELS.items():
@@ -181,10 +186,10 @@ def _learn(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make all pictures anew."""
+    """Make all pictures."""
     executable = find_chromium()
     if executable is None:
-        sys.exit("no Chromium is installed (Debian: apt install chromium), and none is named in $CHROMIUM")
+        sys.exit(MISSING)
     if len(sys.argv) not in (1, 3):
         sys.exit(__doc__)
     PICTURES.mkdir(exist_ok=True)
@@ -194,13 +199,13 @@ def main() -> None:
             _link(folder, *(Path(argument).resolve() for argument in sys.argv[1:]))
         else:
             _synthesize(folder)
-        _learn(folder)
+        _train(folder)
         for name, command in COMMANDS.items():
             picture = drawn(command, on_terminal(command, folder))
             (PICTURES / f"{name}.svg").write_text(picture, encoding="utf-8")
-        with chromium(executable, folder / "profile") as page:
-            photograph(page, folder / "report.html", PICTURES / "report.png", width=1_100, dark=False)
-            photograph(page, folder / "report.html", PICTURES / "report-phone.png", width=390, dark=True)
+        with headless(executable) as browser:
+            photograph(browser, folder / "report.html", PICTURES / "report.png", width=1_100, dark=False)
+            photograph(browser, folder / "report.html", PICTURES / "report-phone.png", width=390, dark=True)
 
 
 if __name__ == "__main__":

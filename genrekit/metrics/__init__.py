@@ -1,1 +1,1 @@
-"""Accuracy, calibration, confidence intervals and tests."""
+"""Accuracy, calibration, confidence intervals and significance tests."""

@@ -1,4 +1,4 @@
-"""Figures from predictions: all but one come from a confusion matrix."""
+"""Accuracy, recall and F1, most of them from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genrekit.metrics.intervals import Interval, wilson
 
 @dataclass(frozen=True)
 class GenreFigures:
-    """Precision, recall (with Wilson's 95 % interval) and F1 of one genre, over tracks."""
+    """Precision, recall (with its 95 % Wilson score interval) and F1 of one genre, over tracks."""
 
     genre: str
     tracks: int
@@ -26,9 +26,9 @@ Floats = npt.NDArray[np.float64]
 
 
 def track_probabilities(probabilities: Floats, track: Ints) -> tuple[Floats, Ints]:
-    """Mean probabilities over the fragments of each track.
+    """Average the probabilities over the fragments of each track.
 
-    Shapes: probabilities [F, n_genres] and track [F] to [T, n_genres] and the T track indices, ascending.
+    Shapes: probabilities [F, n_genres] and track [F] to [T, n_genres] and the T track indices in ascending order.
     """
     tracks, index, counts = np.unique(track, return_inverse=True, return_counts=True)
     sums = np.zeros((len(tracks), probabilities.shape[1]))
@@ -37,12 +37,15 @@ def track_probabilities(probabilities: Floats, track: Ints) -> tuple[Floats, Int
 
 
 def confusion_matrix(truth: Ints, predicted: Ints, n_genres: int) -> Ints:
-    """Counts [n_genres, n_genres]: row i, column j counts what is genre i and was called genre j."""
+    """Count pairs of true genre (row) and predicted genre (column).
+
+    Shapes: truth [N] and predicted [N] to [n_genres, n_genres].
+    """
     return np.bincount(truth * n_genres + predicted, minlength=n_genres**2).reshape(n_genres, n_genres)
 
 
 def accuracy(confusion: npt.NDArray[np.number]) -> Floats:
-    """Share that is right.
+    """Share of correct predictions.
 
     Shapes: confusion [..., n, n] to [...].
     """
@@ -60,18 +63,18 @@ def balanced_accuracy(confusion: npt.NDArray[np.number]) -> Floats:
 
 
 def among_likeliest(probabilities: Floats, truth: Ints, k: int) -> npt.NDArray[np.bool_]:
-    """Whether the true genre is among the k likeliest; of equally likely ones the first in order comes first.
+    """Whether the true genre is among the k most probable; ties go to the genre with the lower index.
 
     Shapes: probabilities [N, n_genres] and truth [N] to [N].
     """
-    own = probabilities[np.arange(len(truth)), truth][:, None]
+    of_truth = probabilities[np.arange(len(truth)), truth][:, None]
     earlier = np.arange(probabilities.shape[1]) < truth[:, None]
-    ahead = (probabilities > own) | ((probabilities == own) & earlier)
+    ahead = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
     return ahead.sum(axis=1) < k
 
 
 def f1_scores(confusion: npt.NDArray[np.number]) -> Floats:
-    """F1 of each genre: 2 TP / (2 TP + FP + FN); 0 where a genre neither occurs nor is called.
+    """F1 of each genre: 2 TP / (2 TP + FP + FN); 0 if a genre neither occurs nor is predicted.
 
     Shapes: confusion [..., n, n] to [..., n].
     """
@@ -80,7 +83,7 @@ def f1_scores(confusion: npt.NDArray[np.number]) -> Floats:
 
 
 def macro_f1(confusion: npt.NDArray[np.number]) -> Floats:
-    """Mean F1 over the genres that occur or are called.
+    """Mean F1 over the genres that occur or are predicted.
 
     Shapes: confusion [..., n, n] to [...].
     """
@@ -89,13 +92,13 @@ def macro_f1(confusion: npt.NDArray[np.number]) -> Floats:
 
 
 def per_genre_figures(confusion: Ints, genres: tuple[str, ...]) -> tuple[GenreFigures, ...]:
-    """Precision, recall with its interval, and F1 of each genre; a ratio of nothing to nothing is 0."""
-    called, f1 = confusion.sum(axis=0), f1_scores(confusion)
+    """Compute precision, recall with its interval, and F1 of each genre; 0 / 0 counts as 0."""
+    n_predicted, f1 = confusion.sum(axis=0), f1_scores(confusion)
     return tuple(
         GenreFigures(
             genre=genre,
             tracks=int(confusion[index].sum()),
-            precision=float(confusion[index, index] / max(called[index], 1)),
+            precision=float(confusion[index, index] / max(n_predicted[index], 1)),
             recall=wilson(int(confusion[index, index]), int(confusion[index].sum())),
             f1=float(f1[index]),
         )

@@ -1,8 +1,9 @@
-"""Calibration: whether a model is right as often as it is sure.
+"""Calibration: whether the accuracy of a model agrees with its confidence.
 
 The expected calibration error is that of Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities
 using Bayesian binning", with the 15 bins of equal width of Guo et al. (2017), "On calibration of modern neural
-networks". It is never negative, so few answers make it large: what it would be without any fault is said beside it.
+networks". It cannot be negative, so with few predictions it is above 0 even for a perfectly calibrated model. `chance`
+is its mean in that case.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from genrekit.metrics.intervals import SEED, Interval, cluster_index, sum_bootst
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Answers whose confidence is above `low` and up to `high`: how many, how sure, and how often right."""
+    """Predictions with a confidence above `low` and up to `high`: their number, mean confidence and accuracy."""
 
     low: float
     high: float
@@ -29,9 +30,9 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence and accuracy lie apart: expected calibration error, and the bins of a reliability diagram.
+    """The expected calibration error, and the bins of a reliability diagram.
 
-    `chance` is the error that a model without fault would show on as many answers of the same confidence.
+    `chance` is the mean error of a perfectly calibrated model on predictions with the same confidence.
     """
 
     error: Interval
@@ -47,23 +48,23 @@ Floats = npt.NDArray[np.float64]
 
 
 def calibration(probabilities: Floats, truth: npt.NDArray[np.int64], clusters: Sequence[Hashable]) -> Calibration:
-    """Expected calibration error with its interval, and the bins that hold answers.
+    """Compute the expected calibration error with its interval, and the bins that are not empty.
 
-    The confidence of an answer is the probability of the genre that is called.
-    Shapes: probabilities [N, n_genres], truth [N]; one cluster name for each answer.
+    The confidence of a prediction is the probability of the predicted genre.
+    Shapes: probabilities [N, n_genres], truth [N]; one cluster name per prediction.
     """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    place = bins_of(confidence)
+    correct = probabilities.argmax(axis=1) == truth
+    bins = bins_of(confidence)
     index, n_clusters = cluster_index(clusters)
     sums = np.zeros((n_clusters, BINS, 3))
-    np.add.at(sums, (index, place), np.stack([np.ones(len(truth)), confidence, right], axis=1))
+    np.add.at(sums, (index, bins), np.stack([np.ones(len(truth)), confidence, correct], axis=1))
     (error,) = sum_bootstrap(sums, [expected_error])
-    return Calibration(error, _by_chance(confidence, place), _bins(sums.sum(axis=0)))
+    return Calibration(error, _chance(confidence, bins), _bins(sums.sum(axis=0)))
 
 
 def bins_of(confidence: Floats) -> npt.NDArray[np.int64]:
-    """The bin of each confidence: above its lower edge and up to its upper one.
+    """Find the bin of each confidence; a bin contains its upper edge and not its lower one.
 
     >>> bins_of(np.array([0.0, 1 / 15, 0.5, 1.0])).tolist()
     [0, 0, 7, 14]
@@ -73,17 +74,17 @@ def bins_of(confidence: Floats) -> npt.NDArray[np.int64]:
 
 
 def expected_error(sums: npt.NDArray[np.number]) -> Floats:
-    """Mean distance of accuracy and confidence over the bins, weighted by their answers.
+    """Mean distance between accuracy and confidence over the bins, weighted by their numbers of predictions.
 
-    Shapes: sums [..., BINS, 3] of ones, confidences and right answers, to [...].
+    Shapes: sums [..., BINS, 3] of ones, confidences and correct predictions, to [...].
     """
     return np.abs(sums[..., 2] - sums[..., 1]).sum(-1) / np.maximum(sums[..., 0].sum(-1), 1)
 
 
-def _by_chance(confidence: Floats, place: npt.NDArray[np.int64]) -> float:
-    """The mean error where each answer is right with the probability of its confidence (Bröcker and Smith 2007)."""
+def _chance(confidence: Floats, bins: npt.NDArray[np.int64]) -> float:
+    """Mean error if each prediction is correct with the probability of its confidence (Bröcker and Smith 2007)."""
     generator = np.random.default_rng(SEED)
-    inside = np.eye(BINS)[place]
+    inside = np.eye(BINS)[bins]
     errors = [
         np.abs(((generator.random(len(confidence)) < confidence) - confidence) @ inside).sum() / len(confidence)
         for _ in range(_DRAWS)
@@ -93,7 +94,7 @@ def _by_chance(confidence: Floats, place: npt.NDArray[np.int64]) -> float:
 
 def _bins(sums: Floats) -> tuple[CalibrationBin, ...]:
     return tuple(
-        CalibrationBin(index / BINS, (index + 1) / BINS, int(count), float(confidence / count), float(right / count))
-        for index, (count, confidence, right) in enumerate(sums)
+        CalibrationBin(index / BINS, (index + 1) / BINS, int(count), float(confidence / count), float(correct / count))
+        for index, (count, confidence, correct) in enumerate(sums)
         if count
     )

@@ -1,4 +1,4 @@
-"""The figures of a training epoch."""
+"""Losses and accuracies of training epochs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of one epoch; losses without penalties, accuracies per fragment and per track.
+    """Results of one epoch; losses exclude penalties.
 
-    `train_accuracy` is measured while training, with dropout, drawn variants and augmented batches. `gradient_mean` and
-    `gradient_max` are of the norms of its steps' gradients, penalties included and before they are clipped, where these
-    were asked for.
+    `train_accuracy` is per fragment and measured while training, with dropout and augmentation. `gradient_mean` and
+    `gradient_max` are over the gradient norms of its steps, with penalties and before clipping; None if they were not
+    recorded.
     """
 
     epoch: int
@@ -28,7 +28,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingFigures:
-    """Figures of an epoch's model on the training part's original fragments, unaltered, in evaluation mode."""
+    """Results of an epoch's model on the training set, in evaluation mode and without augmentation."""
 
     loss: float
     fragment_accuracy: float
@@ -37,7 +37,7 @@ class TrainingFigures:
 
 @dataclass(frozen=True)
 class ValidationFigures:
-    """Validation figures of an epoch."""
+    """Results of an epoch's model on the validation set."""
 
     loss: float
     fragment_accuracy: float
@@ -46,7 +46,7 @@ class ValidationFigures:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a training stands within an epoch; loss and accuracy are means over the epoch so far."""
+    """Progress within an epoch; loss and accuracy are means over the epoch so far."""
 
     epoch: int
     epochs: int

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: models, comparisons and ties."""
+"""Results of an evaluation: models, comparisons and ties."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from genrekit.metrics.scores import LevelFigures
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One model on labelled tracks. `confusion[i][j]` counts tracks of genre i that were called genre j.
+    """Results of one model on labelled tracks. `confusion[i][j]` counts tracks of genre i predicted as genre j.
 
-    Of a folder: `unknown_genres` counts the tracks of genres that the model does not know, which are left out;
-    `missing_genres` are those that it knows and the folder lacks.
+    If the tracks come from a folder, `unknown_genres` counts the tracks of genres that the model does not have, which
+    are left out, and `missing_genres` are genres of the model without a track in the folder.
     """
 
     bundle: Path
@@ -40,7 +40,7 @@ class ModelFigures:
 
     @property
     def name(self) -> str:
-        """What to call the model: its folder, or the run whose best it is."""
+        """Name of the model: its folder, or the run if the folder is the `best` of a run."""
         return self.bundle.parent.name if self.bundle.name == "best" and self.bundle.parent.name else self.bundle.name
 
 
@@ -48,8 +48,8 @@ class ModelFigures:
 class EvaluateResult:
     """All models on the same labelled tracks, ordered by their validation rank.
 
-    `readings` counts the uses of a test part so far; of a folder nothing is counted. `comparisons` are between the
-    first model of each split, or of a folder, and the others; `ties` are those that cannot be told from it.
+    `readings` counts how often the test set has been used; it is None for a folder. `comparisons` are between the first
+    model of each split, or of a folder, and the others. `ties` are the models that do not differ significantly from it.
     """
 
     models: tuple[ModelFigures, ...]

@@ -1,4 +1,4 @@
-"""Intervals: Wilson's for a share, and the bootstrap over clusters for figures of a confusion matrix."""
+"""Confidence intervals: the Wilson score interval of a share, and the cluster bootstrap."""
 
 from __future__ import annotations
 
@@ -11,37 +11,35 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval."""
+    """A value with its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
 
-Z_95 = 1.959963984540054
-"""Quantile of the normal distribution for a 95 % interval."""
-
 RESAMPLES = 2_000
 SEED = 20_130_601
-"""Of the resampling: the same predictions always have the same interval."""
+"""Seed of the resampling, so that the same predictions always have the same interval."""
 
 Figure = Callable[[npt.NDArray[np.number]], npt.NDArray[np.float64]]
-"""From sums over items, such as confusion matrices [..., n, n], to one value each [...]."""
+"""Computes one value from sums over items, such as confusion matrices: [..., n, n] to [...]."""
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """95 % interval of a share by Wilson's score (Wilson 1927); of nothing, all is possible.
+    """Compute the 95 % Wilson score interval of a share (Wilson 1927); it is [0, 1] if n is 0.
 
     >>> wilson(8, 10)
     Interval(value=0.8, low=0.49..., high=0.94...)
     """
+    from scipy.stats import binomtest  # slow to import, and many commands do not need it
+
     if n == 0:
         return Interval(0.0, 0.0, 1.0)
-    share, spread = successes / n, Z_95**2 / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z_95 * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    # The interval of none or all ends at the share itself: rounding must not leave it outside.
-    return Interval(share, max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half))))
+    share = successes / n
+    bounds = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
+    # If none or all are successes, one bound is the share itself; rounding must not move it past the share.
+    return Interval(share, min(share, float(bounds.low)), max(share, float(bounds.high)))
 
 
 def cluster_bootstrap(
@@ -51,9 +49,9 @@ def cluster_bootstrap(
     n_genres: int,
     figures: Sequence[Figure],
 ) -> tuple[Interval, ...]:
-    """95 % intervals of figures of a confusion matrix, by resampling whole clusters.
+    """Compute 95 % intervals of functions of the confusion matrix by resampling whole clusters.
 
-    Shapes: truth and predicted [N]; one cluster name for each item.
+    Shapes: truth and predicted [N]; one cluster name per item.
     """
     index, n_clusters = cluster_index(clusters)
     sums = np.zeros((n_clusters, n_genres, n_genres))
@@ -62,11 +60,11 @@ def cluster_bootstrap(
 
 
 def sum_bootstrap(sums: npt.NDArray[np.float64], figures: Sequence[Figure]) -> tuple[Interval, ...]:
-    """95 % percentile intervals of figures of a sum over clusters, by resampling these (Field and Welsh 2007).
+    """Compute 95 % percentile intervals of functions of a sum over clusters (Field and Welsh 2007).
 
-    Items of one cluster (the fragments of a track, the tracks of an artist) stay together, because they are not
-    independent. Where all are right, or all wrong, resampling knows no spread: the interval is then Wilson's of as
-    many clusters. An interval holds its figure, also where resampling moves it to one side.
+    Items of one cluster (the fragments of a track, the tracks of an artist) are resampled together, because they are
+    not independent. If all items are correct, or all are wrong, every resample has the same value; the interval is then
+    the Wilson interval with as many trials as clusters. An interval always contains its value.
     Shape: sums [clusters, ...].
     """
     resampled = resample(sums)
@@ -74,7 +72,7 @@ def sum_bootstrap(sums: npt.NDArray[np.float64], figures: Sequence[Figure]) -> t
 
 
 def cluster_index(clusters: Sequence[Hashable]) -> tuple[npt.NDArray[np.int64], int]:
-    """Number the clusters in the order of their first item; return each item's number, and how many there are.
+    """Number the clusters in the order of their first item; return the number of each item, and the number of clusters.
 
     >>> cluster_index(["Ann", "Bob", "Ann"])
     (array([0, 1, 0]), 2)
@@ -84,7 +82,7 @@ def cluster_index(clusters: Sequence[Hashable]) -> tuple[npt.NDArray[np.int64], 
 
 
 def resample(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Draw as many clusters as there are, with replacement, and add them up.
+    """Draw clusters with replacement, as many as there are, and add up their sums.
 
     Shapes: [clusters, ...] to [RESAMPLES, ...].
     """

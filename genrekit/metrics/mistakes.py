@@ -1,4 +1,4 @@
-"""Where a model errs: its most confident mistakes, and the genres that it confuses."""
+"""The most confident mistakes of a model, and the genres that it confuses."""
 
 from __future__ import annotations
 
@@ -12,40 +12,38 @@ from genrekit.metrics.scores import Predictions
 
 @dataclass(frozen=True)
 class Mistake:
-    """A track that is called another genre than its own; `fragment` is the one that sounds most like that genre.
+    """A track with a wrong prediction; `probability` is that of the predicted genre for the track.
 
-    `track` is the track's index and `fragment` the place among the predictions; `probability` is the track's.
+    `fragment` is the index among the predictions of the track's fragment with the highest probability of that genre.
     """
 
     track: int
     genre: int
-    called: int
+    predicted: int
     probability: float
     fragment: int
 
 
 def confident_mistakes(predictions: Predictions, limit: int = 8) -> list[Mistake]:
-    """The tracks with a wrong answer of which the model is most sure."""
+    """Find the wrongly predicted tracks with the highest confidence, in descending order."""
     tracks = predictions.of_tracks()
-    sure = tracks.probabilities.max(axis=1)
-    wrong = np.flatnonzero(tracks.called != tracks.truth)
-    found = []
-    for place in wrong[np.argsort(-sure[wrong], kind="stable")][:limit].tolist():
-        called = int(tracks.called[place])
-        own = np.flatnonzero(predictions.track == tracks.track[place])
-        fragment = own[predictions.probabilities[own, called].argmax()]
-        found.append(
-            Mistake(int(tracks.track[place]), int(tracks.truth[place]), called, float(sure[place]), int(fragment))
-        )
-    return found
+    confidence = tracks.probabilities.max(axis=1)
+    wrong = np.flatnonzero(tracks.predicted != tracks.truth)
+    mistakes = []
+    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:limit].tolist():
+        track, predicted = int(tracks.track[index]), int(tracks.predicted[index])
+        fragments = np.flatnonzero(predictions.track == track)
+        fragment = fragments[predictions.probabilities[fragments, predicted].argmax()]
+        mistakes.append(Mistake(track, int(tracks.truth[index]), predicted, float(confidence[index]), int(fragment)))
+    return mistakes
 
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How many of a genre's answers are another genre, and their share of that genre."""
+    """How many items of a genre are predicted as another one, and their share of the genre."""
 
     genre: str
-    called: str
+    predicted: str
     count: int
     share: float
 
@@ -53,10 +51,10 @@ class ConfusedPair:
 def confused_pairs(
     confusion: Sequence[Sequence[int]], genres: Sequence[str], limit: int = 10
 ) -> tuple[ConfusedPair, ...]:
-    """The most frequent mistakes, by count and then by share.
+    """List the most frequent mistakes, by count and then by share.
 
     >>> confused_pairs([[3, 1], [0, 2]], ["blues", "jazz"])
-    (ConfusedPair(genre='blues', called='jazz', count=1, share=0.25),)
+    (ConfusedPair(genre='blues', predicted='jazz', count=1, share=0.25),)
     """
     pairs = [
         ConfusedPair(genres[row], genres[column], count, count / sum(counts))

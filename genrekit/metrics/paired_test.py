@@ -1,4 +1,4 @@
-"""Two models on the same tracks: by how much one is better, and whether that could be chance."""
+"""Compare two models on the same tracks: difference, interval, and an exact permutation test."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from genrekit.metrics.scores import Predictions
 class PairedFigures:
     """Two models on the same tracks: `difference` is the track accuracy of the first minus that of the other.
 
-    `p` is two-sided, `p_corrected` so for all models that are compared with the first (Holm 1979); `tie` where that is
-    not below 0.05.
+    `p` is two-sided. `p_corrected` is corrected for the number of models that are compared with the first (Holm 1979).
+    It is a tie if `p_corrected` is at least 0.05.
     """
 
     first: Path
@@ -33,7 +33,7 @@ class PairedFigures:
 
 @dataclass(frozen=True)
 class Paired:
-    """Two models on the tracks that both have answered: difference of track accuracy, and its two-sided p."""
+    """Two models on the tracks that both have predicted: difference of track accuracy, and its two-sided p."""
 
     tracks: int
     clusters: int
@@ -42,26 +42,27 @@ class Paired:
 
 
 def on_same_tracks(first: Predictions, other: Predictions, cluster_of: Mapping[int, str]) -> Paired | None:
-    """Compare two models by the tracks that both have answered; None where there are none.
+    """Compare two models on the tracks that both have predicted; None if there are none.
 
     `cluster_of` names the cluster of each track index: its artist, or the track itself.
     """
     one, two = first.of_tracks(), other.of_tracks()
-    tracks, here, there = np.intersect1d(one.track, two.track, return_indices=True)
+    tracks, in_one, in_two = np.intersect1d(one.track, two.track, return_indices=True)
     if not len(tracks):
         return None
     clusters = [cluster_of[track] for track in tracks.tolist()]
-    right = (one.called == one.truth)[here], (two.called == two.truth)[there]
-    return Paired(len(tracks), len(set(clusters)), *paired_difference(*right, clusters))
+    correct = (one.predicted == one.truth)[in_one], (two.predicted == two.truth)[in_two]
+    return Paired(len(tracks), len(set(clusters)), *paired_difference(*correct, clusters))
 
 
 def paired_difference(
     first: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], clusters: Sequence[Hashable]
 ) -> tuple[Interval, float]:
-    """Difference of the shares of right answers with its 95 % interval, and its two-sided p.
+    """Compute the difference of two accuracies with its 95 % interval, and its two-sided p.
 
-    The interval comes from resampling clusters; where all clusters agree, it is as wide as Wilson's of none of as many.
-    Shapes: first and other [N], whether each item is right; one cluster name for each item.
+    The interval comes from resampling clusters. If all clusters agree, it reaches as far from the difference as the
+    Wilson interval of 0 successes among as many clusters.
+    Shapes: first and other [N], whether each item is correct; one cluster name per item.
     """
     differences = first.astype(np.int64) - other
     index, n_clusters = cluster_index(clusters)
@@ -78,11 +79,11 @@ def paired_difference(
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:
-    """Two-sided p that a sum of whole numbers is this far from 0 where each could as well have the other sign.
+    """Two-sided p of a sum of whole numbers, in the exact permutation test that flips their signs.
 
-    If two models are equally good, their answers to a cluster can be exchanged. The distribution over all exchanges is
-    exact: that of a sum of independent signs, one number folded in after the other. With differences of 1 it is the
-    sign test, and McNemar's exact one.
+    If two models are equally good, exchanging their predictions for a cluster changes only the sign of its difference.
+    The distribution over all exchanges is that of a sum of independent signs; it is computed by convolution. With
+    differences of 1 this is the sign test, and McNemar's exact test.
 
     >>> sign_flip_p([1, 1, 1, 1, 1, -1])
     0.21875

@@ -1,8 +1,8 @@
 "use strict";
 
-const said = document.getElementById("said");
+const statusLine = document.getElementById("status");
 
-// Tables: a head's button sorts the rows by its column, and once more in the other direction.
+// Tables: the button of a heading sorts the rows by its column, and a second click reverses the order.
 function sortRows(head) {
   const table = head.closest("table");
   const column = head.cellIndex;
@@ -22,28 +22,28 @@ function sortRows(head) {
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", descending ? "descending" : "ascending");
   table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
-  said.textContent = `sorted by ${head.textContent}, ${descending ? "descending" : "ascending"}`;
+  statusLine.textContent = `sorted by ${head.textContent}, ${descending ? "descending" : "ascending"}`;
 }
 
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => sortRows(button.closest("th")));
 }
 
-// Confusion matrices: cells tell what they are, arrow keys move between them, genres can be put in another order.
+// Confusion matrices: cells describe themselves, arrow keys move between them, buttons reorder the genres.
 function setUpMatrix(matrix) {
   const section = matrix.closest("details");
   const readout = section.querySelector(".readout");
   const body = matrix.tBodies[0];
-  const tell = (cell) => {
+  const describe = (cell) => {
     readout.textContent = cell.getAttribute("aria-label");
-    readout.classList.add("told");
+    readout.classList.add("active");
   };
   const cellOf = (event) => event.target.closest("tbody td");
 
   for (const kind of ["pointerover", "focusin", "click"]) {
     body.addEventListener(kind, (event) => {
       const cell = cellOf(event);
-      if (cell) tell(cell);
+      if (cell) describe(cell);
     });
   }
 
@@ -75,8 +75,8 @@ function setUpMatrix(matrix) {
   });
 
   const reorder = (genres) => {
-    const place = new Map(genres.map((genre, index) => [genre, index]));
-    const byGenre = (one, other) => place.get(one.dataset.genre) - place.get(other.dataset.genre);
+    const position = new Map(genres.map((genre, index) => [genre, index]));
+    const byGenre = (one, other) => position.get(one.dataset.genre) - position.get(other.dataset.genre);
     const lines = [matrix.tHead.rows[0], ...body.rows];
     for (const line of lines) line.append(...[...line.querySelectorAll("[data-genre]")].sort(byGenre));
     body.append(...[...body.rows].sort(byGenre));
@@ -89,7 +89,7 @@ function setUpMatrix(matrix) {
       if (key !== "name") rows.sort((one, other) => Number(other.dataset[key]) - Number(one.dataset[key]));
       reorder(rows.map((row) => row.dataset.genre));
       for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-      said.textContent = `genres in the order of ${button.textContent}`;
+      statusLine.textContent = `genres ordered by ${button.textContent}`;
     });
   }
 }

@@ -1,173 +1,149 @@
-"""One model in a report: its figures, confusion, genres and calibration, and then its story."""
+"""One model in a report: its tables and figures, which templates/model.html shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from markupsafe import Markup
+
+from genrekit.config import CLASSICAL, Config
 from genrekit.metrics.calibration import Calibration
+from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
-from genrekit.metrics.formatting import with_interval
+from genrekit.metrics.formatting import percent, with_interval
 from genrekit.metrics.mistakes import confused_pairs
-from genrekit.metrics.scores import LevelFigures
-from genrekit.reports.charts import reliability_chart
-from genrekit.reports.evaluation_details import ModelStory, learning, making, mistakes
-from genrekit.reports.page import Html, element, folded, joined
-from genrekit.reports.page_tables import Cell, Column, Row, interval, number, share, table
+from genrekit.models.bundle_metadata import BundleMetadata
+from genrekit.reports.page_tables import Column, Row, Table, number, share
+from genrekit.reports.plots import CURVES, learning_chart, reliability_chart
+from genrekit.reports.svg import to_svg
 
 
-def model_section(place: int, story: ModelStory, *, open_: bool) -> Html:
-    """The section of one model, which can be folded away; ids within it end in its place."""
-    figures = story.figures
-    heading = element("h2", f"{place}. {figures.name}")
-    accuracy = element("span", interval(figures.track_accuracy), " % of tracks")
-    matrix, pairs = element("div", _matrix(place, figures)), element("div", _pairs(figures))
-    parts = (
-        element("summary", heading, " ", accuracy),
-        _levels(figures),
-        element("div", matrix, pairs, class_="beside"),
-        _genres(figures),
-        _calibration(figures),
-        learning(story.metadata),
-        mistakes(story.examples),
-        making(story),
-    )
-    state = {"open": ""} if open_ else {}
-    return Html(f"{element('details', *parts, class_='model', id=f'model-{place}', **state)}\n")
+@dataclass(frozen=True)
+class Example:
+    """A wrong prediction: a PNG of its spectrogram, and its audio as a file with its media type, if available."""
+
+    track: str
+    genre: str
+    predicted: str
+    probability: float
+    start_s: float
+    picture: bytes | None
+    sound: tuple[bytes, str] | None
 
 
-def _levels(figures: ModelFigures) -> Html:
+@dataclass(frozen=True)
+class ModelStory:
+    """A model of a report; `commands` make it again."""
+
+    figures: ModelFigures
+    metadata: BundleMetadata
+    examples: tuple[Example, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of a page, and its caption."""
+
+    svg: Markup
+    caption: str = ""
+
+
+class ModelSection:
+    """The values of templates/model.html for one model; `index` is its rank, from 1."""
+
+    def __init__(self, index: int, story: ModelStory) -> None:
+        figures, metadata = story.figures, story.metadata
+        self.index, self.story = index, story
+        self.levels = _levels(figures)
+        self.pairs = _pairs(figures)
+        self.genres = _genres(figures)
+        self.reliability, self.bins = _reliability(index, figures), _bins(figures)
+        self.fitted_at_once = metadata.train.arch in CLASSICAL
+        self.learning = _learning(index, metadata)
+        self.epochs = _epochs(metadata.history)
+        self.configurations = [
+            _configuration(name, values)
+            for name, values in (
+                ("training", metadata.train),
+                ("waveform and mel spectrogram", metadata.prepare.front_end),
+                ("augmentation in the cache", metadata.prepare.augmentation),
+            )
+        ]
+
+
+def _levels(figures: ModelFigures) -> Table:
     tracks, fragments = figures.track_figures, figures.fragment_figures
-
-    def row(name: str, key: str) -> Row:
-        return [name, share(getattr(tracks, key)), share(getattr(fragments, key))]
-
     rows: list[Row] = [
-        row("accuracy", "accuracy"),
-        row("balanced accuracy (mean recall)", "balanced_accuracy"),
-        row("macro F1", "macro_f1"),
-        row("right genre among the two likeliest", "top2_accuracy"),
-        ["calibration error", _error(tracks), _error(fragments)],
+        [name, *(share(getattr(level, key)) for level in (tracks, fragments))]
+        for name, key in (
+            ("accuracy", "accuracy"),
+            ("balanced accuracy (mean recall)", "balanced_accuracy"),
+            ("macro F1", "macro_f1"),
+            ("top-2 accuracy", "top2_accuracy"),
+        )
     ]
-    caption = f"Figures in % with 95 % intervals by resampling {figures.resampled}; {figures.left_out} tracks left out"
+    rows.append(["calibration error", share(tracks.calibration.error), share(fragments.calibration.error)])
     columns = (
-        Column("figure", sortable=False),
+        Column("measure", sortable=False),
         Column(f"{figures.tracks:,} tracks", number=True, sortable=False),
         Column(f"{figures.fragments:,} fragments", number=True, sortable=False),
     )
-    return table(caption, columns, rows)
+    caption = f"In % with 95 % intervals from resampling {figures.resampled}; {figures.left_out} tracks left out"
+    return Table(caption, columns, rows)
 
 
-def _error(level: LevelFigures) -> Cell:
-    return share(level.calibration.error)
-
-
-def _matrix(place: int, figures: ModelFigures) -> Html:
-    """The confusion matrix as a grid: each cell says what it is, and the arrow keys move between cells."""
-    heads = [
-        element("th", element("span", genre), scope="col", data_genre=str(index))
-        for index, genre in enumerate(figures.genres)
-    ]
-    grid = element(
-        "table",
-        element(
-            "caption",
-            "Tracks: rows say what they are, columns what they were called; shades are shares of the row",
-        ),
-        element("thead", element("tr", element("td", "is \\ called", class_="corner"), *heads)),
-        element("tbody", *(_matrix_row(figures, row) for row in range(len(figures.genres)))),
-        class_="matrix",
-        role="grid",
-        aria_labelledby=f"confusion-{place}",
-    )
-    return joined(
-        [
-            element("h3", "Confusion", id=f"confusion-{place}"),
-            _orders(),
-            element(
-                "p", "Point at a cell, or move between them with the arrow keys.", class_="readout", aria_live="polite"
-            ),
-            element("div", grid, class_="scroll grid"),
-        ],
-        "\n",
-    )
-
-
-def _orders() -> Html:
-    """Buttons that put the genres of a matrix into another order."""
-    buttons = [
-        element("button", name, type="button", data_order=key, aria_pressed=str(key == "name").lower())
-        for key, name in (("name", "genre"), ("recall", "recall"), ("size", "number of tracks"))
-    ]
-    return element("div", "Order by ", *buttons, class_="orders", role="group", aria_label="Order of genres")
-
-
-def _matrix_row(figures: ModelFigures, row: int) -> Html:
-    counts, recall = figures.confusion[row], figures.per_genre[row].recall.value
-    cells = [_matrix_cell(figures.genres, sum(counts), row, column, count) for column, count in enumerate(counts)]
-    head = element("th", figures.genres[row], scope="row")
-    return element("tr", head, *cells, data_genre=str(row), data_recall=f"{recall:.6f}", data_size=str(sum(counts)))
-
-
-def _matrix_cell(genres: Sequence[str], size: int, row: int, column: int, count: int) -> Html:
-    part = count / size if size else 0.0
-    says = f"{genres[row]} called {genres[column]}: {count} of {size} tracks, {100 * part:.0f} %"
-    return element(
-        "td",
-        str(count or "·"),
-        tabindex="0" if row == column == 0 else "-1",
-        data_genre=str(column),
-        class_="hit" if row == column else "",
-        style=f"--share:{part:.3f}",
-        aria_label=says,
-        title=says,
-    )
-
-
-def _pairs(figures: ModelFigures) -> Html:
-    pairs = confused_pairs(figures.confusion, figures.genres)
-    if not pairs:
-        return element("p", "No track was called another genre than its own.")
+def _pairs(figures: ModelFigures) -> Table:
     rows: list[Row] = [
-        [pair.genre, pair.called, number(pair.count), number(pair.share, f"{100 * pair.share:.0f} %")] for pair in pairs
-    ]
-    columns = (Column("is"), Column("was called"), Column("tracks", number=True), Column("of the genre", number=True))
-    listed = table("Pairs of genres by the number of mistakes", columns, rows)
-    return joined([element("h3", "Most confused pairs"), listed])
-
-
-def _genres(figures: ModelFigures) -> Html:
-    rows: list[Row] = [
-        [
-            one.genre,
-            number(one.tracks),
-            number(one.precision, f"{100 * one.precision:.1f}"),
-            share(one.recall),
-            number(one.f1, f"{100 * one.f1:.1f}"),
-        ]
-        for one in figures.per_genre
+        [pair.genre, pair.predicted, number(pair.count), number(pair.share, f"{100 * pair.share:.0f} %")]
+        for pair in confused_pairs(figures.confusion, figures.genres)
     ]
     columns = (
-        Column("genre"),
+        Column("true genre"),
+        Column("predicted"),
         Column("tracks", number=True),
-        Column("precision", number=True),
-        Column("recall", number=True),
-        Column("F1", number=True),
+        Column("of the genre", number=True),
     )
-    caption = "Per genre, over tracks, in %; recall with the 95 % interval of Wilson's score"
-    return joined([element("h3", "Genres"), table(caption, columns, rows)])
+    return Table("Pairs of genres by number of mistakes", columns, rows)
 
 
-def _calibration(figures: ModelFigures) -> Html:
-    levels = (("tracks", figures.track_figures), ("fragments", figures.fragment_figures))
-    charts = [
-        element(
-            "figure",
-            reliability_chart(f"Reliability diagram of {name}; the table below has its numbers", level.calibration),
-            element("figcaption", f"{name.capitalize()}: {_says(level.calibration)}"),
-            class_="square",
-        )
-        for name, level in levels
+def _genres(figures: ModelFigures) -> Table:
+    rows: list[Row] = [
+        [
+            genre.genre,
+            number(genre.tracks),
+            number(genre.precision, f"{100 * genre.precision:.1f}"),
+            share(genre.recall),
+            number(genre.f1, f"{100 * genre.f1:.1f}"),
+        ]
+        for genre in figures.per_genre
     ]
+    columns = [Column(name, number=name != "genre") for name in ("genre", "tracks", "precision", "recall", "F1")]
+    return Table("Each genre, over tracks, in %; recall with its 95 % Wilson score interval", columns, rows)
+
+
+def _calibrations(figures: ModelFigures) -> dict[str, Calibration]:
+    return {"tracks": figures.track_figures.calibration, "fragments": figures.fragment_figures.calibration}
+
+
+def _reliability(index: int, figures: ModelFigures) -> list[Chart]:
+    return [
+        Chart(
+            to_svg(
+                reliability_chart(calibration),
+                f"model-{index}-reliability-{name}",
+                f"Reliability diagram of {name}; the table below contains its numbers",
+            ),
+            f"{name.capitalize()}: expected calibration error {with_interval(calibration.error, '.3f')}; "
+            f"{calibration.chance:.3f} by chance alone",
+        )
+        for name, calibration in _calibrations(figures).items()
+    ]
+
+
+def _bins(figures: ModelFigures) -> Table:
     rows: list[Row] = [
         [
             name,
@@ -176,27 +152,55 @@ def _calibration(figures: ModelFigures) -> Html:
             number(one.confidence, f"{one.confidence:.3f}"),
             number(one.accuracy, f"{one.accuracy:.3f}"),
         ]
-        for name, level in levels
-        for one in level.calibration.bins
+        for name, calibration in _calibrations(figures).items()
+        for one in calibration.bins
     ]
-    names = ("answers", "confidence from", "how many", "mean confidence", "accuracy")
-    columns = [Column(name, number=place > 0) for place, name in enumerate(names)]
-    listed = table("Answers by their confidence, in 15 bins of equal width", columns, rows)
-    meaning = (
-        "How often answers are right (bars) against how sure the model is of them (dots on the dotted line). A "
-        "bar below its dot: too sure."
-    )
-    return joined(
+    names = ("predictions for", "confidence", "number", "mean confidence", "accuracy")
+    columns = [Column(name, number=index > 0) for index, name in enumerate(names)]
+    return Table("Predictions by confidence, in 15 bins of equal width", columns, rows)
+
+
+def _learning(index: int, metadata: BundleMetadata) -> list[Chart]:
+    if not metadata.history:
+        return []
+    return [
+        Chart(
+            to_svg(
+                learning_chart(metadata.history, metadata.best_epoch, kind),
+                f"model-{index}-{kind}",
+                f"{title} over epochs; the table below contains its numbers",
+            )
+        )
+        for kind, (title, _) in CURVES.items()
+    ]
+
+
+def _epochs(history: Sequence[Epoch]) -> Table:
+    names = ("epoch", "learning rate", "loss", "accuracy", "validation loss", "fragments", "tracks")
+    rows: list[Row] = [
         [
-            element("h3", "Calibration"),
-            element("p", meaning),
-            element("div", *charts, class_="charts"),
-            folded("The numbers of both diagrams", listed),
-        ],
-        "\n",
-    )
+            number(epoch.epoch),
+            number(epoch.lr, f"{epoch.lr:.2g}"),
+            number(epoch.train_loss, f"{epoch.train_loss:.3f}"),
+            number(epoch.train_accuracy, percent(epoch.train_accuracy)),
+            number(epoch.validation_loss, f"{epoch.validation_loss:.3f}"),
+            number(epoch.validation_fragment_accuracy, percent(epoch.validation_fragment_accuracy)),
+            number(epoch.validation_track_accuracy, percent(epoch.validation_track_accuracy)),
+        ]
+        for epoch in history
+    ]
+    caption = "All epochs; figures of the training set are measured while training, with dropout and augmentation"
+    return Table(caption, [Column(name, number=True) for name in names], rows)
 
 
-def _says(found: Calibration) -> str:
-    error = with_interval(found.error, ".3f")
-    return f"expected calibration error {error}; {found.chance:.3f} by chance alone"
+def _configuration(name: str, values: Config) -> Table:
+    rows: list[Row] = [
+        [key, _text(getattr(values, key)), field.description or ""] for key, field in type(values).model_fields.items()
+    ]
+    return Table(name, (Column("name"), Column("value"), Column("meaning", sortable=False)), rows)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == ():
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

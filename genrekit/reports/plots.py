@@ -1,4 +1,4 @@
-"""Pictures of a training and of its mistakes, as PNG."""
+"""Figures of training runs, evaluations and fragments."""
 
 from __future__ import annotations
 
@@ -22,11 +22,32 @@ from genrekit.io.files import atomic_write
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
+from genrekit.metrics.formatting import with_interval
+from genrekit.metrics.intervals import Interval
+
+__all__ = [
+    "CURVES",
+    "Axes",
+    "Figure",
+    "FragmentView",
+    "Patch",
+    "confusion_figure",
+    "fragment_figure",
+    "genre_bars",
+    "interval_chart",
+    "learning_chart",
+    "learning_curves",
+    "reliability_chart",
+    "reliability_figure",
+    "save_png",
+    "spectrogram_png",
+]
+"""What the module defines, and the types of matplotlib that other packages use."""
 
 
 @dataclass(frozen=True)
 class FragmentView:
-    """One variant of a fragment, to look at: what it is, what it drew, and its tensors as far as they are there.
+    """One variant of a fragment: its name, the augmentation that was drawn, and its inputs, if available.
 
     Shapes: waveform float32 [n_samples] in [-1, 1], mel float32 [n_mels, n_frames] in [0, 1].
     """
@@ -37,59 +58,108 @@ class FragmentView:
     mel: FloatArray | None
 
 
-__all__ = ["Axes", "Figure", "Patch", "confusion_figure", "fragment_figure", "learning_curves", "save_png"]
+_FIRST, _SECOND, _THIRD, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"
+"""Colours of Okabe and Ito, which colour-blind readers can tell apart."""
 
-_TRAIN, _VALIDATION, _TRACKS, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"
-"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
+_INK, _RULE = "#333333", "#E3E5E8"
+
+CURVES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "loss": ("Cross-entropy loss", (("train_loss", "training"), ("validation_loss", "validation"))),
+    "accuracy": (
+        "Accuracy in %",
+        (
+            ("train_accuracy", "training"),
+            ("validation_fragment_accuracy", "validation, fragments"),
+            ("validation_track_accuracy", "validation, tracks"),
+        ),
+    ),
+}
+"""For each kind of learning curve its title, and the fields of `Epoch` that it shows with their labels."""
+
+_LINES = (("-", _FIRST), ("--", _SECOND), (":", _THIRD))
+"""Style and colour of the first, second and third curve."""
+
+_POINT = 1 / 72
+"""Inches. A figure of a page is 400 points wide, so that its fonts have their size in pixels at the full width."""
+
+_PAGE_FONT = 12
 
 
 def learning_curves(history: Sequence[Epoch], best_epoch: int) -> Figure:
-    """Loss and accuracy over epochs, each curve named in a legend, with the best epoch marked."""
+    """Plot loss and accuracy over epochs side by side, with a legend and the best epoch."""
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [epoch.epoch for epoch in history]
-    for axes, title, curves in (
-        (
-            left,
-            "Cross-entropy loss",
-            [
-                ("training", _TRAIN, [epoch.train_loss for epoch in history]),
-                ("validation", _VALIDATION, [epoch.validation_loss for epoch in history]),
-            ],
-        ),
-        (
-            right,
-            "Accuracy in %",
-            [
-                ("training", _TRAIN, [100 * epoch.train_accuracy for epoch in history]),
-                ("validation, fragments", _VALIDATION, [100 * epoch.validation_fragment_accuracy for epoch in history]),
-                ("validation, tracks", _TRACKS, [100 * epoch.validation_track_accuracy for epoch in history]),
-            ],
-        ),
-    ):
-        axes.set_title(title, loc="left", fontsize=11)
-        axes.set_xlabel("epoch")
-        axes.axvline(best_epoch, color=_QUIET, linewidth=0.8, linestyle=":", label=f"best epoch ({best_epoch})")
-        for name, colour, values in curves:
-            axes.plot(epochs, values, color=colour, label=name, marker="o" if len(epochs) == 1 else None)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.spines[["top", "right"]].set_visible(False)
+    for axes, kind in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+        _draw_curves(axes, history, best_epoch, kind)
         axes.legend(frameon=False, fontsize=9)
     return figure
 
 
+def learning_chart(history: Sequence[Epoch], best_epoch: int, kind: str) -> Figure:
+    """Plot one of the `CURVES` over epochs for a page, with the legend below."""
+    figure = Figure(figsize=(400 * _POINT, 270 * _POINT), layout="constrained")
+    axes = figure.subplots()
+    _draw_curves(axes, history, best_epoch, kind)
+    _enlarge(axes)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False, fontsize=_PAGE_FONT
+    )
+    return figure
+
+
+def _draw_curves(axes: Axes, history: Sequence[Epoch], best_epoch: int, kind: str) -> None:
+    title, curves = CURVES[kind]
+    factor = 100 if kind == "accuracy" else 1
+    epochs = [epoch.epoch for epoch in history]
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("epoch")
+    for (field, label), (style, colour) in zip(curves, _LINES, strict=False):
+        values = [factor * getattr(epoch, field) for epoch in history]
+        axes.plot(epochs, values, style, color=colour, label=label, marker="o" if len(epochs) == 1 else None)
+    axes.axvline(best_epoch, color=_QUIET, linewidth=0.8, linestyle="-.", label=f"best epoch ({best_epoch})")
+    axes.set_ylim(bottom=0, top=102 if kind == "accuracy" else None)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    _simplify(axes)
+    axes.grid(axis="y", color=_RULE, linewidth=0.6)
+
+
+def _simplify(axes: Axes) -> None:
+    """Remove what surrounds the data without a meaning."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+
+
+def _enlarge(axes: Axes) -> None:
+    """Set all fonts to the size that they need on a page."""
+    for text in (axes.xaxis.label, axes.yaxis.label):
+        text.set_fontsize(_PAGE_FONT)
+    axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=_PAGE_FONT)
+    axes.tick_params(labelsize=_PAGE_FONT)
+
+
+def interval_chart(interval: Interval) -> Figure:
+    """Plot a share and its interval on a line from 0 to 1, without numbers, for a cell of a table."""
+    figure = Figure(figsize=(110 * _POINT, 16 * _POINT))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(-0.05, 1.05), ylim=(-1, 1))
+    axes.plot([0, 1], [0, 0], color=_RULE, linewidth=1)
+    axes.plot([interval.low, interval.high], [0, 0], color=_FIRST, linewidth=2)
+    axes.plot([interval.value], [0], "o", color=_FIRST, markersize=7)
+    return figure
+
+
 def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], title: str) -> Figure:
-    """A confusion matrix: shades by the share of the row, counts in the cells."""
+    """Plot a confusion matrix: each cell shows its count, and its shade is the share of the row."""
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cells, name = max(3.0, 0.6 * len(genres)), 0.12 * max(map(len, genres))  # inches that they take
+    cells, name = max(3.0, 0.6 * len(genres)), 0.12 * max(map(len, genres))  # in inches
     figure = Figure(figsize=(cells + name + 0.6, cells + 0.7 * name + 0.9), dpi=120, layout="compressed")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right", parse_math=False)
     axes.set_yticks(range(len(genres)), genres, parse_math=False)
-    axes.set_xlabel("called")
-    axes.set_ylabel("is")
+    axes.set_xlabel("predicted genre")
+    axes.set_ylabel("true genre")
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -101,59 +171,77 @@ def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], 
 
 
 def reliability_figure(levels: Mapping[str, Calibration], title: str) -> Figure:
-    """Reliability diagrams side by side: how often answers are right against how sure, and how many there are."""
+    """Plot a reliability diagram for each level, side by side, with the number of predictions of each bin below."""
     figure = Figure(figsize=(5 * len(levels), 5.6), dpi=120, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     columns = figure.subplots(2, len(levels), squeeze=False, sharex=True, height_ratios=(4, 1))
-    for (above, below), (name, found) in zip(columns.T, levels.items(), strict=True):
-        edges, widths = [one.low for one in found.bins], [one.high - one.low for one in found.bins]
-        above.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.8, linestyle=":", label="as sure as right")
-        bars = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
-        above.bar(edges, [one.accuracy for one in found.bins], widths, color=_TRAIN, label="right", **bars)
-        confidence = [one.confidence for one in found.bins]
-        above.plot(confidence, confidence, "o", color=_VALIDATION, markersize=4, label="sure")
-        error = found.error
-        above.set_title(
-            f"{name}: error {error.value:.3f} ({error.low:.3f} to {error.high:.3f})", loc="left", fontsize=10
-        )
-        above.set_ylabel("share that is right")
-        above.set(xlim=(0, 1), ylim=(0, 1.02))
+    for (above, below), (name, calibration) in zip(columns.T, levels.items(), strict=True):
+        _draw_reliability(above, calibration)
+        above.set_title(f"{name}: error {with_interval(calibration.error, '.3f')}", loc="left", fontsize=10)
         above.legend(frameon=False, fontsize=9, loc="upper left")
-        below.bar(edges, [one.count for one in found.bins], widths, color=_QUIET, **bars)
+        _draw_bins(below, calibration, [one.count for one in calibration.bins], _QUIET)
         below.set_ylabel(name)
         below.set_xlabel("confidence")
-        for axes in (above, below):
-            axes.spines[["top", "right"]].set_visible(False)
+        _simplify(below)
     return figure
 
 
-def genre_bars(figures: Sequence[GenreFigures], title: str) -> Figure:
-    """Recall with its interval and precision of each genre, one below the other."""
-    name = 0.09 * max(len(one.genre) for one in figures)
-    figure = Figure(figsize=(6.5 + name, 1.6 + 0.42 * len(figures)), dpi=120, layout="constrained")
+def reliability_chart(calibration: Calibration) -> Figure:
+    """Plot the reliability diagram of one level for a page."""
+    figure = Figure(figsize=(300 * _POINT, 300 * _POINT), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(figures))
+    _draw_reliability(axes, calibration)
+    axes.set_xlabel("confidence")
+    axes.set_aspect("equal")
+    _enlarge(axes)
+    return figure
+
+
+def _draw_reliability(axes: Axes, calibration: Calibration) -> None:
+    axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.8, linestyle=":", label="perfect calibration")
+    _draw_bins(axes, calibration, [one.accuracy for one in calibration.bins], _FIRST, label="accuracy")
+    confidence = [one.confidence for one in calibration.bins]
+    axes.plot(confidence, confidence, "o", color=_SECOND, markersize=4, label="mean confidence")
+    axes.set_ylabel("accuracy")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    _simplify(axes)
+
+
+def _draw_bins(
+    axes: Axes, calibration: Calibration, heights: Sequence[float], colour: str, label: str | None = None
+) -> None:
+    edges = [one.low for one in calibration.bins]
+    widths = [one.high - one.low for one in calibration.bins]
+    axes.bar(edges, heights, widths, align="edge", color=colour, edgecolor="white", linewidth=0.8, label=label)
+
+
+def genre_bars(figures: Sequence[GenreFigures], title: str) -> Figure:
+    """Plot recall with its interval and precision of each genre as horizontal bars."""
+    names = 0.09 * max(len(one.genre) for one in figures)  # in inches
+    figure = Figure(figsize=(6.5 + names, 1.6 + 0.42 * len(figures)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(figures))
     recalls = [100 * one.recall.value for one in figures]
     below = [100 * (one.recall.value - one.recall.low) for one in figures]
     above = [100 * (one.recall.high - one.recall.value) for one in figures]
-    axes.barh(places - 0.2, recalls, 0.38, color=_TRAIN, label="recall, with its 95 % interval")
-    axes.errorbar(recalls, places - 0.2, xerr=(below, above), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
-    axes.barh(places + 0.2, [100 * one.precision for one in figures], 0.38, color=_VALIDATION, label="precision")
-    axes.set_yticks(places, [f"{one.genre} ({one.tracks})" for one in figures], parse_math=False)
+    axes.barh(rows - 0.2, recalls, 0.38, color=_FIRST, label="recall, with 95 % interval")
+    axes.errorbar(recalls, rows - 0.2, xerr=(below, above), fmt="none", ecolor=_INK, elinewidth=1, capsize=2)
+    axes.barh(rows + 0.2, [100 * one.precision for one in figures], 0.38, color=_SECOND, label="precision")
+    axes.set_yticks(rows, [f"{one.genre} ({one.tracks})" for one in figures], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 103)
     axes.set_xlabel("% of tracks")
     axes.set_title(title, loc="left", fontsize=11, pad=26, parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
+    _simplify(axes)
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, ncols=2)
     return figure
 
 
 def spectrogram_png(mel: FloatArray) -> bytes:
-    """A mel spectrogram, [n_mels, n_frames] in [0, 1], as PNG with one pixel a value and the lowest band below."""
+    """Encode a mel spectrogram, [n_mels, n_frames] in [0, 1], as PNG: one pixel per value, low bands at the bottom."""
     shades = np.rint(np.clip(mel[::-1], 0, 1) * 255).astype(np.uint8)
     palette = np.rint(255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
-    rows = np.pad(shades, ((0, 0), (1, 0)))  # each row begins with its filter: none
+    rows = np.pad(shades, ((0, 0), (1, 0)))  # the first byte of a row selects its filter: none
     size = struct.pack(">2I5B", mel.shape[1], mel.shape[0], 8, 3, 0, 0, 0)  # 8 bits, indices into a palette
     chunks = {b"IHDR": size, b"PLTE": palette.tobytes(), b"IDAT": zlib.compress(rows.tobytes(), 9), b"IEND": b""}
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -166,33 +254,33 @@ _HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 
 
 def fragment_figure(views: Sequence[FragmentView], front_end: FeatureConfig, title: str) -> Figure:
-    """One fragment's variants below each other, each as waveform and as mel spectrogram, in seconds and Hz."""
+    """Plot the variants of a fragment below each other, each as waveform and mel spectrogram, in seconds and Hz."""
     figure = Figure(figsize=(12, 1 + 1.7 * len(views)), dpi=110, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, parse_math=False)
     rows = figure.subplots(len(views), 2, squeeze=False, sharex=True, width_ratios=(1, 1.3))
     low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
     marks = [hertz for hertz in _HERTZ if front_end.fmin <= hertz <= front_end.fmax_hz]
-    places = (hz_to_mel(marks) - low) / (high - low) * (front_end.n_mels + 1) - 1
-    for (left, right), view in zip(rows, views, strict=True):
+    positions = (hz_to_mel(marks) - low) / (high - low) * (front_end.n_mels + 1) - 1
+    for (wave_axes, mel_axes), view in zip(rows, views, strict=True):
         name = f"{view.variant} ({view.drawn})" if view.drawn else view.variant
-        left.set_title(name, loc="left", fontsize=10, parse_math=False)
-        left.spines[["top", "right"]].set_visible(False)
-        left.set_ylim(-1, 1)
+        wave_axes.set_title(name, loc="left", fontsize=10, parse_math=False)
+        wave_axes.spines[["top", "right"]].set_visible(False)
+        wave_axes.set_ylim(-1, 1)
         if view.waveform is not None:
             seconds = np.arange(len(view.waveform)) / front_end.sample_rate
-            left.plot(seconds, view.waveform, color=_TRAIN, linewidth=0.3)
+            wave_axes.plot(seconds, view.waveform, color=_FIRST, linewidth=0.3)
         if view.mel is not None:
             extent = (0, front_end.duration_s, -0.5, front_end.n_mels - 0.5)
-            image = right.imshow(view.mel, "magma", aspect="auto", origin="lower", vmin=0, vmax=1, extent=extent)
-            figure.colorbar(image, ax=right, label="of [0, 1]", ticks=[0, 0.5, 1])
-        right.set_yticks(places, [f"{hertz:,}" for hertz in marks], fontsize=7)
-        right.set_ylabel("Hz")
+            image = mel_axes.imshow(view.mel, "magma", aspect="auto", origin="lower", vmin=0, vmax=1, extent=extent)
+            figure.colorbar(image, ax=mel_axes, label="level, 0 to 1", ticks=[0, 0.5, 1])
+        mel_axes.set_yticks(positions, [f"{hertz:,}" for hertz in marks], fontsize=7)
+        mel_axes.set_ylabel("Hz")
     for axes in rows[-1]:
         axes.set_xlabel("seconds")
     return figure
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG; the file is complete or unchanged."""
     with atomic_write(path) as file:
         FigureCanvasAgg(figure).print_png(file)

@@ -1,4 +1,4 @@
-"""An evaluation as tables, in CSV for programs and in Markdown for people."""
+"""Tables of an evaluation: CSV for programs and Markdown for people."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ from genrekit.metrics.scores import LevelFigures
 Row = Sequence[str | int | float]
 
 LEVEL_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "top2_accuracy")
-"""The shares among a level's figures, in the order in which they are shown."""
+"""The scores of a level that are shares, in the order of the columns."""
 
 
 def write_tables(folder: Path, result: EvaluateResult) -> list[tuple[Path, ModelFigures]]:
-    """Write the tables of an evaluation into a folder, those of each model into one of its own; return these.
+    """Write the tables of an evaluation into a folder, with a subfolder for each model; return the subfolders.
 
     Files: models.csv, models.md and comparisons.csv; for each model genres.csv, genres.md, confusion.csv and
     calibration.csv.
     """
     models = list(enumerate(result.models, 1))
-    write_text(folder / "models.csv", csv_text(_model_heads(), [_model_row(place, model) for place, model in models]))
-    shown = [_model_line(place, model) for place, model in models]
-    write_text(folder / "models.md", _markdown(_SHOWN, shown))
-    write_text(folder / "comparisons.csv", csv_text(_COMPARED, list(map(_compared, result.comparisons))))
-    places = [(folder / f"{place:02d}-{model.name}", model) for place, model in models]
-    for place, model in places:
-        _write_model(place, model)
-    return places
+    write_text(folder / "models.csv", csv_text(_csv_columns(), [_csv_row(rank, model) for rank, model in models]))
+    write_text(folder / "models.md", _markdown(_COLUMNS, [_row(rank, model) for rank, model in models]))
+    write_text(folder / "comparisons.csv", csv_text(_COMPARISONS, list(map(_compared, result.comparisons))))
+    subfolders = [(folder / f"{rank:02d}-{model.name}", model) for rank, model in models]
+    for subfolder, model in subfolders:
+        _write_model(subfolder, model)
+    return subfolders
 
 
-_COMPARED = ("first", "other", "tracks", "clusters", "difference", "low", "high", "p", "p_corrected", "tie")
+_COMPARISONS = ("first", "other", "tracks", "clusters", "difference", "low", "high", "p", "p_corrected", "tie")
 
 
 def _compared(pair: PairedFigures) -> Row:
@@ -49,16 +48,16 @@ def _compared(pair: PairedFigures) -> Row:
     )
 
 
-_SHOWN = (
-    *("", "model", "validation", "tracks", "balanced accuracy", "macro F1", "among two likeliest"),
+_COLUMNS = (
+    *("", "model", "validation", "tracks", "balanced accuracy", "macro F1", "top-2 accuracy"),
     *("calibration error", "fragments", "of tracks"),
 )
 
 
-def _model_line(place: int, model: ModelFigures) -> Row:
+def _row(rank: int, model: ModelFigures) -> Row:
     tracks = model.track_figures
     shares = [*(getattr(tracks, name) for name in LEVEL_FIGURES), tracks.calibration.error, model.fragment_accuracy]
-    return (place, model.name, model.validation_track_accuracy, *map(_interval, shares), model.tracks)
+    return (rank, model.name, model.validation_track_accuracy, *map(_interval, shares), model.tracks)
 
 
 def _interval(figure: Interval) -> str:
@@ -66,13 +65,13 @@ def _interval(figure: Interval) -> str:
 
 
 def _write_model(folder: Path, model: ModelFigures) -> None:
-    heads = ("genre", "tracks", "precision", "recall", "recall_low", "recall_high", "f1")
+    columns = ("genre", "tracks", "precision", "recall", "recall_low", "recall_high", "f1")
     rows = [
         (one.genre, one.tracks, one.precision, one.recall.value, one.recall.low, one.recall.high, one.f1)
         for one in model.per_genre
     ]
-    write_text(folder / "genres.csv", csv_text(heads, rows))
-    write_text(folder / "genres.md", _markdown(heads, rows))
+    write_text(folder / "genres.csv", csv_text(columns, rows))
+    write_text(folder / "genres.md", _markdown(columns, rows))
     counts: list[Row] = [(genre, *row) for genre, row in zip(model.genres, model.confusion, strict=True)]
     write_text(folder / "confusion.csv", csv_text(("is \\ called", *model.genres), counts))
     bins: list[Row] = [
@@ -80,11 +79,11 @@ def _write_model(folder: Path, model: ModelFigures) -> None:
         for level, figures in (("tracks", model.track_figures), ("fragments", model.fragment_figures))
         for one in figures.calibration.bins
     ]
-    columns = ("level", "from", "to", "answers", "confidence", "accuracy")
-    write_text(folder / "calibration.csv", csv_text(columns, bins))
+    bin_columns = ("level", "from", "to", "answers", "confidence", "accuracy")
+    write_text(folder / "calibration.csv", csv_text(bin_columns, bins))
 
 
-def _model_heads() -> tuple[str, ...]:
+def _csv_columns() -> tuple[str, ...]:
     figures = [
         f"{level}_{name}{end}"
         for level in ("track", "fragment")
@@ -94,9 +93,9 @@ def _model_heads() -> tuple[str, ...]:
     return ("place", "model", "split", "validation_track_accuracy", "tracks", "fragments", "left_out", *figures)
 
 
-def _model_row(place: int, model: ModelFigures) -> Row:
+def _csv_row(rank: int, model: ModelFigures) -> Row:
     return (
-        *(place, model.name, model.split, model.validation_track_accuracy),
+        *(rank, model.name, model.split, model.validation_track_accuracy),
         *(model.tracks, model.fragments, model.left_out),
         *_numbers(model.track_figures),
         *_numbers(model.fragment_figures),
@@ -108,17 +107,17 @@ def _numbers(figures: LevelFigures) -> list[float]:
     return [number for one in shown for number in (one.value, one.low, one.high)]
 
 
-def csv_text(heads: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table as CSV, with all digits."""
+def csv_text(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """Format a table as CSV, with all digits of its numbers."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
+    writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
 
 
-def _markdown(heads: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table as Markdown, shares with three decimals."""
-    numeric = {column for column in range(len(heads)) if all(not isinstance(row[column], str) for row in rows)}
+def _markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """Format a table as Markdown; floats have three decimals."""
+    numeric = {column for column in range(len(columns)) if all(not isinstance(row[column], str) for row in rows)}
     shown = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    return markdown.table(heads, shown, numeric=numeric)
+    return markdown.table(columns, shown, numeric=numeric)

@@ -16,8 +16,9 @@ from genrekit.io.files import write_json, write_text
 from genrekit.io.json_values import json_value, to_json
 from genrekit.metrics.epochs import Epoch
 from genrekit.reports import page
-from genrekit.reports.page_tables import Column, table
-from genrekit.reports.plots import save_png
+from genrekit.reports.page_tables import Cell, Column, Row, Table
+from genrekit.reports.plots import Figure, save_png
+from genrekit.reports.svg import to_svg
 from genrekit.studies import search_text as of_search
 from genrekit.studies import text as words
 from genrekit.studies.plots import accuracy_bars, curves, overview
@@ -117,8 +118,7 @@ def write_report(
         for name, file in safe_names(configs).items():
             write_json(aside / _EXPERIMENTS / f"{file}.json", json_value(configs[name]))
         write_text(aside / "report.md", to_markdown(result, figures=files))
-        pictures = {name: (aside / file).read_bytes() for name, file in files.items()}
-        write_text(aside / "report.html", to_html(result, pictures))
+        write_text(aside / "report.html", to_html(result, figures))
         write_json(aside / "result.json", to_json(result))
         _replace(folder, aside)
 
@@ -166,45 +166,54 @@ def to_markdown(result: StudyResult, *, figures: Mapping[str, str]) -> str:
     return "\n".join(filter(None, parts))
 
 
-def to_html(result: StudyResult, figures: Mapping[str, bytes]) -> str:
-    """The report as one page of HTML; `figures` are PNG files, by their names in `CAPTIONS`."""
-    head, e = _head(result), page.element
-    shown = {name: page.figure(png, _alt(result, name), CAPTIONS[name]) for name, png in figures.items()}
-    none = page.Html("")
+def to_html(result: StudyResult, figures: Mapping[str, Figure]) -> str:
+    """Render the report as one HTML page; the keys of `figures` are names in `CAPTIONS`."""
+    head, search = _head(result), result.search
+    settings = words.settings(result)
     sections = {
-        "found": ("What was found", _found(result) + shown.get("accuracy", none)),
-        "arms": ("Arms", _html_table(words.arms(result), "Arms, the best first") + shown.get("figures", none)),
-        "settings": (
-            "What differs between the arms",
-            _html_table(words.settings(result), "Settings that are not the same in all arms"),
-        ),
-        "ranking": (
-            "Ranking",
-            e("p", words.tied(result)) + _html_table(words.ranking(result), "Places, with 95 % intervals"),
-        ),
-        "curves": ("Learning curves", shown.get("curves", none)),
-        "search": ("Search", _html_search(result, shown)),
-        "left-out": (
-            "Left out",
-            e("ul", *(e("li", f"{item.path}: {item.reason}") for item in result.skipped)) if result.skipped else none,
-        ),
-        "repeat": ("To repeat this", page.code(head.command) + e("p", _BESIDE)),
-        "methods": (
-            "Methods",
-            page.joined([e("p", text) for text in _methods(result)])
-            + e("h3", "References")
-            + e("ul", *(e("li", citation) for citation in _citations(result)), class_="quiet"),
-        ),
+        "found": "What was found",
+        "arms": "Arms",
+        "settings": "What differs between the arms" if settings.rows else "",
+        "ranking": "Ranking",
+        "curves": "Learning curves" if "curves" in figures else "",
+        "search": "Search" if search is not None else "",
+        "left-out": "Left out" if result.skipped else "",
+        "repeat": "To repeat this",
+        "methods": "Methods",
     }
-    filled = {anchor: (title, page.Html(content)) for anchor, (title, content) in sections.items() if content}
-    body = [
-        e("p", head.question, class_="lead"),
-        page.facts(_facts(result)),
-        page.contents([(anchor, title) for anchor, (title, _) in filled.items()]),
-        *(page.section(title, content, anchor=anchor) for anchor, (title, content) in filled.items()),
-    ]
-    style = page.asset("report.css", "genrekit.studies")
-    return page.document(head.title, page.framed(head.title, page.joined(body, "\n")), style=style)
+    searched: dict[str, Any] = {}
+    if search is not None:
+        searched = {
+            "paragraphs": of_search.paragraphs(search),
+            "space": _table(of_search.space(search), "What was searched"),
+            "figures": tuple(of_search.CAPTIONS),
+            "trials": _table(of_search.trials(search), "Trials, the best first"),
+        }
+    return page.render(
+        "study.html",
+        package="genrekit.studies",
+        style=page.asset("report.css", "genrekit.studies"),
+        title=head.title,
+        head=head,
+        facts=_facts(result),
+        sections={anchor: title for anchor, title in sections.items() if title},
+        in_short=words.in_short(result),
+        findings=_findings_table(result),
+        verdicts={words.verdict(word): words.VERDICTS[word] for word in _met(result)},
+        arms=_table(words.arms(result), "Arms, the best first"),
+        settings=_table(settings, "Settings that are not the same in all arms"),
+        tied=words.tied(result),
+        ranking=_table(words.ranking(result), "Places, with 95 % intervals"),
+        search=searched,
+        skipped=result.skipped,
+        beside=_BESIDE,
+        methods=_methods(result),
+        citations=_citations(result),
+        figures={
+            name: {"svg": to_svg(figure, f"figure-{name}", _alt(result, name)), "caption": CAPTIONS[name]}
+            for name, figure in figures.items()
+        },
+    )
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:
@@ -285,28 +294,19 @@ def _alt(result: StudyResult, name: str) -> str:
     return f"{kinds[name]} of {arms}. {words.tied(result)}" if name == "accuracy" else f"{kinds[name]} of {arms}."
 
 
-def _found(result: StudyResult) -> page.Html:
-    e = page.element
+def _findings_table(result: StudyResult) -> Table:
     cells = words.findings(result)
-    rows = [
+    rows: list[Row] = [
         (
             row[0],
-            e("span", row[1], class_=f"verdict {words.VERDICTS[finding.verdict].colours}"),
+            Cell(row[1], kind=f"verdict {words.VERDICTS[finding.verdict].colours}"),
             *row[2:4],
-            _lines(words.reading(other) for other in words.others(finding)),
+            "\n".join(map(words.reading, words.others(finding))) or words.NONE,
             *row[5:],
         )
         for row, finding in zip(cells.rows, result.findings, strict=True)
     ]
-    meanings = [
-        e("li", e("span", words.verdict(word), class_=f"verdict {look.colours}"), f": {look.meaning}")
-        for word, look in ((word, words.VERDICTS[word]) for word in _met(result))
-    ]
-    parts = [e("p", words.in_short(result))]
-    if rows:
-        parts.append(table("Claims and what became of them", _columns(cells), rows))
-        parts.append(e("ul", *meanings, class_="quiet"))
-    return page.joined(parts)
+    return Table("Claims and what became of them", _columns(cells), rows)
 
 
 def _met(result: StudyResult) -> list[Verdict]:
@@ -314,21 +314,21 @@ def _met(result: StudyResult) -> list[Verdict]:
     return [word for word in words.VERDICTS if any(finding.verdict == word for finding in result.findings)]
 
 
-def _html_table(cells: words.Cells, caption: str) -> page.Html:
-    rows = [
-        [_stacked(cell) if column in cells.numeric else cell for column, cell in enumerate(row)] for row in cells.rows
+def _table(cells: words.Cells, caption: str) -> Table:
+    rows: list[Row] = [
+        [_with_note(cell) if column in cells.numeric else cell for column, cell in enumerate(row)] for row in cells.rows
     ]
-    return table(caption, _columns(cells), rows) if rows else page.Html("")
+    return Table(caption, _columns(cells), rows)
 
 
 def _columns(cells: words.Cells) -> list[Column]:
     return [Column(name, number=place in cells.numeric, sortable=False) for place, name in enumerate(cells.head)]
 
 
-def _stacked(figure: str) -> page.Html:
-    """A figure with its interval below it."""
+def _with_note(figure: str) -> Cell:
+    """Split a figure and its interval, which the page shows below it."""
     value, bracket, span = figure.partition(" (")
-    return page.joined([value, page.element("small", f"({span}")] if bracket else [value])
+    return Cell(value, note=f"({span}" if bracket else "")
 
 
 def _markdown_search(result: StudyResult, picture: Callable[[str], str]) -> str:
@@ -337,19 +337,6 @@ def _markdown_search(result: StudyResult, picture: Callable[[str], str]) -> str:
     parts = [f"{markdown.plain(text)}\n" for text in of_search.paragraphs(result.search)]
     parts += [_markdown_table(of_search.space(result.search)), *map(picture, of_search.CAPTIONS)]
     return "\n".join(filter(None, [*parts, _markdown_table(of_search.trials(result.search))]))
-
-
-def _html_search(result: StudyResult, shown: Mapping[str, page.Html]) -> page.Html:
-    if result.search is None:
-        return page.Html("")
-    parts = [page.element("p", text) for text in of_search.paragraphs(result.search)]
-    parts.append(_html_table(of_search.space(result.search), "What was searched"))
-    parts += [shown[name] for name in of_search.CAPTIONS if name in shown]
-    return page.joined([*parts, _html_table(of_search.trials(result.search), "Trials, the best first")])
-
-
-def _lines(texts: Iterable[str]) -> page.Html:
-    return page.joined([page.element("span", text, class_="line") for text in texts] or [words.NONE])
 
 
 def _markdown_table(cells: words.Cells) -> str:

@@ -27,8 +27,8 @@ from genrekit.metrics.paired_test import PairedFigures, on_same_tracks
 from genrekit.metrics.scores import score
 from genrekit.models.bundle import find_bundles, read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
-from genrekit.reports.evaluation_details import Example, ModelStory
 from genrekit.reports.evaluation_report import report_page
+from genrekit.reports.model_section import Example, ModelStory
 from genrekit.reports.tables import write_tables
 from genrekit.training.devices import choose_device
 from genrekit.workflows.evaluate_cache import Asked, CachedPart
@@ -239,7 +239,7 @@ def _examples(answers: Asked) -> tuple[Example, ...]:
             Example(
                 track=answers.track_ids[mistake.track],
                 genre=genres[mistake.genre],
-                called=genres[mistake.called],
+                predicted=genres[mistake.predicted],
                 probability=mistake.probability,
                 start_s=float(answers.start_s[mistake.fragment]),
                 picture=None if view.mel is None else spectrogram_png(view.mel),

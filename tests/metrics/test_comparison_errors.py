@@ -1,4 +1,4 @@
-"""Comparisons are not wrong more often than they say: simulated studies in which the truth is known."""
+"""Comparisons keep their error rate in simulated studies with a known truth."""
 
 import subprocess
 import sys
@@ -22,8 +22,8 @@ def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         pytest.param(["claims", "claims-unequal", "best", "best-unequal"], 400, id="families"),
     ],
 )
-def test_of_equal_configurations_few_are_told_apart(rows: list[str], studies: int) -> None:
-    """5 % at most, by a binomial test at the level of 1 %; all rows with 2,000 studies are the benchmark's."""
+def test_equal_configurations_rarely_differ_significantly(rows: list[str], studies: int) -> None:
+    """At most 5 %, by a binomial test at the level of 1 %; the benchmark runs all rows with 2,000 studies."""
     done = run("--rows", ",".join(rows), "--studies", studies)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()[2:]
@@ -37,7 +37,7 @@ def test_resampling_tracks_alone_is_wrong_more_often() -> None:
     assert ours < 6 < min(by_artists, one_seed)
 
 
-def test_an_unknown_row_is_refused() -> None:
+def test_an_unknown_row_is_an_error() -> None:
     done = run("--rows", "low,lower")
     assert done.returncode == 2
     assert "no rows lower" in done.stderr

@@ -8,11 +8,11 @@ from genrekit.metrics.scores import Predictions, score
 BY_HAND = Predictions(
     probabilities=np.array(
         [
-            [0.90, 0.05, 0.05],  # track 4 is blues and sure of it once,
+            [0.90, 0.05, 0.05],  # track 4 is blues: one confident fragment
             [0.10, 0.80, 0.10],  # track 1 is jazz
-            [0.30, 0.40, 0.30],  # which two doubtful fragments do not outweigh,
+            [0.30, 0.40, 0.30],  # outweighs two uncertain ones
             [0.30, 0.40, 0.30],
-            [0.20, 0.70, 0.10],  # track 7 is pop and called jazz
+            [0.20, 0.70, 0.10],  # track 7 is pop, predicted as jazz
             [0.10, 0.20, 0.70],  # track 2 is pop
         ]
     ),
@@ -20,13 +20,13 @@ BY_HAND = Predictions(
     track=np.array([4, 1, 4, 4, 7, 2]),
     loss=0.5,
 )
-"""Three of six fragments and three of four tracks are right; genres are blues, jazz and pop."""
+"""Three of six fragments and three of four tracks are correct; genres are blues, jazz and pop."""
 
 ALONE = {1: "one", 2: "two", 4: "four", 7: "seven"}
 
 
-def test_a_fragment_is_called_its_likeliest_genre() -> None:
-    np.testing.assert_array_equal(BY_HAND.called, [0, 1, 1, 1, 1, 2])
+def test_the_prediction_for_a_fragment_is_its_most_probable_genre() -> None:
+    np.testing.assert_array_equal(BY_HAND.predicted, [0, 1, 1, 1, 1, 2])
     assert BY_HAND.fragment_accuracy == 3 / 6
 
 
@@ -35,20 +35,20 @@ def test_the_loss_of_a_track_is_the_mean_cross_entropy_of_its_fragments() -> Non
     np.testing.assert_allclose(BY_HAND.track_losses(), expected, rtol=1e-12)
 
 
-def test_the_loss_of_a_track_is_a_number_where_the_genre_is_thought_impossible() -> None:
-    sure = Predictions(np.array([[1.0, 0.0]]), np.array([1]), np.array([3]), 900.0)
-    assert sure.track_losses() == pytest.approx([708.4], abs=0.1)
+def test_the_loss_of_a_track_is_finite_if_its_genre_has_probability_0() -> None:
+    certain = Predictions(np.array([[1.0, 0.0]]), np.array([1]), np.array([3]), 900.0)
+    assert certain.track_losses() == pytest.approx([708.4], abs=0.1)
 
 
-def test_a_track_is_called_by_its_mean_probabilities_and_not_by_a_vote() -> None:
-    tracks, truth, called = BY_HAND.per_track()
+def test_the_prediction_for_a_track_comes_from_mean_probabilities_and_not_from_a_vote() -> None:
+    tracks, truth, predicted = BY_HAND.per_track()
     np.testing.assert_array_equal(tracks, [1, 2, 4, 7])
     np.testing.assert_array_equal(truth, [1, 2, 0, 2])
-    np.testing.assert_array_equal(called, [1, 2, 0, 1])
+    np.testing.assert_array_equal(predicted, [1, 2, 0, 1])
     assert BY_HAND.track_accuracy == 3 / 4
 
 
-def test_scores_are_those_counted_by_hand() -> None:
+def test_scores_equal_those_computed_by_hand() -> None:
     scores = score(BY_HAND, ALONE)
     assert scores.fragment_accuracy.value == 3 / 6
     assert scores.track_accuracy.value == 3 / 4
@@ -56,7 +56,7 @@ def test_scores_are_those_counted_by_hand() -> None:
     np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [0, 1, 0], [0, 1, 1]])
 
 
-def test_further_figures_are_those_counted_by_hand() -> None:
+def test_further_scores_equal_those_computed_by_hand() -> None:
     tracks, fragments = score(BY_HAND, ALONE).tracks, score(BY_HAND, ALONE).fragments
     assert (fragments.count, tracks.count) == (6, 4)
     assert tracks.balanced_accuracy.value == pytest.approx((1 + 1 + 1 / 2) / 3)
@@ -67,7 +67,7 @@ def test_further_figures_are_those_counted_by_hand() -> None:
     assert tracks.calibration.error.value == pytest.approx((0.2 + 0.5 + 2 * 0.2) / 4)  # two tracks share a bin
 
 
-def test_every_figure_lies_within_its_interval() -> None:
+def test_every_score_lies_within_its_interval() -> None:
     generator = np.random.default_rng(0)
     for seed in range(5):
         truth = generator.integers(0, 4, 60)
@@ -89,21 +89,21 @@ def test_intervals_come_from_resampling_the_clusters_of_tracks() -> None:
     artists = {1: "Ann", 2: "Bob", 4: "Ann", 7: "Bob"}
     scores = score(BY_HAND, artists)
     fragments = cluster_bootstrap(
-        BY_HAND.truth, BY_HAND.called, ["Ann", "Ann", "Ann", "Ann", "Bob", "Bob"], 3, [accuracy]
+        BY_HAND.truth, BY_HAND.predicted, ["Ann", "Ann", "Ann", "Ann", "Bob", "Bob"], 3, [accuracy]
     )
-    _, truth, called = BY_HAND.per_track()
-    tracks = cluster_bootstrap(truth, called, ["Ann", "Bob", "Ann", "Bob"], 3, [accuracy, macro_f1])
+    _, truth, predicted = BY_HAND.per_track()
+    tracks = cluster_bootstrap(truth, predicted, ["Ann", "Bob", "Ann", "Bob"], 3, [accuracy, macro_f1])
     assert (scores.fragment_accuracy,) == fragments
     assert (scores.track_accuracy, scores.macro_f1) == tracks
     assert scores.track_accuracy != score(BY_HAND, ALONE).track_accuracy
 
 
 def test_fragments_of_one_track_are_not_counted_as_independent() -> None:
-    """Ten fragments of each of 40 tracks that are all right or all wrong: no surer than 40 fragments."""
+    """If the ten fragments of each track agree, 400 fragments are no more evidence than 40."""
     generator = np.random.default_rng(0)
     truth = np.repeat(generator.integers(0, 2, 40), 10)
-    called = np.where(np.repeat(generator.random(40) < 0.7, 10), truth, 1 - truth)
-    predictions = Predictions(np.eye(2)[called], truth, np.repeat(np.arange(40), 10), 0.5)
+    predicted = np.where(np.repeat(generator.random(40) < 0.7, 10), truth, 1 - truth)
+    predictions = Predictions(np.eye(2)[predicted], truth, np.repeat(np.arange(40), 10), 0.5)
     scores = score(predictions, {track: str(track) for track in range(40)})
     assert scores.fragment_accuracy == scores.track_accuracy
     assert scores.fragment_accuracy.high - scores.fragment_accuracy.low > 0.2

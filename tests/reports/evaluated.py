@@ -1,4 +1,4 @@
-"""An evaluation made up for tests, with names that must do no harm."""
+"""A synthetic evaluation for tests, with names that contain markup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import Predictions, score
 from genrekit.models.bundle_metadata import BundleMetadata
-from genrekit.reports.evaluation_details import Example, ModelStory
+from genrekit.reports.model_section import Example, ModelStory
 from genrekit.reports.plots import spectrogram_png
 
 SCRIPT = "<script>alert(1)</script>"
@@ -28,7 +28,7 @@ GENRES = ("blues", f"j&zz {SCRIPT}", "rock|'roll\"")
 
 
 def predictions(seed: int = 0, tracks: int = 30, genres: int = len(GENRES)) -> Predictions:
-    """Answers to two fragments a track, of which those to the last genres are right most often."""
+    """Predictions for two fragments per track; the last genres are predicted correctly most often."""
     generator = np.random.default_rng(seed)
     truth = np.repeat(np.arange(tracks) % genres, 2)
     probabilities = generator.dirichlet(np.ones(genres), 2 * tracks) + np.diag(np.linspace(0.1, 0.5, genres))[truth]
@@ -36,9 +36,8 @@ def predictions(seed: int = 0, tracks: int = 30, genres: int = len(GENRES)) -> P
 
 
 def figures(name: str, seed: int = 0, genres: tuple[str, ...] = GENRES, **values: Any) -> ModelFigures:
-    """Figures of these answers."""
-    found = predictions(seed, genres=len(genres))
-    scores = score(found, {track: str(track) for track in range(30)})
+    """Scores of these predictions."""
+    scores = score(predictions(seed, genres=len(genres)), {track: str(track) for track in range(30)})
     return ModelFigures(
         bundle=Path("best_models") / name,
         fragments=60,
@@ -60,20 +59,20 @@ def figures(name: str, seed: int = 0, genres: tuple[str, ...] = GENRES, **values
 
 
 def metadata(**values: Any) -> BundleMetadata:
-    """What the bundle of a network with five epochs says."""
+    """Metadata of a network with five epochs."""
     history = [Epoch(n, 0.01, 2.0 / n, 1 - 0.8 / n, 2.1 / n, 1 - 0.9 / n, 1 - 0.85 / n, 1.5) for n in range(1, 6)]
     return describe(tiny_config(), history=history, **values)
 
 
 def example(track: str = HARMFUL) -> Example:
-    """A mistake with a second of a tone."""
+    """A mistake with the sound of one second of a tone."""
     tone: npt.NDArray[np.float32] = np.sin(np.arange(8_000) * 0.3).astype(np.float32) * np.float32(0.3)
     picture = spectrogram_png(np.linspace(0, 1, 16 * 20, dtype=np.float32).reshape(16, 20))
     return Example(track, "blues", GENRES[1], 0.93, 5.0, picture, encoded(tone, 8_000))
 
 
 def evaluation(**values: Any) -> EvaluateResult:
-    """Two models, one a tie with the other, and a skipped file."""
+    """Two models that are a tie, and a skipped file."""
     first, second = figures("first"), figures(f"second{SCRIPT}".replace("/", "-"), 1)
     pair = PairedFigures(first.bundle, second.bundle, 30, 30, Interval(0.1, -0.05, 0.25), 0.2, 0.2, tie=True)
     skipped = (SkippedFile(HARMFUL, f"not decodable {SCRIPT}"),)
@@ -83,10 +82,10 @@ def evaluation(**values: Any) -> EvaluateResult:
 
 
 def stories(result: EvaluateResult) -> list[ModelStory]:
-    """What a report tells of these models; only the first has examples."""
+    """The sections of these models; only the first has examples."""
     return [
         ModelStory(
-            model, metadata(), (example(), example("blues/b")) if place == 0 else (), ("genrekit prepare", SCRIPT)
+            model, metadata(), (example(), example("blues/b")) if index == 0 else (), ("genrekit prepare", SCRIPT)
         )
-        for place, model in enumerate(result.models)
+        for index, model in enumerate(result.models)
     ]

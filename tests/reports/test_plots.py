@@ -1,4 +1,4 @@
-"""Pictures are whole PNG files on which everything can be read."""
+"""Figures show their data, nothing is cut off, and PNG files are complete."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -66,13 +66,13 @@ def assert_nothing_is_cut_off(figure: Figure) -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 50])
-def test_learning_curves_show_each_figure_of_each_epoch(epochs: int) -> None:
+def test_learning_curves_show_all_values_of_all_epochs(epochs: int) -> None:
     figure = learning_curves(history(epochs), best_epoch=epochs)
     assert_nothing_is_cut_off(figure)
     drawn = {
         (axes.get_title(loc="left"), str(line.get_label())): np.asarray(line.get_ydata())
         for axes in figure.axes
-        for line in axes.get_lines()[1:]
+        for line in axes.get_lines()[:-1]
     }
     expected = {
         ("Cross-entropy loss", "training"): [epoch.train_loss for epoch in history(epochs)],
@@ -87,7 +87,7 @@ def test_learning_curves_show_each_figure_of_each_epoch(epochs: int) -> None:
     for name, values in expected.items():
         np.testing.assert_allclose(drawn[name], values)
     for axes in figure.axes:
-        for line in axes.get_lines()[1:]:
+        for line in axes.get_lines()[:-1]:
             np.testing.assert_array_equal(np.asarray(line.get_xdata()), np.arange(1, epochs + 1))
 
 
@@ -97,8 +97,8 @@ def test_the_legend_names_the_curves_and_the_best_epoch() -> None:
         legend = axes.get_legend()
         assert legend is not None
         assert [text.get_text() for text in legend.get_texts()] == names
-        assert names[0] == "best epoch (7)"
-        np.testing.assert_array_equal(axes.get_lines()[0].get_xdata(), [7, 7])
+        assert names[-1] == "best epoch (7)"
+        np.testing.assert_array_equal(axes.get_lines()[-1].get_xdata(), [7, 7])
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 50])
@@ -110,13 +110,13 @@ def test_epochs_are_whole_numbers(epochs: int) -> None:
         assert all(float(tick).is_integer() for tick in ticks)
 
 
-def test_a_single_epoch_is_a_point_that_can_be_seen() -> None:
+def test_a_single_epoch_is_a_visible_point() -> None:
     for epochs, marker in ((1, "o"), (2, "None")):
         figure = learning_curves(history(epochs), best_epoch=1)
-        assert {line.get_marker() for axes in figure.axes for line in axes.get_lines()[1:]} == {marker}
+        assert {line.get_marker() for axes in figure.axes for line in axes.get_lines()[:-1]} == {marker}
 
 
-def test_a_training_that_diverged_is_drawn_as_far_as_it_has_figures() -> None:
+def test_a_run_that_diverged_is_plotted_up_to_its_last_finite_values() -> None:
     epochs = history(3)
     epochs.append(Epoch(4, 0.01, float("nan"), 0.1, float("inf"), 0.1, 0.1, 1.0))
     assert_nothing_is_cut_off(learning_curves(epochs, best_epoch=3))
@@ -146,10 +146,10 @@ def test_a_confusion_matrix_can_be_read(genres: Sequence[str], largest: int) -> 
     assert all(upper.y0 > lower.y1 for upper, lower in pairwise(rows))
     columns = axes.get_xticklabels()
     assert {label.get_rotation() for label in columns} == {45}
-    assert rows[0].height < cell * np.sin(np.pi / 4)  # what is between two columns' names across their direction
+    assert rows[0].height < cell * np.sin(np.pi / 4)  # the distance between two names of columns
 
 
-def test_cells_hold_the_counts_and_their_shades_the_shares_of_the_row() -> None:
+def test_cells_show_counts_and_their_shades_shares_of_the_row() -> None:
     counts = [[0, 0, 0], [0, 6, 0], [3, 0, 1]]
     (axes,) = confusion_figure(counts, ["a", "b", "c"], "title").axes
     assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
@@ -162,10 +162,14 @@ def test_cells_hold_the_counts_and_their_shades_the_shares_of_the_row() -> None:
     np.testing.assert_allclose(np.array(image.get_array(), dtype=float), shares)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
-    assert (axes.get_ylabel(), axes.get_xlabel(), axes.get_title(loc="left")) == ("is", "called", "title")
+    assert (axes.get_ylabel(), axes.get_xlabel(), axes.get_title(loc="left")) == (
+        "true genre",
+        "predicted genre",
+        "title",
+    )
 
 
-def test_counts_stand_out_from_their_cells() -> None:
+def test_counts_contrast_with_their_cells() -> None:
     (axes,) = confusion_figure([[9, 1], [5, 5]], ["a", "b"], "title").axes
     assert {text.get_text(): text.get_color() for text in axes.texts} == {"9": "white", "1": "black", "5": "black"}
 
@@ -177,7 +181,7 @@ def test_bars_show_each_genre_s_recall_and_precision(genres: tuple[str, ...]) ->
     assert_nothing_is_cut_off(figure)
     (axes,) = figure.axes
     recalls, precisions = [
-        [bar.get_width() for bar in axes.containers[place] if isinstance(bar, Rectangle)] for place in (0, 2)
+        [bar.get_width() for bar in axes.containers[container] if isinstance(bar, Rectangle)] for container in (0, 2)
     ]
     assert recalls == pytest.approx([100 * one.recall.value for one in model.per_genre])
     assert precisions == pytest.approx([100 * one.precision for one in model.per_genre])
@@ -190,16 +194,16 @@ def test_a_reliability_diagram_has_a_bar_and_a_dot_for_each_bin() -> None:
     levels = {"tracks": model.track_figures.calibration, "fragments": model.fragment_figures.calibration}
     figure = reliability_figure(levels, "$model$")
     assert_nothing_is_cut_off(figure)
-    for column, found in enumerate(levels.values()):
+    for column, calibration in enumerate(levels.values()):
         above, below = figure.axes[column], figure.axes[column + 2]
         bars = [bar for bar in above.patches if isinstance(bar, Rectangle)]
-        assert [bar.get_height() for bar in bars] == pytest.approx([one.accuracy for one in found.bins])
-        assert [bar.get_x() for bar in bars] == pytest.approx([one.low for one in found.bins])
+        assert [bar.get_height() for bar in bars] == pytest.approx([one.accuracy for one in calibration.bins])
+        assert [bar.get_x() for bar in bars] == pytest.approx([one.low for one in calibration.bins])
         counts = [bar.get_height() for bar in below.patches if isinstance(bar, Rectangle)]
-        assert counts == [one.count for one in found.bins]
+        assert counts == [one.count for one in calibration.bins]
 
 
-def test_a_spectrogram_is_a_png_with_one_pixel_a_value_and_low_bands_below() -> None:
+def test_a_spectrogram_is_a_png_with_one_pixel_per_value_and_low_bands_at_the_bottom() -> None:
     mel = np.zeros((3, 5), np.float32)
     mel[0, 1], mel[2, 4] = 1, 0.5
     pixels = imread(BytesIO(spectrogram_png(mel)), format="png")
@@ -211,7 +215,7 @@ def test_a_spectrogram_is_a_png_with_one_pixel_a_value_and_low_bands_below() -> 
 
 
 @pytest.mark.parametrize("name", ["$wing$", r"$\wave^$", "R$B"])
-def test_a_genre_with_dollars_in_its_name_is_no_formula(name: str) -> None:
+def test_a_genre_with_dollars_in_its_name_is_not_a_formula(name: str) -> None:
     figure = confusion_figure([[1, 0], [0, 1]], [name, "jazz"], "title")
     (axes,) = draw(figure).axes
     for label in (axes.get_xticklabels()[0], axes.get_yticklabels()[0]):
@@ -233,7 +237,7 @@ def test_a_confusion_matrix_is_saved_as_png_of_the_figure_s_size(tmp_path: Path)
     assert pixels[..., :3].std() > 0.1
 
 
-def test_a_failed_write_leaves_the_old_picture_and_nothing_else(
+def test_a_failed_write_keeps_the_old_picture_and_leaves_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "curves.png"
