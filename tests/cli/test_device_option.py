@@ -18,7 +18,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("workflow", "key", "command"), COMMANDS)
-def test_it_computes_where_it_is_told(
+def test_the_device_option_selects_the_device(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -40,7 +40,7 @@ def test_it_computes_where_it_is_told(
 
 
 @pytest.mark.parametrize("command", [case.values[2] for case in COMMANDS], ids=["evaluate", "predict"])
-def test_a_device_that_is_not_there_is_one_line(
+def test_a_missing_device_is_one_line(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

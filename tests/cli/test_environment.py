@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tiny_cli import CommandLine
 
-from genrekit.cli.display import tracking_line
 from genrekit.cli.environment import tracking
+from genrekit.cli.progress import tracking_line
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 """Of a key's form, and nobody's."""
@@ -98,7 +98,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_files(
         pytest.param({}, "WANDB_MODE=", "auto", id="an empty value is none"),
     ],
 )
-def test_one_place_after_the_other_decides(
+def test_sources_have_an_order_of_precedence(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], dotenv: str, mode: str
 ) -> None:
     write(Path(".env"), dotenv)
@@ -156,7 +156,7 @@ def test_the_settings_of_wandb_may_be_elsewhere_or_broken(home: Path, monkeypatc
     assert tracking(None, None).mode == "offline"
 
 
-def test_values_that_wandb_would_refuse_are_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_wandb_refuses_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "auto", "nonsense"):
         monkeypatch.setenv("WANDB_MODE", value)
         monkeypatch.setenv("WANDB_BASE_URL", "")
@@ -196,7 +196,7 @@ def test_a_wrong_value_is_one_line(
     assert not Path("runs/one").exists()
 
 
-def test_an_env_file_that_is_no_text_is_one_line(here: Path, genrekit: CommandLine) -> None:
+def test_an_env_file_that_is_not_text_is_one_line(here: Path, genrekit: CommandLine) -> None:
     Path(".env").write_bytes(b"WANDB_MODE=\xff\xfe")
     outcome = genrekit(*SMALL_CEL)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
@@ -245,7 +245,7 @@ def test_the_line_about_tracking_fits_and_says_how_to_change_it(mode: str, reaso
         ),
     ],
 )
-def test_a_training_says_how_it_is_tracked_and_how_to_change_it(
+def test_train_prints_how_the_run_is_tracked_and_how_to_change_it(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -272,7 +272,7 @@ def test_a_training_says_how_it_is_tracked_and_how_to_change_it(
         pytest.param({"WANDB_MODE": "offline"}, ("--wandb", "off"), "off", id="command line"),
     ],
 )
-def test_runs_of_a_study_are_tracked_only_if_that_is_asked_for(
+def test_runs_of_a_study_are_tracked_only_on_request(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,

@@ -41,7 +41,7 @@ def test_the_entry_point_ends_with_that_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "_version.py", "__main__.py", "cli/__init__.py", "cli/main.py"])
-def test_what_an_old_python_reads_is_in_its_grammar(name: str) -> None:
+def test_modules_that_an_old_python_reads_are_in_its_grammar(name: str) -> None:
     source = (PACKAGE / name).read_text(encoding="utf-8")
     imported = [node for node in ast.parse(source, feature_version=(3, 6)).body if isinstance(node, ast.ImportFrom)]
     assert "__future__" not in [node.module for node in imported]  # 3.6 has no annotations there

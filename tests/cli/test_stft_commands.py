@@ -16,7 +16,7 @@ STFT = ("train", "--input", "stft", "--channels", "2,4", "--device", "cpu", "--e
 
 
 @pytest.mark.slow
-def test_a_model_on_power_spectrograms_is_trained_evaluated_and_asked(here: Path, genrekit: CommandLine) -> None:
+def test_a_model_on_power_spectrograms_is_trained_evaluated_and_used(here: Path, genrekit: CommandLine) -> None:
     trained = genrekit(*STFT, "--spec-freq-mask", "20", "--spec-time-mask", "4", "--out", "runs/stft")
     assert trained.code == 0, trained.err
     assert "cel on stft: " in trained.err
@@ -31,14 +31,14 @@ def test_a_model_on_power_spectrograms_is_trained_evaluated_and_asked(here: Path
 
 
 @pytest.mark.parametrize("arch", ["mlp", "mlp2", "cel2"])
-def test_every_network_reads_them(here: Path, genrekit: CommandLine, arch: str) -> None:
+def test_every_network_accepts_power_spectrograms(here: Path, genrekit: CommandLine, arch: str) -> None:
     layers = ("--channels", "2,4") if arch == "cel2" else ("--hidden", "4,4")
     outcome = genrekit("train", "--arch", arch, "--input", "stft", *layers, "--epochs", "1", "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.json["run"].endswith(f"-{arch}-stft-adam-none")
 
 
-def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genrekit: CommandLine) -> None:
+def test_a_cache_without_waveforms_is_refused(here: Path, genrekit: CommandLine) -> None:
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", "mel", "--workers", "1")
     outcome = genrekit(*STFT, "--cache", "one.h5", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
@@ -61,7 +61,7 @@ def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genreki
         pytest.param(("--arch", "lda", "--channels", "none"), "input must be mel for lda", id="classical"),
     ],
 )
-def test_what_does_not_go_with_them_is_refused(
+def test_incompatible_options_are_refused(
     here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
 ) -> None:
     outcome = genrekit(*STFT, *options, "--out", "runs/new")
@@ -78,7 +78,7 @@ def test_the_input_is_in_the_printed_configuration_and_read_from_it(here: Path, 
     assert json.loads(Path("runs/again/config.json").read_text())["input"] == "stft"
 
 
-def test_a_stopped_training_resumes_to_the_same_weights(here: Path, genrekit: CommandLine) -> None:
+def test_an_interrupted_stft_run_resumes_to_the_same_weights(here: Path, genrekit: CommandLine) -> None:
     assert genrekit(*STFT, "--out", "runs/whole").code == 0
     whole = Path("runs/whole/best/model.safetensors").read_bytes()
     Path("runs/whole/result.json").unlink()

@@ -49,7 +49,7 @@ def test_json_has_the_keys_that_others_rely_on(here: Path, genrekit: CommandLine
     assert found["monitor"] == "loss"
 
 
-def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: CommandLine) -> None:
+def test_the_stored_predictions_give_the_accuracies_of_the_history(here: Path, genrekit: CommandLine) -> None:
     result = genrekit(*SMALL_CEL, "--epochs", "3", "--lr", "0.02", "--out", "runs/one", "--json").json
     answers, rows = load_answers(Path("runs/one/answers.safetensors")), history(Path("runs/one"))
     assert answers.track_ids == tuple(sorted(read_metadata(Path("runs/one/best")).validation))
@@ -66,9 +66,7 @@ def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: Com
     assert kept.items() <= json.loads(Path("runs/one/result.json").read_text()).items()
 
 
-def test_norms_of_gradients_are_columns_of_the_history_where_they_are_asked_for(
-    here: Path, genrekit: CommandLine
-) -> None:
+def test_gradient_norms_are_optional_columns_of_the_history(here: Path, genrekit: CommandLine) -> None:
     for name, flags in {"plain": (), "logged": ("--log-gradients",)}.items():
         options = ("--epochs", "2", "--device", "cpu", "--out", f"runs/{name}")
         assert genrekit(*SMALL_CEL, *options, *flags).code == 0
@@ -81,7 +79,7 @@ def test_norms_of_gradients_are_columns_of_the_history_where_they_are_asked_for(
     assert plain == logged
 
 
-def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
+def test_the_last_epoch_can_be_the_result(here: Path, genrekit: CommandLine) -> None:
     options = ("--epochs", "3", "--lr", "0.5", "--device", "cpu", "--out")
     refused = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last")
     assert (refused.code, Path("runs/last").exists()) == (2, False)
@@ -89,7 +87,7 @@ def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last", "--patience", "0")
     assert outcome.code == 0
     assert "validation, last epoch 3: loss " in outcome.out
-    assert "chosen on these tracks" not in outcome.out
+    assert "also used to select the epoch" not in outcome.out
     assert "best" not in outcome.err
     result = json.loads(Path("runs/last/result.json").read_text())
     assert (result["best_epoch"], result["monitor"]) == (3, "last")
@@ -97,7 +95,7 @@ def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
     assert result["training"]["best"] == result["training"]["last"]
 
 
-def test_a_run_holds_everything_about_its_training(here: Path, genrekit: CommandLine) -> None:
+def test_the_folder_of_a_run_has_all_its_files(here: Path, genrekit: CommandLine) -> None:
     genrekit(*SMALL_CEL, "--opt", "sgd", "--sched", "cosine", "--epochs", "3", "--seed", "5", "--out", "runs/one")
     run = Path("runs/one")
     config = json.loads((run / "config.json").read_text())
@@ -121,10 +119,10 @@ def test_progress_shows_size_before_and_a_line_for_each_epoch(here: Path, genrek
     assert size < first
     assert lines[first + 1].strip().startswith("2/2")
     assert "24 tracks" in outcome.err
-    assert "of tracks (track, seed 0 split; chosen on these tracks)" in outcome.out
+    assert "of tracks correct (track, seed 0 split; also used to select the epoch)" in outcome.out
 
 
-def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: CommandLine) -> None:
+def test_sizes_of_checkpoint_and_memory_are_printed_before_training(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, "--epochs", "1", "--device", "cpu", "--out", "runs/one")
     said = re.search(r"checkpoint ([\d.]+) kB, about ([\d.]+) MB of memory", outcome.err)
     assert said is not None, outcome.err
@@ -140,7 +138,7 @@ def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: Co
         pytest.param(("--arch", "mlp", "--hidden", "500,500"), "choose fewer or narrower layers", id="layers"),
     ],
 )
-def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
+def test_too_little_memory_gives_one_warning(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], remedy: str
 ) -> None:
     monkeypatch.setattr("genrekit.workflows.train_run.free_memory", lambda _: 100_000)
@@ -151,7 +149,7 @@ def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
     )
 
 
-def test_bf16_trains_to_a_bundle_of_ordinary_weights(here: Path, genrekit: CommandLine) -> None:
+def test_bf16_training_gives_a_bundle_in_fp32(here: Path, genrekit: CommandLine) -> None:
     for precision in ("fp32", "bf16", "auto"):
         options = ("--epochs", "2", "--device", "cpu", "--precision", precision)
         assert genrekit(*SMALL_CEL, *options, "--out", f"runs/{precision}").code == 0
@@ -168,7 +166,7 @@ def test_the_same_command_gives_the_same_weights(here: Path, genrekit: CommandLi
     assert first == second
 
 
-def test_a_waveform_model_trains_too(here: Path, genrekit: CommandLine) -> None:
+def test_a_waveform_model_is_trained(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("train", "--arch", "cel3", "--input", "waveform", "--channels", "2,4", "--epochs", "1", "--json")
     assert outcome.code == 0
     assert read_metadata(Path(outcome.json["bundle"])).train.input == "waveform"
@@ -200,7 +198,7 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
         pytest.param(("--lr", "1e30"), "the loss is no longer a number in epoch 1", id="diverged"),
     ],
 )
-def test_what_stands_in_the_way_is_one_line(
+def test_a_problem_before_training_is_one_line(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
@@ -214,7 +212,7 @@ def test_what_stands_in_the_way_is_one_line(
 
 
 @pytest.mark.parametrize("option", ["spec-freq-mask", "spec-time-mask"])
-def test_a_mask_that_could_hide_all_is_refused_before_anything_is_made(
+def test_a_mask_wider_than_the_input_is_refused_before_a_run_is_created(
     here: Path, genrekit: CommandLine, option: str
 ) -> None:
     before = sorted(Path().rglob("*"))
@@ -232,7 +230,7 @@ def test_the_options_of_training_reach_the_run(here: Path, genrekit: CommandLine
     assert (config["random_start"], config["gain_db"], config["mixup"], config["ema"]) == (True, 3.0, 0.2, 0.9)
 
 
-def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrekit: CommandLine) -> None:
+def test_a_genre_with_too_few_tracks_is_an_error_that_says_what_to_do(here: Path, genrekit: CommandLine) -> None:
     for number in range(1, 10):
         Path(f"data/jazz/jazz-{number}.wav").unlink()
     genrekit("prepare", *SMALL, "--out", "few.h5", "--workers", "1")
@@ -242,7 +240,7 @@ def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrek
 
 
 @pytest.mark.parametrize(("store", "other"), [("mel", "waveform"), ("waveform", "mel")])
-def test_a_cache_without_the_input_is_refused_before_anything_is_made(
+def test_a_cache_without_the_input_is_refused_before_a_run_is_created(
     here: Path, genrekit: CommandLine, store: str, other: str
 ) -> None:
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", store, "--workers", "1")
@@ -272,7 +270,7 @@ def test_the_key_is_in_no_file_and_no_message(
 @pytest.mark.parametrize(
     ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
+def test_an_interrupted_run_resumes_to_the_same_weights(
     here: Path, number: signal.Signals, code: int, says: str
 ) -> None:
     options = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
@@ -285,7 +283,7 @@ def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
             break
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in err
+    assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in err
     assert err.splitlines()[-1] == f"genrekit: {says}"
     # The number of threads decides the order of sums: all three run in processes alike.
     for rest in (("train", "--resume", "--out", "runs/stopped"), (*options, "--out", "runs/whole")):
@@ -296,9 +294,7 @@ def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == [str(number) for number in range(1, 61)]
 
 
-def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
-    here: Path, genrekit: CommandLine
-) -> None:
+def test_a_run_interrupted_in_its_first_epoch_resumes_from_the_start(here: Path, genrekit: CommandLine) -> None:
     for name in ("result.json", "last.safetensors", "history.csv"):
         Path("runs/cel", name).unlink()
     whole = Path("runs/cel/best/model.safetensors").read_bytes()
@@ -328,7 +324,7 @@ def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *optio
         pytest.param([signal.SIGINT], 2, id="Ctrl-C"),
     ],
 )
-def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
+def test_sigterm_waits_for_the_current_step_and_a_second_signal_does_not(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -353,14 +349,14 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert steps == {"begun": 3, "finished": finished}
     assert outcome.code == CODES[numbers[-1]]
-    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
+    assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == ["1"]
     assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", CODES)
-def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
+def test_a_signal_waits_until_the_checkpoint_is_written(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
@@ -375,13 +371,13 @@ def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
         patch.setattr(os, "fsync", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == CODES[number]
-    assert "to go on from the last whole epoch: " in outcome.err
+    assert "to resume from the last complete epoch: " in outcome.err
     assert len(load_checkpoint(Path("runs/stopped/last.safetensors")).progress["history"]) == 1
     assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_training_is_stopped_at_once_before_its_first_step(
+def test_a_run_stops_immediately_before_its_first_step(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     with monkeypatch.context() as patch:
@@ -392,7 +388,7 @@ def test_a_training_is_stopped_at_once_before_its_first_step(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
+def test_a_run_interrupted_before_its_first_checkpoint_starts_again(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
     Path("data/cache.h5").rename("my cache.h5")
@@ -403,7 +399,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
-    assert f"to begin again with epoch 1: {command}\n" in outcome.err
+    assert f"to resume from epoch 1: {command}\n" in outcome.err
     assert sorted(path.name for path in Path("runs/stopped").iterdir()) == [".lock", "config.json"]
     assert genrekit(*shlex.split(command)[1:]).code == genrekit(*options, "--out", "runs/whole").code == 0
     stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
@@ -426,7 +422,7 @@ def unfinished(run: Path) -> bytes:
         pytest.param(("--augment",), "renamed", "genres", id="a genre renamed"),
     ],
 )
-def test_resuming_on_another_cache_is_refused_with_what_differs(
+def test_resuming_with_another_cache_is_refused_and_names_the_difference(
     here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, says: str
 ) -> None:
     unfinished(Path("runs/cel"))
@@ -447,14 +443,14 @@ def test_resuming_on_another_cache_is_refused_with_what_differs(
     assert {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()} == before
 
 
-def test_the_same_cache_in_another_place_goes_on(here: Path, genrekit: CommandLine) -> None:
+def test_a_run_resumes_with_the_same_cache_at_another_path(here: Path, genrekit: CommandLine) -> None:
     whole = unfinished(Path("runs/cel"))
     genrekit("prepare", *SMALL, "--augment", "--out", "elsewhere.h5", "--workers", "1")
     assert genrekit("train", "--resume", "--out", "runs/cel", "--cache", "elsewhere.h5").code == 0
     assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
 
 
-def test_resuming_puts_right_what_a_kill_left_half_done(here: Path, genrekit: CommandLine) -> None:
+def test_resuming_repairs_files_that_were_partly_written(here: Path, genrekit: CommandLine) -> None:
     """Killed between checkpoint and history, and while files and the bundle were written."""
     run = Path("runs/cel")
     names, table = sorted(run.rglob("*")), history(run)
@@ -478,7 +474,7 @@ def test_a_printed_configuration_is_read_back(here: Path, genrekit: CommandLine)
     assert not [path for path in Path("runs").iterdir() if path.name not in ("cel", "mlp")]
 
 
-def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(here: Path, genrekit: CommandLine) -> None:
+def test_options_override_the_file_and_the_file_overrides_defaults(here: Path, genrekit: CommandLine) -> None:
     Path("run.toml").write_text('arch = "mlp2"\ndropout = 0.5\nepochs = 7\n')
     lines = genrekit("train", "--config", "run.toml", "--epochs", "9", "--print-config").out.splitlines()
     assert {'arch = "mlp2"', "dropout = 0.5", "epochs = 9", "batch_size = 32"} <= set(lines)
@@ -498,7 +494,7 @@ def test_the_configuration_of_a_run_gives_the_same_weights_again(here: Path, gen
         pytest.param("epochs = ", 1, "cannot read run.toml: ", id="no TOML"),
     ],
 )
-def test_a_file_that_cannot_be_is_refused_with_its_name(
+def test_an_invalid_configuration_file_is_an_error_that_names_it(
     here: Path, genrekit: CommandLine, text: str, code: int, says: str
 ) -> None:
     Path("run.toml").write_text(text)
@@ -514,9 +510,7 @@ def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandL
     assert "runs/mlp was started with lr 0.001, got 0.5: leave lr out, or start a new run" in outcome.err
 
 
-def test_a_run_goes_on_with_another_device_than_it_was_begun_with(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_resumes_on_another_device(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     Path("runs/mlp/result.json").unlink()
     config = Path("runs/mlp/config.json")

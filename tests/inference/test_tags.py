@@ -61,7 +61,7 @@ def audio_bytes(path: Path) -> bytes:
 
 @pytest.mark.parametrize(("suffix", "form", "subtype"), FORMATS, ids=[f"{row[1]}-{row[2]}" for row in FORMATS])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_the_genre_is_there_and_the_audio_as_before(
+def test_the_genre_is_written_and_the_audio_unchanged(
     tmp_path: Path, suffix: str, form: str, subtype: str, in_place: bool
 ) -> None:
     source = write(tmp_path / f"song.{suffix}", form, subtype)
@@ -106,9 +106,9 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("song.au", "no tags can be written into au files"), ("absent.wav", "tags cannot be written: ")],
+    [("song.au", "tags cannot be written into au files"), ("absent.wav", "tags cannot be written: ")],
 )
-def test_what_cannot_be_tagged_is_told_and_left_alone(tmp_path: Path, name: str, says: str) -> None:
+def test_a_file_that_cannot_be_tagged_is_an_error_and_unchanged(tmp_path: Path, name: str, says: str) -> None:
     write(tmp_path / "song.au", "AU", "PCM_16")
     before = (tmp_path / "song.au").read_bytes()
     with pytest.raises(GenrekitError, match=says):
@@ -117,7 +117,7 @@ def test_what_cannot_be_tagged_is_told_and_left_alone(tmp_path: Path, name: str,
     assert (tmp_path / "song.au").read_bytes() == before
 
 
-def test_whatever_stops_it_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_the_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "song.wav", "WAV", "PCM_16")
     before = source.read_bytes()
 
@@ -132,7 +132,7 @@ def test_whatever_stops_it_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch
     assert source.read_bytes() == before
 
 
-def test_a_file_whose_audio_would_be_another_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_audio_would_change_is_left_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "song.wav", "WAV", "PCM_16")
     before = source.read_bytes()
 
