@@ -108,6 +108,20 @@ def test_a_wrong_keyword_is_an_error_of_one_line(here: Path, keyword: dict[str, 
     assert not Path("one.h5").exists()
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n_mels": 0}, "n_mels: input should be greater than or equal to 1, got 0"),
+        ({"n_mel": 96}, "unknown key 'n_mel': did you mean n_mels?"),
+        ({"hop_length": 4_096}, "hop_length must be in 1..n_fft (2048), got 4096"),
+    ],
+)
+def test_a_wrong_configuration_is_an_error_of_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(library.GenrekitError, match=re.escape(message)) as error:
+        library.FeatureConfig(**values)
+    assert "\n" not in str(error.value)
+
+
 def test_predictions_take_keywords(here: Path) -> None:
     (file,) = library.predict("data/jazz/jazz-0.wav", hop_seconds=0.2, min_confidence=1).files
     assert [fragment.start_s for fragment in file.fragments] == pytest.approx([0, 0.2, 0.4, 0.6])
