@@ -1,4 +1,4 @@
-"""The tour runs from its first cell to its last, and what it says holds for what it computes."""
+"""The notebook runs without errors, and its text is true for its results."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The tour as it runs here, in a folder of its own, with the figures behind its text printed at its end."""
+    """The executed notebook, with a last cell that prints the results that its text mentions."""
     folder = tmp_path_factory.mktemp("tour")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -59,12 +59,12 @@ def test_every_cell_runs_without_an_error_or_a_warning(ran: NotebookNode) -> Non
 def test_the_committed_outputs_are_of_the_committed_cells(ran: NotebookNode) -> None:
     committed = read_tour()
     assert committed.metadata.outputs_of == sources_digest(committed), "run nox -s tour"
-    there, here = by_name(committed), by_name(ran)
+    committed_cells, new_cells = by_name(committed), by_name(ran)
     assert [cell.source for cell in committed.cells] == [cell.source for cell in ran.cells[:-1]]
-    assert [cell.execution_count for cell in there.values()] == list(range(1, len(there) + 1))
-    for name, cell in there.items():
-        assert kinds(cell) == kinds(here[name]), name
-        assert len(printed(cell).splitlines()) == len(printed(here[name]).splitlines()), name
+    assert [cell.execution_count for cell in committed_cells.values()] == list(range(1, len(committed_cells) + 1))
+    for name, cell in committed_cells.items():
+        assert kinds(cell) == kinds(new_cells[name]), name
+        assert len(printed(cell).splitlines()) == len(printed(new_cells[name]).splitlines()), name
 
 
 @pytest.mark.docs

@@ -1,4 +1,4 @@
-"""Errors become one line and an exit code, in one place for all commands."""
+"""The command line: help pages, and errors as one line and an exit code."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def test_version(genrekit: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         pytest.param(("prepair",), "unknown command 'prepair': did you mean prepare?", id="command"),
         pytest.param(("train", "--archh", "cel"), "No such option: --archh", id="option"),
@@ -86,11 +86,11 @@ def test_version(genrekit: CommandLine) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
-    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], says: str
+    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit(*arguments)
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert outcome.out == ""
 
@@ -160,7 +160,7 @@ def test_an_interrupted_prepare_resumes(tmp_path: Path, genrekit: CommandLine, n
 def test_a_dropped_interrupt_is_raised_at_the_next_progress(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that is raised in a destructor goes no further."""
+    """Python drops an exception that is raised in a destructor."""
 
     class Leaves:
         def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""With a torchaudio and a librosa that cannot be loaded, only what needs them fails, in one line."""
+"""If torchaudio or librosa cannot be loaded, only commands that need them fail, with an error of one line."""
 
 import os
 import subprocess

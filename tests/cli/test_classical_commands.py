@@ -1,4 +1,4 @@
-"""Classical models go through the same commands as networks."""
+"""Classical models with all commands."""
 
 import csv
 import io
@@ -38,9 +38,9 @@ PLAN = TrainPlan(
 
 
 def result_of(run: Path) -> dict[str, Any]:
-    found = json.loads((run / "result.json").read_text())
-    assert isinstance(found, dict)
-    return found
+    result = json.loads((run / "result.json").read_text())
+    assert isinstance(result, dict)
+    return result
 
 
 @pytest.mark.slow
@@ -67,9 +67,9 @@ def test_a_classical_model_is_trained_compared_evaluated_and_used(here: Path, ge
     evaluated = genrekit("evaluate", "runs/classical/best", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["models"][0]["track_accuracy"]["value"] == 1.0
-    asked = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/classical/best", "--json")
-    assert asked.code == 0, asked.err
-    assert asked.json["files"][0]["genre"] == "jazz"
+    predicted = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/classical/best", "--json")
+    assert predicted.code == 0, predicted.err
+    assert predicted.json["files"][0]["genre"] == "jazz"
     assert arch in genrekit("info", "runs/classical/best").out
     assert load_bundle("runs/classical/best").metadata.parameters > 0
 
@@ -115,7 +115,7 @@ def test_a_run_without_a_name_is_named_by_its_configuration(here: Path, genrekit
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         pytest.param(("--epochs", "5"), "epochs is for networks: leave it out for lda", id="epochs"),
         pytest.param(("--hidden", "8"), "hidden is for networks", id="hidden"),
@@ -124,11 +124,11 @@ def test_a_run_without_a_name_is_named_by_its_configuration(here: Path, genrekit
     ],
 )
 def test_options_of_networks_are_refused_for_a_classical_model(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit("train", "--arch", "lda", "--out", "runs/refused", *options)
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("runs/refused").exists()
 
 

@@ -1,4 +1,4 @@
-"""Completion in the shell: commands, options, values that are names, and its installation from any command."""
+"""Shell completion of commands, options and names, and its installation from any command."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture
 def complete(genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Complete:
-    """Answers what may stand in the place of the last word, as a shell asks for it."""
+    """Requests completions of the last word as a shell does."""
     monkeypatch.setenv("COLUMNS", "40")
 
     def answer(*words: str, shell: str = "bash") -> list[str]:
@@ -52,7 +52,7 @@ def complete(genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Complete
 
 
 def offered(text: str, shell: str) -> Iterator[str]:
-    """The words in an answer, without their help texts, each of which must be one line."""
+    """The completions in an output, without their help texts, each of which must be one line."""
     if shell == "zsh":
         text = text.strip().removeprefix("_files").removeprefix("_arguments '*: :((").removesuffix("))'")
     for line in filter(None, text.splitlines()):

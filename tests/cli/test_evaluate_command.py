@@ -19,13 +19,13 @@ from genrekit.models.bundle import read_metadata
 
 def held_out() -> list[str]:
     """Ids of the workspace's test tracks."""
-    parts = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
-    return sorted(track for track, part in parts.items() if part == "test")
+    subsets = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
+    return sorted(track for track, subset in subsets.items() if subset == "test")
 
 
 @pytest.fixture
 def fresh(here: Path) -> Path:
-    """A folder with tracks that no model has heard: two of each genre."""
+    """A folder with two tracks of each genre that are in no training or validation set, and others that are."""
     return write_collection(here / "fresh", {"blues": 12, "jazz": 12, "metal": 12}, duration_s=1.1, sample_rate=8_000)
 
 
@@ -37,9 +37,9 @@ def keep_new_tracks(folder: Path) -> None:
 
 
 class TestFigures:
-    """Figures in JSON."""
+    """Metrics in JSON."""
 
-    def test_each_level_has_its_figures(self, here: Path, genrekit: CommandLine) -> None:
+    def test_each_level_has_its_metrics(self, here: Path, genrekit: CommandLine) -> None:
         for model in genrekit("evaluate", "best_models/", "--json").json["models"]:
             for level, count in (("track_figures", 3), ("fragment_figures", 6)):
                 figures = model[level]

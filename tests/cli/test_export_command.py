@@ -17,11 +17,11 @@ def test_the_file_is_written_into_the_bundle_which_is_loaded_as_before(here: Pat
     before = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json
     outcome = genrekit("export", "runs/mlp/best", "--json")
     assert outcome.code == 0, outcome.err
-    found = outcome.json
-    assert (found["out"], found["format"], found["clips"]) == ("runs/mlp/best/model.onnx", "onnx", 11)
-    assert found["genres"] == ["blues", "jazz", "metal"]
-    assert 0 <= found["largest_difference"] < 1e-4
-    assert Path(found["out"]).stat().st_size == found["size"]
+    result = outcome.json
+    assert (result["out"], result["format"], result["clips"]) == ("runs/mlp/best/model.onnx", "onnx", 11)
+    assert result["genres"] == ["blues", "jazz", "metal"]
+    assert 0 <= result["largest_difference"] < 1e-4
+    assert Path(result["out"]).stat().st_size == result["size"]
     assert genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json == before
 
 
@@ -56,7 +56,7 @@ def test_an_existing_file_is_replaced_only_with_force(here: Path, genrekit: Comm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "code", "message"),
     [
         pytest.param(("runs/mlp",), 1, "runs/mlp is no bundle", id="no-bundle"),
         pytest.param(("absent",), 1, "absent is no bundle", id="absent"),
@@ -69,11 +69,11 @@ def test_an_existing_file_is_replaced_only_with_force(here: Path, genrekit: Comm
 )
 @pytest.mark.usefixtures("exporter")
 def test_a_problem_with_exporting_is_one_line(
-    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], code: int, says: str
+    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     outcome = genrekit("export", *arguments, "--quiet")
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
 def test_a_damaged_bundle_is_refused(here: Path, genrekit: CommandLine) -> None:

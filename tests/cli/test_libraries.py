@@ -37,7 +37,7 @@ def changes(**environment: str) -> dict[str, str]:
 
 @pytest.fixture
 def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home directory that nobody can make."""
+    """A home directory that cannot be created."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
 
@@ -79,10 +79,10 @@ def test_only_the_folder_that_cannot_be_written_is_moved() -> None:
 def test_folders_that_are_set_and_can_be_written_stay(tmp_path: Path) -> None:
     (Path.home() / ".cache").touch()
     (tmp_path / "file").touch()
-    there, gone = str(tmp_path / "mine"), str(tmp_path / "file" / "numba")
-    changed = changes(MPLCONFIGDIR=there, NUMBA_CACHE_DIR=gone)
+    writable, unwritable = str(tmp_path / "mine"), str(tmp_path / "file" / "numba")
+    changed = changes(MPLCONFIGDIR=writable, NUMBA_CACHE_DIR=unwritable)
     assert "MPLCONFIGDIR" not in changed
-    assert changed["NUMBA_CACHE_DIR"] != gone
+    assert changed["NUMBA_CACHE_DIR"] != unwritable
     assert "WANDB_CACHE_DIR" not in changes(XDG_CACHE_HOME=str(tmp_path / "caches"))
 
 

@@ -1,4 +1,4 @@
-"""genrekit prepare, as it is typed."""
+"""genrekit prepare."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PREPARE = ("prepare", *SMALL, "--workers", "1")
 
 @pytest.fixture
 def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a folder whose data/ has three tracks of each of two genres."""
+    """Change to a folder whose data/ has three tracks of each of two genres."""
     monkeypatch.chdir(tmp_path)
     return write_collection(tmp_path / "data", {"blues": 3, "jazz": 3}, duration_s=1.1, sample_rate=8_000)
 
@@ -30,14 +30,14 @@ def test_json_has_the_keys_that_others_rely_on(music: Path, genrekit: CommandLin
     (music / "jazz" / "twin.wav").write_bytes((music / "blues" / "blues-0.wav").read_bytes())
     outcome = genrekit(*PREPARE, "--augment", "--json")
     assert outcome.code == 0
-    found = outcome.json
-    assert found["cache"] == "data/cache.h5"
-    assert (found["tracks"], found["fragments"], found["reused"]) == (7, 14, 0)
-    assert found["variants"] == ["original", "time_stretch", "pitch_shift", "noise", "resampling"]
-    assert [skip["path"] for skip in found["skipped"]] == ["blues/broken.wav"]
-    assert found["skipped"][0]["reason"].startswith("not decodable")
-    assert found["duplicates"] == [["blues/blues-0", "jazz/twin"]]
-    assert found["seconds"] > 0
+    result = outcome.json
+    assert result["cache"] == "data/cache.h5"
+    assert (result["tracks"], result["fragments"], result["reused"]) == (7, 14, 0)
+    assert result["variants"] == ["original", "time_stretch", "pitch_shift", "noise", "resampling"]
+    assert [skip["path"] for skip in result["skipped"]] == ["blues/broken.wav"]
+    assert result["skipped"][0]["reason"].startswith("not decodable")
+    assert result["duplicates"] == [["blues/blues-0", "jazz/twin"]]
+    assert result["seconds"] > 0
     assert genrekit(*PREPARE, "--augment", "--json").json["reused"] == 7
 
 
@@ -88,9 +88,9 @@ def test_any_name_can_be_printed_whatever_the_encoding_of_stdout(encoding: str, 
     )
     assert (plain.returncode, answer.returncode) == (0, 0), plain.stderr + answer.stderr
     assert b": 6 tracks" in plain.stdout
-    found = json.loads(answer.stdout.decode(encoding))
-    assert found["cache"] == cache
-    assert [skip["path"] for skip in found["skipped"]] == ["jazz/Бумбокс.wav"]
+    result = json.loads(answer.stdout.decode(encoding))
+    assert result["cache"] == cache
+    assert [skip["path"] for skip in result["skipped"]] == ["jazz/Бумбокс.wav"]
 
 
 def test_special_files_and_false_headers_do_not_stop_the_others(music: Path, genrekit: CommandLine) -> None:
@@ -131,7 +131,7 @@ def test_a_silent_track_is_kept_with_a_warning(music: Path, genrekit: CommandLin
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         pytest.param(
             lambda _data: None, "no folder data: make it, with one folder of audio files per genre in it", id="missing"
@@ -152,14 +152,14 @@ def test_a_silent_track_is_kept_with_a_warning(music: Path, genrekit: CommandLin
     ],
 )
 def test_a_folder_that_is_not_a_collection_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine, make: object, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine, make: object, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert callable(make)
     make(Path("data"))
     outcome = genrekit(*PREPARE)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("data/cache.h5").exists()
 
 
@@ -209,16 +209,16 @@ def test_a_full_disk_is_one_line_that_says_how_to_continue(
 
 
 def test_options_select_the_variants(music: Path, genrekit: CommandLine) -> None:
-    asked = ("--augment", "--augmentations", "noise,time_stretch", "--variants-each", "2", "--copies", "1")
+    options = ("--augment", "--augmentations", "noise,time_stretch", "--variants-each", "2", "--copies", "1")
     names = ["original", "time_stretch", "time_stretch_2", "noise", "noise_2", "chain"]
-    assert genrekit(*PREPARE, *asked, "--json").json["variants"] == names
+    assert genrekit(*PREPARE, *options, "--json").json["variants"] == names
     strength = open_cache(music / "cache.h5").strength
     assert np.isnan(strength[0]).all()
     assert np.isfinite(strength[3]).tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("options", "message"),
     [
         pytest.param(("--copies", "2"), "copies must be 0 without augment, got 2", id="copies alone"),
         pytest.param(("--augment", "--augmentations", "nose"), "'nose': did you mean noise?", id="unknown kind"),
@@ -226,10 +226,12 @@ def test_options_select_the_variants(music: Path, genrekit: CommandLine) -> None
         pytest.param(("--store", "wave"), "unknown store 'wave'", id="unknown store"),
     ],
 )
-def test_invalid_variants_are_refused(music: Path, genrekit: CommandLine, asked: tuple[str, ...], says: str) -> None:
-    outcome = genrekit(*PREPARE, *asked)
+def test_invalid_variants_are_refused(
+    music: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
+) -> None:
+    outcome = genrekit(*PREPARE, *options)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
 def test_duplicates_are_reported_with_their_genres(music: Path, genrekit: CommandLine) -> None:

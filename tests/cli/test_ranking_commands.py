@@ -1,4 +1,4 @@
-"""genrekit compare, evaluate, predict and info, as they are typed."""
+"""genrekit compare, evaluate, predict and info."""
 
 import json
 import shutil
@@ -22,12 +22,12 @@ class TestCompare:
     """genrekit compare."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("compare", "--json").json
-        assert set(found) == {"runs", "ranking", "ties", "skipped"}
-        assert sorted(found["ranking"]) == ["cel", "mlp"]
-        ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in found["runs"]]
+        result = genrekit("compare", "--json").json
+        assert set(result) == {"runs", "ranking", "ties", "skipped"}
+        assert sorted(result["ranking"]) == ["cel", "mlp"]
+        ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in result["runs"]]
         assert ranks == sorted(ranks)
-        for run in found["runs"]:
+        for run in result["runs"]:
             assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
             assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
 
@@ -53,7 +53,7 @@ class TestCompare:
 
     @pytest.mark.slow
     def test_configurations_with_similar_run_names_get_different_names(self, here: Path, genrekit: CommandLine) -> None:
-        """A study that finds a folder taken puts a number behind the name of its own."""
+        """A study appends a number to the name of a run if the folder exists."""
         for epochs, suffix in (("1", ""), ("2", "-2")):
             for seed in (0, 1):
                 common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", epochs, "--seed", seed, "--quiet")
@@ -89,8 +89,8 @@ class TestCompare:
         self, here: Path, genrekit: CommandLine
     ) -> None:
         """Three validation tracks tell nothing from anything."""
-        found = genrekit("compare", "--json").json
-        assert sorted(found["ties"]) == ["cel", "mlp"]
+        result = genrekit("compare", "--json").json
+        assert sorted(result["ties"]) == ["cel", "mlp"]
         assert "= not significantly different from the first" in genrekit("compare").out
 
     def test_without_stored_predictions_there_are_no_ties(self, here: Path, genrekit: CommandLine) -> None:
@@ -206,9 +206,9 @@ class TestEvaluate:
     """genrekit evaluate."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("evaluate", "best_models/", "--json").json
-        assert len(found["models"]) == 2
-        for model in found["models"]:
+        result = genrekit("evaluate", "best_models/", "--json").json
+        assert len(result["models"]) == 2
+        for model in result["models"]:
             assert (model["fragments"], model["tracks"], model["left_out"]) == (6, 3, 0)
             assert model["genres"] == ["blues", "jazz", "metal"]
             assert np.array(model["confusion"]).shape == (3, 3)
@@ -217,8 +217,8 @@ class TestEvaluate:
                 assert model[name]["low"] <= model[name]["value"] <= model[name]["high"]
 
     def test_models_are_in_the_order_of_validation_accuracy(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("evaluate", "best_models/", "--json").json
-        ranks = [read_metadata(Path(model["bundle"])).rank for model in found["models"]]
+        result = genrekit("evaluate", "best_models/", "--json").json
+        ranks = [read_metadata(Path(model["bundle"])).rank for model in result["models"]]
         assert ranks == sorted(ranks)
 
     def test_the_number_of_evaluations_is_printed(self, here: Path, genrekit: CommandLine) -> None:
@@ -278,8 +278,8 @@ class TestPredict:
     """genrekit predict."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("predict", "data/blues/blues-0.wav", "--json").json
-        (file,) = found["files"]
+        result = genrekit("predict", "data/blues/blues-0.wav", "--json").json
+        (file,) = result["files"]
         assert set(file) >= {"path", "genre", "probabilities", "fragments"}
         assert sum(file["probabilities"].values()) == pytest.approx(1)
         assert file["genre"] == max(file["probabilities"], key=file["probabilities"].get)
@@ -326,9 +326,9 @@ class TestInfo:
     def test_it_describes_a_cache_a_run_and_a_bundle(
         self, here: Path, genrekit: CommandLine, path: str, kind: str, key: str
     ) -> None:
-        found = genrekit("info", path, "--json").json
-        assert found["kind"] == kind
-        assert key in found["facts"]
+        result = genrekit("info", path, "--json").json
+        assert result["kind"] == kind
+        assert key in result["facts"]
         assert key in genrekit("info", path).out
 
     def test_a_cache_lists_its_splits_and_near_duplicates(self, here: Path, genrekit: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""The commands that a report names make the same configurations again."""
+"""The commands that a report shows give the same configurations."""
 
 import tomllib
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_the_line_for_training_gives_the_same_configuration(
 
 
 def test_the_line_for_preparing_names_what_is_not_the_default(here: Path, genrekit: CommandLine) -> None:
-    """The workspace's own line, typed again, finds its cache complete."""
+    """Running the command again reuses the workspace's complete cache."""
     line = commands_for(read_metadata(Path("runs/cel/best")))[0]
     assert line == (
         "genrekit prepare --sample-rate=8000 --duration-s=0.5 --n-fft=512 --hop-length=256 --n-mels=16 --augment"

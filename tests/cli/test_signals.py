@@ -1,4 +1,4 @@
-"""Signals that wait: the first for what is being finished, a second for nothing."""
+"""Deferred signals: the first waits for the end of a block, a second one does not."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ KINDS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signa
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Hear both signals, and leave the handlers as they were."""
+def _handlers() -> Iterator[None]:
+    """Install the handlers for both signals, and restore the previous ones."""
     before = {number: signal.getsignal(number) for number in KINDS}
     listen()
     yield
@@ -33,7 +33,7 @@ def test_a_signal_is_raised_immediately_outside_waiting(number: signal.Signals) 
 
 
 def run(waiting_for: tuple[int, ...], *actions: Callable[[], object]) -> list[int]:
-    """Do some things within a block that waits; say after each, in `done`, that it is done."""
+    """Run actions within a block that defers signals; return the numbers of those that ended, then -1."""
     done: list[int] = []
 
     def block() -> None:

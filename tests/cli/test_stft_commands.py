@@ -1,4 +1,4 @@
-"""The power spectrogram goes through the same commands as what a cache stores, of which it is computed."""
+"""Models on power spectrograms, which are computed from the cached waveforms, with all commands."""
 
 import json
 import tomllib
@@ -23,11 +23,11 @@ def test_a_model_on_power_spectrograms_is_trained_evaluated_and_used(here: Path,
     assert genrekit("evaluate", "runs/stft/best", "--json").json["models"][0]["tracks"] == 3
     assert "stft" in genrekit("info", "runs/stft/best").out
     Path("data/cache.h5").rename("hidden.h5")  # a bundle predicts from the file alone
-    asked = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/stft/best", "--json").json["files"][0]
+    predicted = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/stft/best", "--json").json["files"][0]
     cache, bundle = open_cache(Path("hidden.h5")), load_bundle("runs/stft/best")
     source = FragmentSource(cache, "stft", ["jazz/jazz-0"])
     expected = bundle.model(source.inputs(source.rows)).softmax(dim=1).mean(dim=0).tolist()
-    np.testing.assert_allclose(list(asked["probabilities"].values()), expected, rtol=1e-5)
+    np.testing.assert_allclose(list(predicted["probabilities"].values()), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("arch", ["mlp", "mlp2", "cel2"])
@@ -49,7 +49,7 @@ def test_a_cache_without_waveforms_is_refused(here: Path, genrekit: CommandLine)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         pytest.param(
             ("--spec-freq-mask", "201"), "spec_freq_mask must be less than the bands of stft (201)", id="bands"
@@ -62,11 +62,11 @@ def test_a_cache_without_waveforms_is_refused(here: Path, genrekit: CommandLine)
     ],
 )
 def test_incompatible_options_are_refused(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit(*STFT, *options, "--out", "runs/new")
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("runs/new").exists()
 
 

@@ -1,4 +1,4 @@
-"""genrekit train, as it is typed."""
+"""genrekit train."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from genrekit.training.checkpoint import load_checkpoint
 from genrekit.training.validation_log import load_answers
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
-"""Of a key's form, and nobody's."""
+"""A key of the right form that belongs to no account."""
 
 SMALL_CEL = ("train", "--arch", "cel", "--channels", "4,8")
 
@@ -35,18 +35,18 @@ def history(run: Path) -> list[dict[str, str]]:
 def test_json_has_the_keys_that_others_rely_on(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, "--epochs", "3", "--json")
     assert outcome.code == 0
-    found = outcome.json
-    assert found["run"].startswith("runs/20")
-    assert found["run"].endswith("-cel-mel-adam-none")
-    assert found["bundle"] == f"{found['run']}/best"
-    assert (found["epochs"], found["seconds"] > 0) == (3, True)
-    assert 1 <= found["best_epoch"] <= 3
-    assert found["parameters"] == read_metadata(Path(found["bundle"])).parameters
+    result = outcome.json
+    assert result["run"].startswith("runs/20")
+    assert result["run"].endswith("-cel-mel-adam-none")
+    assert result["bundle"] == f"{result['run']}/best"
+    assert (result["epochs"], result["seconds"] > 0) == (3, True)
+    assert 1 <= result["best_epoch"] <= 3
+    assert result["parameters"] == read_metadata(Path(result["bundle"])).parameters
     figures = {"loss", "fragment_accuracy", "track_accuracy"}
-    assert set(found["validation"]) == set(found["last"]) == figures
-    assert {name: set(values) for name, values in found["training"].items()} == {"best": figures, "last": figures}
-    assert 0 <= found["dead_channels"] <= 1
-    assert found["monitor"] == "loss"
+    assert set(result["validation"]) == set(result["last"]) == figures
+    assert {name: set(values) for name, values in result["training"].items()} == {"best": figures, "last": figures}
+    assert 0 <= result["dead_channels"] <= 1
+    assert result["monitor"] == "loss"
 
 
 def test_the_stored_predictions_give_the_accuracies_of_the_history(here: Path, genrekit: CommandLine) -> None:
@@ -58,7 +58,7 @@ def test_the_stored_predictions_give_the_accuracies_of_the_history(here: Path, g
     assert answers.right.mean(axis=1).tolist() == [float(row["validation_track_accuracy"]) for row in rows]
     # Each track has as many fragments as another here.
     assert answers.loss.mean(axis=1) == pytest.approx([float(row["validation_loss"]) for row in rows], rel=1e-5)
-    assert {name: asdict(found) for name, found in answers.training.items()} == result["training"]
+    assert {name: asdict(figures) for name, figures in answers.training.items()} == result["training"]
     assert answers.dead_channels == result["dead_channels"]
     last = {name: float(rows[-1][f"validation_{name}"]) for name in result["last"]}
     assert result["last"] == last
@@ -183,7 +183,7 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         pytest.param(("--cache", "absent.h5"), "no cache at absent.h5: prepare a collection first", id="no cache"),
         pytest.param(("--cache", "notes.txt"), "notes.txt is not a readable cache", id="no HDF5"),
@@ -199,14 +199,14 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
     ],
 )
 def test_a_problem_before_training_is_one_line(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
     Path("notes.txt").write_text("no cache")
     before = sorted(Path().rglob("*"))
     outcome = genrekit("train", "--quiet", "--arch", "cel", "--channels", "4", "--epochs", "2", *arguments)
     assert outcome.code == 1
-    assert says in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert set(before) <= set(Path().rglob("*"))
 
@@ -268,10 +268,10 @@ def test_the_key_is_in_no_file_and_no_message(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "message"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    here: Path, number: signal.Signals, code: int, says: str
+    here: Path, number: signal.Signals, code: int, message: str
 ) -> None:
     options = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
     command = [sys.executable, "-m", "genrekit", *options, "--out", "runs/stopped"]
@@ -284,7 +284,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in err
-    assert err.splitlines()[-1] == f"genrekit: {says}"
+    assert err.splitlines()[-1] == f"genrekit: {message}"
     # The number of threads decides the order of sums: all three run in processes alike.
     for rest in (("train", "--resume", "--out", "runs/stopped"), (*options, "--out", "runs/whole")):
         subprocess.run([sys.executable, "-m", "genrekit", *rest, "--quiet"], check=True, capture_output=True)
@@ -306,7 +306,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *options: str) -> None:
-    """What is left of runs/stopped goes on and ends as a training that was never stopped."""
+    """Resume runs/stopped and compare its weights with those of an uninterrupted run."""
     assert genrekit("train", "--resume", "--out", "runs/stopped").code == 0
     assert genrekit(*options, "--out", "runs/whole").code == 0
     for name in ("best/model.safetensors", "answers.safetensors"):
@@ -333,12 +333,12 @@ def test_sigterm_waits_for_the_current_step_and_a_second_signal_does_not(
 ) -> None:
     """An epoch has two steps here; the signal comes within the third."""
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
-    steps = {"begun": 0, "finished": 0}
+    steps = {"started": 0, "finished": 0}
     learn = trainer.Trainer._update_weights
 
     def stopped(training: trainer.Trainer, loss: torch.Tensor) -> None:
-        steps["begun"] += 1
-        if steps["begun"] == 3:
+        steps["started"] += 1
+        if steps["started"] == 3:
             for number in numbers:
                 os.kill(os.getpid(), number)
         learn(training, loss)
@@ -347,7 +347,7 @@ def test_sigterm_waits_for_the_current_step_and_a_second_signal_does_not(
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "_update_weights", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
-    assert steps == {"begun": 3, "finished": finished}
+    assert steps == {"started": 3, "finished": finished}
     assert outcome.code == CODES[numbers[-1]]
     assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == ["1"]
@@ -407,13 +407,13 @@ def test_a_run_interrupted_before_its_first_checkpoint_starts_again(
 
 
 def unfinished(run: Path) -> bytes:
-    """Let a finished run be one that was stopped right before its end; return its weights."""
+    """Turn a finished run into one that was interrupted right before its end; return its weights."""
     (run / "result.json").unlink()
     return (run / "best" / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("options", "spoil", "says"),
+    ("options", "spoil", "message"),
     [
         pytest.param(("--augment", "--top-db", "60"), "", "configuration", id="configuration"),
         pytest.param((), "", "configuration", id="no augmentation"),
@@ -423,7 +423,7 @@ def unfinished(run: Path) -> bytes:
     ],
 )
 def test_resuming_with_another_cache_is_refused_and_names_the_difference(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, says: str
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, message: str
 ) -> None:
     unfinished(Path("runs/cel"))
     before = {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()}
@@ -438,7 +438,7 @@ def test_resuming_with_another_cache_is_refused_and_names_the_difference(
     outcome = genrekit("train", "--resume", "--out", "runs/cel", "--cache", "other.h5", "--quiet")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "genrekit: runs/cel was started with another cache (different " in outcome.err
-    assert says in outcome.err.partition(" (different ")[2].partition("):")[0]
+    assert message in outcome.err.partition(" (different ")[2].partition("):")[0]
     assert outcome.err.endswith("resume with that cache, or start a new run\n")
     assert {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()} == before
 
@@ -487,7 +487,7 @@ def test_the_configuration_of_a_run_gives_the_same_weights_again(here: Path, gen
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "says"),
+    ("text", "code", "message"),
     [
         pytest.param("epohcs = 3", 2, "run.toml: unknown key 'epohcs': did you mean epochs?", id="unknown key"),
         pytest.param('arch = "cell"', 2, "run.toml: unknown arch 'cell': did you mean cel", id="unknown name"),
@@ -495,12 +495,12 @@ def test_the_configuration_of_a_run_gives_the_same_weights_again(here: Path, gen
     ],
 )
 def test_an_invalid_configuration_file_is_an_error_that_names_it(
-    here: Path, genrekit: CommandLine, text: str, code: int, says: str
+    here: Path, genrekit: CommandLine, text: str, code: int, message: str
 ) -> None:
     Path("run.toml").write_text(text)
     outcome = genrekit("train", "--config", "run.toml")
     assert (outcome.code, outcome.err.count("\n")) == (code, 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
 def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""Options of training that change what is learned from, or how, as they are typed."""
+"""Options of genrekit train that change its inputs or its optimization."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ SMALL_CEL = ("train", "--arch", "cel", "--channels", "2,4", "--device", "cpu", "
 
 
 def resumed(run: Path, genrekit: CommandLine) -> bytes:
-    """Weights of a finished run that is taken back an epoch and resumed."""
+    """Weights of a finished run after its last epoch is undone and trained again."""
     (run / "result.json").unlink()
     (run / "previous-last.safetensors").rename(run / "last.safetensors")
     assert genrekit("train", "--resume", "--out", run).code == 0

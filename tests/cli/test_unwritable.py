@@ -1,4 +1,4 @@
-"""Places that cannot be read or written: one line that names the path and says what to do, and exit code 1."""
+"""Paths that cannot be read or written: one line with the path and what to do, and exit code 1."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An exported model answers as its bundle does, for any number of clips, and says what it is."""
+"""An exported model gives the probabilities of its bundle for any number of clips, and describes itself."""
 
 import json
 from pathlib import Path
@@ -41,8 +41,8 @@ def test_features_and_model_in_torch_give_the_probabilities_of_the_bundle(
     tmp_path: Path, arch: str, kind: Input
 ) -> None:
     made = bundle(tmp_path / "best", arch=arch, input=kind)
-    found = WaveformModel(made)(torch.from_numpy(clips())).detach().numpy()
-    np.testing.assert_allclose(found, expected_probabilities(made, clips()), atol=1e-5)
+    computed = WaveformModel(made)(torch.from_numpy(clips())).detach().numpy()
+    np.testing.assert_allclose(computed, expected_probabilities(made, clips()), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ def test_probabilities_are_plain_numbers() -> None:
     """A small array kept of each batch once held on to the batch's large block: 200 MB for ten hours."""
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(3, affine=False)).eval()
     inputs = np.log(np.array([[[1, 2, 1]], [[3, 3, 6]]], np.float32))
-    found = probabilities(cast(Bundle, SimpleNamespace(model=model)), inputs)
-    assert type(found) is list
-    assert [type(row) for row in found] == [list, list]
-    np.testing.assert_allclose(found, [[0.25, 0.5, 0.25], [0.25, 0.25, 0.5]], rtol=1e-5)
+    rows = probabilities(cast(Bundle, SimpleNamespace(model=model)), inputs)
+    assert type(rows) is list
+    assert [type(row) for row in rows] == [list, list]
+    np.testing.assert_allclose(rows, [[0.25, 0.5, 0.25], [0.25, 0.25, 0.5]], rtol=1e-5)

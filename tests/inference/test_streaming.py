@@ -110,9 +110,9 @@ def test_cutting_blocks_is_cutting_the_whole(sizes: list[int], n_samples: int, d
     assert [*starts] == ([*range(0, len(whole) - n_samples + 1, hop)] or [0])
     assert tuple(starts_every(n_samples, len(whole), n_samples)) == fragment_starts(len(whole), n_samples, "all")
     spread = fragment_starts(len(whole), n_samples, data.draw(st.integers(1, 9)))
-    found = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
-    assert [start for start, _ in found] == [*starts, *spread]
-    for start, piece in found:
+    pieces = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
+    assert [start for start, _ in pieces] == [*starts, *spread]
+    for start, piece in pieces:
         np.testing.assert_array_equal(piece, cut(whole, start, n_samples))
 
 
