@@ -86,7 +86,7 @@ from typing import TYPE_CHECKING, Any
 from genrekit._version import __version__
 
 if TYPE_CHECKING:
-    from genrekit.config import Augmentation, FeatureConfig, PrepareConfig
+    from genrekit.config import Augmentation, FeatureConfig, PredictConfig, PrepareConfig
     from genrekit.errors import GenrekitError
     from genrekit.inference.model import GenreModel, load_model
     from genrekit.inference.prediction import FilePrediction
@@ -108,6 +108,7 @@ __all__ = [
     "FilePrediction",
     "GenreModel",
     "GenrekitError",
+    "PredictConfig",
     "PrepareConfig",
     "Progress",
     "Reporter",
@@ -131,6 +132,7 @@ _MODULES = {
     "FilePrediction": "genrekit.inference.prediction",
     "GenreModel": "genrekit.inference.model",
     "GenrekitError": "genrekit.errors",
+    "PredictConfig": "genrekit.config",
     "PrepareConfig": "genrekit.config",
     "Progress": "genrekit.workflows.reporter",
     "Reporter": "genrekit.workflows.reporter",

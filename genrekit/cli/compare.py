@@ -78,7 +78,7 @@ def show(result: CompareResult) -> None:
     for group, runs in groupby(result.runs, key=lambda run: run.group):
         columns = ("", "run", "seeds", "accuracy", "95 % interval", "loss", "parameters")
         right = ("", "accuracy", "loss", "parameters")
-        table = plain_table(*columns, right=right, title=f"track accuracy on the validation set, {escape(group)}")
+        table = plain_table(*columns, right=right, title=f"track accuracy on the validation set ({escape(group)})")
         for rank, run in enumerate(runs, 1):
             mark = ("=" if run.tied else "") + ("*" if run.kept else "")
             table.add_row(f"{mark}{rank}", escape(run.name), _seeds(run.seeds), *_cells(run))

@@ -69,8 +69,9 @@ _MIN_RATE, _MAX_RATE = 1_000, 1_000_000
 
 
 def model_device(bundle: Bundle) -> torch.device:
-    """The device that the bundle's model is on."""
-    return next(chain(bundle.model.parameters(), bundle.model.buffers())).device
+    """Return the device of the bundle's model; the CPU if it has no tensors."""
+    tensor = next(chain(bundle.model.parameters(), bundle.model.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:

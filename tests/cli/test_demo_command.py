@@ -29,7 +29,7 @@ def test_all_steps_run_and_nothing_is_written_outside_the_folder(tmp_path: Path,
     assert not list((tmp_path / "data").iterdir())
     assert not list((tmp_path / "best_models").iterdir())
     assert sorted(path.name for path in (tmp_path / "genrekit-demo" / "audio").iterdir()) == sorted(GENRES)
-    for shown in ("validation set, track, seed 0 split", "on the test set", "demo-blues-", "genrekit-demo/."):
+    for shown in ("validation set (track, seed 0 split", "on the test set", "demo-blues-", "genrekit-demo/."):
         assert shown in outcome.out
     assert "genrekit prepare --augment" in outcome.out.splitlines()[-5]
 

@@ -112,8 +112,8 @@ class TestCompare:
     def test_runs_of_different_splits_are_ranked_separately(self, here: Path, genrekit: CommandLine) -> None:
         genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--split-seed", "1", "--quiet")
         outcome = genrekit("compare")
-        assert "validation set, track, seed 0 split" in outcome.out
-        assert "validation set, track, seed 1 split" in outcome.out
+        assert "validation set (track, seed 0 split" in outcome.out
+        assert "validation set (track, seed 1 split" in outcome.out
         assert sum(line.split()[0].endswith("*1") for line in outcome.out.splitlines() if line.split()) == 2
         assert "ranked separately, as they are not comparable" in outcome.err
 
