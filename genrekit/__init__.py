@@ -1,57 +1,83 @@
-r"""Music genre classification that is fast, pleasant and honest.
+r"""Train and evaluate music genre classifiers.
 
-The verbs of the command line as functions. Each returns a record, the one that `--json` prints, and says nothing:
+From a folder with one folder of audio files per genre to predictions:
+
+    from genrekit import evaluate, load_model, prepare, train
+
+    prepare("data", out="data/cache.h5", augment=True)
+    run = train("data/cache.h5", {"arch": "cel3", "opt": "sgd", "sched": "cosine"})
+    print(run.validation.track_accuracy)
+    print(evaluate(run.bundle, "data/cache.h5").models[0].track_accuracy)
+
+    model = load_model(run.bundle)
+    print(model.predict("song.mp3").genre)
+    print(model.predict_proba(waveform, sample_rate=44_100))
+
+Each function does what the command of the same name does, and returns what it prints with `--json`, as a dataclass. It
+prints nothing. Problems that you can fix raise a `GenrekitError` with a message of one line.
+
+The same on a small synthetic collection:
 
     >>> import shutil, tempfile
     >>> from pathlib import Path
-    >>> from genrekit import PrepareConfig, Progress, compare, evaluate, info, load_model, predict, prepare, train
+    >>> from genrekit import FeatureConfig, Tracking, compare, evaluate, info, load_model, predict, prepare, train
     >>> from genrekit.demo.synthesizer import write_collection
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_collection(folder / "data", tracks_per_genre=3, duration_s=2, sample_rate=8_000, seed=0)
 
-    >>> small = PrepareConfig.of({"front_end": {"sample_rate": 8_000, "duration_s": 1, "n_mels": 32}})
-    >>> prepare(folder / "data", small, out=folder / "cache.h5", workers=1).tracks
+    >>> features = FeatureConfig(sample_rate=8_000, duration_s=1, n_mels=32)
+    >>> cache = folder / "cache.h5"
+    >>> prepare(folder / "data", out=cache, features=features, workers=1).tracks
     30
-    >>> info(folder / "cache.h5").facts["fragments"]
+    >>> info(cache).facts["fragments"]
     60
     >>> network = {"arch": "mlp", "hidden": (8, 8), "epochs": 1, "split": "track"}
-    >>> run = train(folder / "cache.h5", network, runs=folder / "runs", best_models=folder / "best_models")
-    >>> len(compare([folder / "runs"]).ranking)
+    >>> best_models, tracking = folder / "best_models", Tracking("off")
+    >>> run = train(cache, network, runs=folder / "runs", best_models=best_models, tracking=tracking)
+    >>> len(compare(folder / "runs").ranking)
     1
-    >>> evaluate(run.bundle, folder / "cache.h5").readings  # the test part is read here only, and that is counted
+    >>> evaluate(run.bundle, cache).readings  # how often the test set has been evaluated
     1
     >>> songs = sorted((folder / "data").rglob("*-000.wav"))
-    >>> len(predict(songs, folder / "best_models", {"hop_seconds": 0.5}).files[0].fragments)
+    >>> len(predict(songs, best_models, hop_seconds=0.5).files[0].fragments)
     3
-    >>> load_model(run.bundle).predict(songs[0]).duration_s
-    2.0
 
-`run_study` trains what a study file declares and judges its claims; `export` writes a model as ONNX:
+A loaded model also predicts waveforms in memory:
+
+    >>> import numpy as np
+    >>> model = load_model(run.bundle)
+    >>> model.predict(songs[0]).duration_s
+    2.0
+    >>> silence = np.zeros((2, 44_100), np.float32)  # a batch of two waveforms of one second
+    >>> model.predict_proba(silence, sample_rate=44_100).shape
+    (2, 10)
+
+`run_study` trains the runs of a study and tests its hypotheses; `export` writes a model as ONNX:
 
     >>> from genrekit import StudyOptions, run_study
     >>> _ = (folder / "widths.toml").write_text(
     ...     'title = "Widths"\n'
-    ...     'question = "Does it matter how wide a perceptron is?"\n'
+    ...     'question = "Does the width of a perceptron matter?"\n'
     ...     "seeds = 1\n"
     ...     'base = { arch = "mlp", epochs = 1, split = "track" }\n'
     ...     "[axes.width]\n"
     ...     "narrow = { hidden = [4, 4] }\n"
     ...     "wide = { hidden = [16, 16] }\n"
     ... )
-    >>> places = {"runs": folder / "runs", "reports": folder / "reports"}
-    >>> study = run_study(folder / "widths.toml", folder / "cache.h5", StudyOptions(epochs=1), **places)
+    >>> folders = {"runs": folder / "runs", "reports": folder / "reports"}
+    >>> study = run_study(folder / "widths.toml", cache, StudyOptions(epochs=1), **folders)
     >>> sorted(study.ranking)
     ['narrow', 'wide']
 
-A workflow tells its `reporter` how it goes; `Progress` passes that on to a function:
+Pass a `reporter` to follow the progress of a function:
 
-    >>> done = predict(songs[:2], folder / "best_models", reporter=Progress(lambda done, of: print(done, "of", of)))
+    >>> from genrekit import Progress
+    >>> _ = predict(songs[:2], best_models, reporter=Progress(lambda done, of: print(done, "of", of)))
     1 of 2
     2 of 2
     >>> shutil.rmtree(folder)
 
-What can be mended is a `GenrekitError`, one line that says how. Everything is imported when it is first used, so that
-importing genrekit costs nothing.
+Names are imported when they are first used, so `import genrekit` is fast.
 """
 
 from importlib import import_module
@@ -60,11 +86,12 @@ from typing import TYPE_CHECKING, Any
 from genrekit._version import __version__
 
 if TYPE_CHECKING:
-    from genrekit.config import PrepareConfig
+    from genrekit.config import Augmentation, FeatureConfig, PredictConfig, PrepareConfig
     from genrekit.data.cache.reader import open_cache
     from genrekit.data.dataset import FragmentDataset
     from genrekit.errors import GenrekitError
-    from genrekit.inference.model import load_model
+    from genrekit.inference.model import GenreModel, load_model
+    from genrekit.inference.prediction import FilePrediction
     from genrekit.studies.plan import StudyOptions
     from genrekit.studies.runner import run_study
     from genrekit.training.tracking import Tracking
@@ -78,8 +105,13 @@ if TYPE_CHECKING:
     from genrekit.workflows.train import train
 
 __all__ = [
+    "Augmentation",
+    "FeatureConfig",
+    "FilePrediction",
     "FragmentDataset",
+    "GenreModel",
     "GenrekitError",
+    "PredictConfig",
     "PrepareConfig",
     "Progress",
     "Reporter",
@@ -98,30 +130,39 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "FragmentDataset": ("genrekit.data.dataset", "FragmentDataset"),
-    "GenrekitError": ("genrekit.errors", "GenrekitError"),
-    "PrepareConfig": ("genrekit.config", "PrepareConfig"),
-    "Progress": ("genrekit.workflows.reporter", "Progress"),
-    "Reporter": ("genrekit.workflows.reporter", "Reporter"),
-    "StudyOptions": ("genrekit.studies.plan", "StudyOptions"),
-    "Tracking": ("genrekit.training.tracking", "Tracking"),
-    "compare": ("genrekit.workflows.compare", "compare"),
-    "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
-    "export": ("genrekit.workflows.export", "export"),
-    "info": ("genrekit.workflows.info", "info"),
-    "load_model": ("genrekit.inference.model", "load_model"),
-    "open_cache": ("genrekit.data.cache.reader", "open_cache"),
-    "predict": ("genrekit.workflows.predict", "predict"),
-    "prepare": ("genrekit.workflows.prepare", "prepare"),
-    "run_study": ("genrekit.studies.runner", "run_study"),
-    "train": ("genrekit.workflows.train", "train"),
+_MODULES = {
+    "Augmentation": "genrekit.config",
+    "FeatureConfig": "genrekit.config",
+    "FilePrediction": "genrekit.inference.prediction",
+    "FragmentDataset": "genrekit.data.dataset",
+    "GenreModel": "genrekit.inference.model",
+    "GenrekitError": "genrekit.errors",
+    "PredictConfig": "genrekit.config",
+    "PrepareConfig": "genrekit.config",
+    "Progress": "genrekit.workflows.reporter",
+    "Reporter": "genrekit.workflows.reporter",
+    "StudyOptions": "genrekit.studies.plan",
+    "Tracking": "genrekit.training.tracking",
+    "compare": "genrekit.workflows.compare",
+    "evaluate": "genrekit.workflows.evaluate",
+    "export": "genrekit.workflows.export",
+    "info": "genrekit.workflows.info",
+    "load_model": "genrekit.inference.model",
+    "open_cache": "genrekit.data.cache.reader",
+    "predict": "genrekit.workflows.predict",
+    "prepare": "genrekit.workflows.prepare",
+    "run_study": "genrekit.studies.runner",
+    "train": "genrekit.workflows.train",
 }
+"""The module that defines each name."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a function of the API when it is first asked for."""
-    if name not in _HOMES:
+    """Import a name when it is first used."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, function = _HOMES[name]
-    return getattr(import_module(module), function)
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> "list[str]":
+    return sorted(__all__)

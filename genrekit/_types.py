@@ -1,4 +1,4 @@
-"""Types that every package uses."""
+"""Types that all packages use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,5 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
-
 AnyPath = str | os.PathLike[str]
-"""A path as callers of the API give it."""
+"""A path in an argument of the Python API."""

@@ -1,4 +1,4 @@
-"""What a user can fix, and the one way in which an unknown name is refused."""
+"""Errors that a user can fix, and the wording of their messages."""
 
 import errno
 import re
@@ -8,31 +8,31 @@ from difflib import get_close_matches
 
 
 class GenrekitError(Exception):
-    """A problem that the user can fix: the message names the thing, its value and the remedy."""
+    """A problem that the user can fix. The message is one line: what failed, the value, and what to do."""
 
 
 class UsageError(GenrekitError):
-    """A value that no run could accept, such as an unknown name or a number out of its range."""
+    """An invalid value, such as an unknown name or a number out of its range."""
 
 
 class UnreadableAudioError(GenrekitError):
-    """A file that cannot become a track; the message is the reason, without the file's name."""
+    """An audio file that cannot be used. The message is the reason, without the file's name."""
 
 
 class IncompatibleCacheError(GenrekitError):
-    """A cache that is damaged, unfinished, of another format version or of another configuration."""
+    """A cache that is damaged, incomplete, or has another format version or configuration."""
 
 
 class BundleError(GenrekitError):
-    """A bundle that is incomplete, damaged or of another format version."""
+    """A bundle that is incomplete, damaged, or has another format version."""
 
 
 class SplitError(GenrekitError):
-    """A split that cannot be made, or in which a track, artist or duplicate crosses parts."""
+    """A split that cannot be made, or that separates an artist's tracks or duplicates."""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not among the choices, with the closest ones.
+    """Return the error for an unknown name, with the closest of the choices.
 
     >>> str(unknown_name("architecture", "cell3", ["cel", "cel2", "cel3"]))
     "unknown architecture 'cell3': did you mean cel3, cel or cel2? (choices: cel, cel2, cel3)"
@@ -49,34 +49,34 @@ def missing_extra(doing: str, extra: str, modules: Sequence[str]) -> GenrekitErr
     >>> str(missing_extra("writing tags", "tags", ["mutagen"]))
     "writing tags needs mutagen, which is not installed: pip install 'genrekit[tags]'"
     """
-    absent = f"{', '.join(modules)}, which {is_or_are(len(modules))} not installed"
-    return GenrekitError(f"{doing} needs {absent}: pip install 'genrekit[{extra}]'")
+    missing = f"{', '.join(modules)}, which {is_or_are(len(modules))} not installed"
+    return GenrekitError(f"{doing} needs {missing}: pip install 'genrekit[{extra}]'")
 
 
 def unloadable(library: str, partners: Sequence[str], error: Exception) -> GenrekitError:
-    """Return the error for a library that cannot be imported: installed versions, reason and the command to fix it.
+    """Return the error for a library that cannot be imported, with installed versions, reason and a command to fix it.
 
-    `partners` are the libraries that it must fit. The command has the requirements of genrekit's own metadata.
+    `partners` are libraries whose versions must match. The command uses the requirements in genrekit's metadata.
 
     >>> str(unloadable("chromapy", [], ModuleNotFoundError("No module named 'chromapy'", name="chromapy")))
     'chromapy is not installed: pip install --upgrade chromapy'
     """
-    fix = shlex.join(["pip", "install", "--upgrade", *map(_requirement, (*partners, library))])
+    command = shlex.join(["pip", "install", "--upgrade", *map(_requirement, (*partners, library))])
     if isinstance(error, ModuleNotFoundError) and error.name == library:
-        return GenrekitError(f"{library} is not installed: {fix}")
-    fits = f" with {' and '.join(map(_installed, partners))}" if partners else ""
-    return GenrekitError(f"{_installed(library)} cannot be loaded{fits} ({_first_cause(error)}): {fix}")
+        return GenrekitError(f"{library} is not installed: {command}")
+    versions = f" with {' and '.join(map(_installed, partners))}" if partners else ""
+    return GenrekitError(f"{_installed(library)} cannot be loaded{versions} ({_first_cause(error)}): {command}")
 
 
 def _requirement(library: str) -> str:
-    """Genrekit's requirement of a library, such as `torch<2.16,>=2.13`; its name if there is none."""
+    """The requirement of a library in genrekit's metadata, such as `torch<2.16,>=2.13`, or its name."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
-        stated = requires("genrekit") or []
+        requirements = requires("genrekit") or []
     except PackageNotFoundError:
-        stated = []
-    return next((text for text in stated if re.match(rf"{re.escape(library)}\b[^;]*$", text)), library)
+        requirements = []
+    return next((text for text in requirements if re.match(rf"{re.escape(library)}\b[^;]*$", text)), library)
 
 
 def _installed(library: str) -> str:
@@ -90,7 +90,7 @@ def _installed(library: str) -> str:
 
 
 def _first_cause(error: BaseException) -> str:
-    """The message of the exception that caused all others, with shared libraries by their file names."""
+    """The message of the first exception of a chain, with file names instead of paths of shared libraries."""
     while error.__cause__ is not None:
         error = error.__cause__
     message = re.sub(r"\S*/(\S+\.so)", r"\1", " ".join(str(error).split()))
@@ -98,7 +98,7 @@ def _first_cause(error: BaseException) -> str:
 
 
 def few(names: Sequence[str], limit: int = 3) -> str:
-    """The first of some names, and how many more there are, as a message shows them.
+    """The first names, and how many more there are.
 
     >>> few(["a", "b", "c", "d"]), few(["a"])
     ('a, b, c and 1 more', 'a')
@@ -116,7 +116,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def is_or_are(count: int) -> str:
-    """The verb of so many.
+    """The verb for a number.
 
     >>> is_or_are(1), is_or_are(2)
     ('is', 'are')
@@ -124,15 +124,15 @@ def is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-_PERMISSIONS = "check its permissions or choose another place"
-_SPACE = "make space or choose another place"
+_PERMISSIONS = "check its permissions or choose another path"
+_SPACE = "make space or choose another path"
 _PATH = "check the path"
 
 _ADVICE = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
     errno.EFBIG: _SPACE,
-    errno.EROFS: "choose another place",
+    errno.EROFS: "choose another path",
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
     errno.EIO: "check the disk",
@@ -143,28 +143,28 @@ _ADVICE = {
     errno.ENAMETOOLONG: _PATH,
     errno.EMFILE: "close other programs, or raise the limit of open files (ulimit -n)",
 }
-"""Errors of the operating system that a user can do something about."""
+"""What to do about errors of the operating system that a user can fix."""
 
 
-def of_surroundings(error: OSError) -> str | None:
-    """What an operating system says of the disk, the permissions or a path, and what to do; None for anything else.
+def os_error_message(error: OSError) -> str | None:
+    """Return the message for an error with a disk, permissions or a path, and what to do; None for other errors.
 
-    >>> of_surroundings(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
-    'cannot use runs/cel: No space left on device; make space or choose another place'
+    >>> os_error_message(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
+    'cannot use runs/cel: No space left on device; make space or choose another path'
     """
     if error.errno not in _ADVICE:
         return None
-    what = f"cannot use {error.filename}: " if error.filename else ""
-    return f"{what}{error.strerror}; {advice(error)}"
+    target = f"cannot use {error.filename}: " if error.filename else ""
+    return f"{target}{error.strerror}; {advice(error)}"
 
 
 def advice(error: OSError) -> str:
-    """What to do about an error of the operating system.
+    """Return what to do about an error of the operating system.
 
     >>> advice(OSError(errno.EACCES, "Permission denied"))
-    'check its permissions or choose another place'
+    'check its permissions or choose another path'
     """
-    return _ADVICE.get(error.errno or 0, "choose another place")
+    return _ADVICE.get(error.errno or 0, "choose another path")
 
 
 def _either(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are, and how their errors become text and exit codes."""
+"""The command line: its commands, and how errors become text and exit codes."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from genrekit.cli.groups import CommandGroup, join_lines_of_paragraphs
 from genrekit.cli.libraries import configure_libraries
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
-from genrekit.errors import GenrekitError, UsageError, of_surroundings
+from genrekit.errors import GenrekitError, UsageError, os_error_message
 from genrekit.io.memory import all_arrays_kept, keep_small_arrays
 
 _SUMMARIES = {
-    "prepare": "Turn a folder of genre folders, or a manifest, into a cache of fragments.",
+    "prepare": "Build a cache of fragments from a folder of genre folders, or from a manifest.",
     "train": "Train one model from the cache.",
     "compare": "Rank finished runs by validation accuracy, then loss.",
     "study": "List studies, run one, or write its report again.",
     "search": "Search hyperparameters, and train the best configurations with several seeds.",
-    "evaluate": "Score a bundle, or a folder of bundles, on the test part.",
-    "predict": "Name the genre of audio files.",
-    "export": "Write a bundle as ONNX, from the waveform to probabilities.",
+    "evaluate": "Score models on the test set, or on a labelled folder.",
+    "predict": "Predict the genre of audio files.",
+    "export": "Export a model to ONNX, from waveforms to probabilities.",
     "info": "Describe a cache, a run or a bundle.",
     "manifest": "Write the manifest of FMA, GTZAN, or a folder with train and test folders.",
-    "demo": "Show everything on a small synthetic collection, in under two minutes.",
+    "demo": "Run all steps on a small synthetic collection, in under two minutes.",
 }
 
 COMMANDS = {name: summary for name, summary in _SUMMARIES.items() if find_spec(f"genrekit.cli.{name}") is not None}
-"""The commands and their summaries. Each command is a module with a Typer app, which is imported when it is used.
+"""The commands and their summaries. Each command is a module with a Typer app, which is imported when the command runs.
 
 A command without a module is not listed, so genrekit also works without studies.
 """
@@ -55,7 +55,7 @@ class LazyGroup(CommandGroup):
     _listing = False
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class passes it
-        """Names of the commands, in the order in which they are used."""
+        """Return the names of the commands, in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -83,14 +83,14 @@ class LazyGroup(CommandGroup):
 
 
 def _open_paths_later(command: Any) -> None:
-    """Let commands find out which paths may be read: they say more, and go on with the others.
+    """Stop typer from checking that paths can be read, because it reports an unreadable path as wrong usage.
 
-    By itself, typer calls a path that may not be read wrong usage.
+    Commands give a better message, and continue with other files.
     """
     for param in command.params:
         param.type_descriptor.parameter_info.readable = False
-    for below in getattr(command, "commands", {}).values():
-        _open_paths_later(below)
+    for subcommand in getattr(command, "commands", {}).values():
+        _open_paths_later(subcommand)
 
 
 app = typer.Typer(
@@ -111,14 +111,14 @@ def genrekit(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Music genre classification that is fast, pleasant and honest.
+    """Train and evaluate music genre classifiers.
 
-    Prepare once, train from the cache, compare on validation, evaluate on the test part last.
+    Prepare the audio once, train from the cache, compare runs on the validation set, and evaluate on the test set last.
     """
     try:
         Path.cwd()
-    except OSError as error:  # torch's libraries would end the process
-        raise GenrekitError("the current directory does not exist any more: change to another one") from error
+    except OSError as error:  # libraries of torch would abort the process
+        raise GenrekitError("the current directory no longer exists: change to another one") from error
     if ctx.invoked_subcommand == "prepare":
         keep_small_arrays()
     elif ctx.invoked_subcommand in _COMMANDS_WITH_NETWORKS:
@@ -128,13 +128,13 @@ def genrekit(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code.
 
-    0 done; 1 a problem the user can fix; 2 wrong usage; 130 interrupted; 143 terminated. A mistake of the user's is
-    one line on stderr (with --json also an object with the key "error" on stdout); a bug keeps its traceback.
+    0: done; 1: a problem that the user can fix; 2: wrong usage; 130: interrupted; 143: terminated. An error of the user
+    is one line on stderr, and with --json also an object with the key "error" on stdout. A bug keeps its traceback.
     """
     limit_spinning()
     listen()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that stdout's encoding lacks must not end a command
+        sys.stdout.reconfigure(errors="backslashreplace")  # characters that its encoding lacks
     try:
         configure_libraries(os.environ)
         adapt_to_shell(os.environ)
@@ -143,20 +143,20 @@ def run(arguments: Sequence[str]) -> int:
         outcome = root(list(arguments), prog_name="genrekit", standalone_mode=False, obj=list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone: nothing more is written, not even at exit.
+        # The reader of the output has closed it: write nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        problem = of_surroundings(error)
+        problem = os_error_message(error)
         if problem is None:
             raise
         return _failed(problem, 1, arguments)
-    except SystemExit as end:  # typer ends the process when it has answered the shell
+    except SystemExit as end:  # typer exits after it has printed completions
         return end.code if isinstance(end.code, int) else 0
     except tuple(_CODES) as error:
         code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
         return _failed(_message(error), code, arguments)
-    if outcome == _CODES[KeyboardInterrupt]:  # typer has turned the interrupt into its code
+    if outcome == _CODES[KeyboardInterrupt]:  # typer turns an interrupt into this code
         return _failed("interrupted", outcome, arguments)
     return outcome if isinstance(outcome, int) else 0
 
@@ -169,7 +169,7 @@ _CODES: dict[type[BaseException], int] = {
     typer.Abort: 130,
     Terminated: 143,
 }
-"""The exit code of each kind of error, the special ones first."""
+"""The exit code of each kind of error, subclasses first."""
 
 
 def _message(error: BaseException) -> str:
@@ -183,7 +183,7 @@ def _message(error: BaseException) -> str:
 
 def _failed(message: str, code: int, arguments: Sequence[str]) -> int:
     line = " ".join(message.split())
-    if line:  # a group without a command has printed its help page, and says nothing more
+    if line:  # empty if a group was called without a command, which prints its help page
         sys.stderr.write(f"genrekit: {line}\n")
     if "--json" in arguments:
         sys.stdout.write(json.dumps({"error": line, "code": code}) + "\n")

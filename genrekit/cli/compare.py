@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import emit_json, plain_table, stdout, terminal
+from genrekit.cli.display import emit_json, plain_table, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.progress import terminal
 from genrekit.errors import UsageError
 from genrekit.metrics.formatting import percent, percent_bounds
 from genrekit.metrics.intervals import Interval
@@ -52,9 +53,9 @@ def compare(
 
 
 def _refuse_studies(paths: Sequence[str]) -> None:
-    """Name the command that runs a study if a study is given instead of a run.
+    """Refuse the name or the file of a study, and name the command that runs it.
 
-    Errors: UsageError for a TOML file, and for a path that does not exist and is like the name of an included study.
+    Errors: UsageError for a TOML file, and for a path that does not exist but resembles the name of an included study.
     """
     included = resources.files("genrekit") / "studies" / "shipped"
     if not included.is_dir():
@@ -68,35 +69,27 @@ def _refuse_studies(paths: Sequence[str]) -> None:
         if path.endswith(".toml"):
             raise UsageError(f"{path} is not a run: genrekit study run {path}, or genrekit search {path}")
         if not Path(path).exists() and (close := get_close_matches(path, names, n=1)):
-            raise UsageError(f"no folder {path}: did you mean genrekit study run {close[0]}?")
+            raise UsageError(f"{path} does not exist: did you mean genrekit study run {close[0]}?")
 
 
 def show(result: CompareResult) -> None:
     """Print the ranking of each split."""
     console = stdout()
     for group, runs in groupby(result.runs, key=lambda run: run.group):
-        table = plain_table(
-            "",
-            "run",
-            "seeds",
-            "tracks",
-            "95 % interval",
-            "loss",
-            "weights",
-            right=("", "tracks", "loss", "weights"),
-            title=f"validation, {escape(group)}",
-        )
-        for place, run in enumerate(runs, 1):
+        columns = ("", "run", "seeds", "accuracy", "95 % interval", "loss", "parameters")
+        right = ("", "accuracy", "loss", "parameters")
+        table = plain_table(*columns, right=right, title=f"track accuracy on the validation set ({escape(group)})")
+        for rank, run in enumerate(runs, 1):
             mark = ("=" if run.tied else "") + ("*" if run.kept else "")
-            table.add_row(f"{mark}{place}", escape(run.name), _seeds(run.seeds), *_figures(run))
+            table.add_row(f"{mark}{rank}", escape(run.name), _seeds(run.seeds), *_cells(run))
         console.print(table)
-    console.print("* has a run among the five best of its split, the ones that best_models/ keeps", style="dim")
+    console.print("* among the five best runs of its split, which are in best_models/", style="dim")
     if any(run.tied for run in result.runs):
-        console.print("= cannot be told from the first by these runs and tracks", style="dim")
+        console.print("= not significantly different from the first", style="dim")
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
-    """Which seed, or how many.
+    """The seeds, or their number if there are more than three.
 
     >>> _seeds((3,)), _seeds((0, 1, 2))
     ('3', '0, 1, 2')
@@ -104,8 +97,8 @@ def _seeds(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds)) if len(seeds) <= 3 else f"{len(seeds)} seeds"
 
 
-def _figures(run: RankedRun) -> tuple[str, str, str, str]:
+def _cells(run: RankedRun) -> tuple[str, str, str, str]:
     accuracy = run.track_accuracy
     mean, low, high = accuracy["mean"] or 0.0, accuracy["low"], accuracy["high"]
-    between = "" if low is None or high is None else percent_bounds(Interval(mean, low, high), digits=1)
-    return percent(mean), between, f"{run.loss:.3f}", f"{run.parameters:,}"
+    bounds = "" if low is None or high is None else percent_bounds(Interval(mean, low, high), digits=1)
+    return percent(mean), bounds, f"{run.loss:.3f}", f"{run.parameters:,}"

@@ -1,4 +1,4 @@
-"""Shell completion: how values are completed, and the options that install completion or print its script."""
+"""Shell completion: of values, and the options that install completion or print its script."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from genrekit.errors import GenrekitError
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 VARIABLE = "_GENREKIT_COMPLETE"
-"""Set by the shell's script when it wants completions."""
+"""Environment variable that the shell's script sets to request completions."""
 
 
 def completes(names: Sequence[str], *, several: bool = False) -> Callable[[str], list[str]]:
-    """Return a function that lists how a value may be completed; typer selects the ones that match.
+    """Return a function that lists the completions of a value; typer selects the ones that match.
 
-    With `several`, the value is a list with commas, and its last item is completed.
+    With `several`, the value is a list separated by commas, and its last item is completed.
 
     >>> completes(["adam", "sgd"])("a")
     ['adam', 'sgd']
@@ -38,7 +38,7 @@ def completes(names: Sequence[str], *, several: bool = False) -> Callable[[str],
 
 
 def choice(*names: str) -> dict[str, Any]:
-    """Arguments for `typer.Option` of an option that takes one of some names: its help text and its completion.
+    """Arguments of `typer.Option` for an option whose value is one of some names.
 
     >>> choice("cpu", "cuda")["metavar"]
     'cpu|cuda'
@@ -47,10 +47,9 @@ def choice(*names: str) -> dict[str, Any]:
 
 
 def adapt_to_shell(environment: MutableMapping[str, str]) -> None:
-    """Change the variables of a shell that wants completions so that typer reads and answers them as meant.
+    """Adjust the variables of a request for completions to what typer expects.
 
-    bash passes `--arch=ce` as three words, of which typer expects two. Help texts are one line each, so they must not
-    be wrapped at the width of the terminal.
+    bash passes `--arch=ce` as three words, typer expects two. Help texts must not be wrapped, because each is one line.
 
     >>> variables = {VARIABLE: "complete_bash", "COMP_WORDS": "genrekit train --arch = ce".replace(" ", chr(10))}
     >>> variables["COMP_CWORD"] = "4"
@@ -72,31 +71,28 @@ def add_completion_options(command: Any, *, hidden: bool) -> None:
     """Add --install-completion and --show-completion to a command and to the commands below it."""
     for option in typer.main.get_install_completion_arguments():
         option.hidden = hidden  # type: ignore[attr-defined]
-        option.callback = _explained(option.callback)
+        option.callback = _checked(option.callback)
         command.params.append(option)
-    for below in getattr(command, "commands", {}).values():
-        add_completion_options(below, hidden=True)
+    for subcommand in getattr(command, "commands", {}).values():
+        add_completion_options(subcommand, hidden=True)
 
 
-def _explained(callback: Any) -> Any:
-    """Check what one of typer's callbacks relies on, so that a user gets an error that says what to do."""
+def _checked(callback: Any) -> Any:
+    """Check the requirements of a callback of typer first, for an error that says what to do."""
 
     @wraps(callback)
-    def explained(ctx: Any, param: Any, value: Any) -> Any:
+    def checked(ctx: Any, param: Any, value: Any) -> Any:
         if value and not ctx.resilient_parsing:
             _require_supported_shell()
             if param.name == "install_completion":
                 _require_home()
         return callback(ctx, param, value)
 
-    return explained
+    return checked
 
 
 def _require_supported_shell() -> None:
-    """Make sure that completion exists for the shell that runs this command.
-
-    Errors: GenrekitError that names the shells.
-    """
+    """Errors: GenrekitError if completion does not support the shell that runs this command."""
     remedy = "run this in bash, zsh, fish or PowerShell"
     try:
         shell, _ = shellingham.detect_shell()
@@ -107,10 +103,7 @@ def _require_supported_shell() -> None:
 
 
 def _require_home() -> None:
-    """Make sure that there is a home directory, where completion is installed.
-
-    Errors: GenrekitError that says what to set.
-    """
+    """Errors: GenrekitError if there is no home directory to install completion in."""
     try:
         Path.home()
     except RuntimeError as error:

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from genrekit.cli import compare, evaluate, predict
-from genrekit.cli.display import duration, emit_json, stdout, terminal
+from genrekit.cli import compare, evaluate_display, predict_display
+from genrekit.cli.display import duration, emit_json, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.progress import terminal
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 _NEXT = """
-Now with your own music, one folder of audio files per genre in data/:
+To use your own music, put one folder of audio files per genre into data/ and run:
 
   genrekit prepare --augment
   genrekit train --arch cel3 --opt sgd --sched cosine
@@ -27,17 +28,17 @@ Now with your own music, one folder of audio files per genre in data/:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder of the demo; nothing outside it is touched.")] = Path(
-        "genrekit-demo"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the music and of the trainings.")] = 0,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder to work in. Nothing is written outside it.")
+    ] = Path("genrekit-demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic music and of the training runs.")] = 0,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Show everything on a small synthetic collection, in under two minutes.
+    """Run all steps on a small synthetic collection, in under two minutes.
 
-    Synthesizes ten genres, prepares them, trains and compares two models, evaluates both on the test part and
-    predicts a file. Needs no download and no account.
+    The demo synthesizes tracks of ten genres, prepares them, trains and compares two models, evaluates both on the test
+    set and predicts one of its tracks. It needs no download and no account.
     """
     from genrekit.workflows.demo import demo as run
 
@@ -50,8 +51,8 @@ def demo(
     console = stdout()
     compare.show(result.compared)
     console.print()
-    evaluate.show(result.evaluated, details=False)
+    evaluate_display.show(result.evaluated, details=False)
     console.print()
-    predict.show(result.predicted)
-    took = duration(time.monotonic() - started)
-    console.print(f"\nDone in {took}; everything is in {escape(str(result.folder))}/.", _NEXT, sep="\n")
+    predict_display.show(result.predicted)
+    elapsed = duration(time.monotonic() - started)
+    console.print(f"\nDone in {elapsed}. All files are in {escape(str(result.folder))}/.", _NEXT, sep="\n")

@@ -1,4 +1,4 @@
-"""What comes from the environment, from .env and from wandb's settings files: how runs are tracked."""
+"""The tracking settings, from the environment, .env and the settings files of wandb."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MODES = {
     "off": "off",
     "auto": "auto",
 }
-"""Tracking modes by the values of WANDB_MODE: those of wandb, and genrekit's own names."""
+"""Tracking modes by the values of WANDB_MODE: those of wandb, and the names that genrekit adds."""
 
 _ENV_FILE = Path(".env")
 
 _SETTINGS = "wandb/settings"
-"""The files in which wandb's own commands store settings, in the home directory and in the current one."""
+"""The files in which the commands of wandb store settings, in the home and in the current directory."""
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 """Values of WANDB_DISABLED, in lower case, that switch tracking off."""
@@ -39,45 +39,45 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 
 @dataclass(frozen=True)
 class _Source:
-    """Variables from one place, without those that a place of higher precedence sets."""
+    """Variables from one source, without those that a source of higher precedence sets."""
 
-    place: str
+    name: str
     values: dict[str, str]
 
     def label(self, variable: str) -> str:
         """How a message names a variable of this source."""
-        return {"": variable, _SETTINGS: _SETTINGS}.get(self.place, f"{variable} in {self.place}")
+        return {"": variable, _SETTINGS: _SETTINGS}.get(self.name, f"{variable} in {self.name}")
 
 
 def tracking(mode: str | None, project: str | None, *, default: str = "auto") -> Tracking:
-    """Return how runs are tracked: the command line wins over the environment, that over .env and wandb's settings.
+    """Return the tracking settings: the command line overrides the environment, which overrides .env and wandb's files.
 
-    Errors: UsageError for a value that wandb does not have, GenrekitError for a file that cannot be read.
+    Errors: UsageError for an invalid value, GenrekitError if a file cannot be read.
     """
     sources = list(_sources())
     _correct(os.environ)
-    chosen, why = (mode, "by --wandb") if mode is not None else _mode(sources, default)
+    mode, reason = (mode, "by --wandb") if mode is not None else _mode(sources, default)
     base_url = _base_url(sources)
     directory = _value(sources, "WANDB_DIR")
     return Tracking(
-        mode=chosen,
+        mode=mode,
         project=project or _value(sources, "WANDB_PROJECT") or "genrekit",
         key=_value(sources, "WANDB_API_KEY"),
         entity=_value(sources, "WANDB_ENTITY"),
         base_url=base_url,
         directory=None if directory is None else Path(directory).expanduser(),
-        login=None if chosen in ("off", "offline") else _login(base_url),
-        reason=why,
+        login=None if mode in ("off", "offline") else _login(base_url),
+        reason=reason,
     )
 
 
 def _sources() -> Iterator[_Source]:
-    """The environment, .env, and the settings of `wandb init` and `wandb login`; empty values count as not set."""
+    """The environment, .env, and the settings of `wandb init` and `wandb login`; an empty value counts as not set."""
     seen = set(os.environ)
-    yield _Source("", {name: value for name, value in os.environ.items() if value})
-    for place, values in ((".env", _dotenv()), (_SETTINGS, _wandb_settings())):
-        yield _Source(place, {name: value for name, value in values.items() if value and name not in seen})
-        seen |= {name for name, value in values.items() if value}
+    yield _Source("", {key: value for key, value in os.environ.items() if value})
+    for name, values in ((".env", _dotenv()), (_SETTINGS, _wandb_settings())):
+        yield _Source(name, {key: value for key, value in values.items() if value and key not in seen})
+        seen |= {key for key, value in values.items() if value}
 
 
 def _dotenv() -> dict[str, str | None]:
@@ -88,14 +88,14 @@ def _dotenv() -> dict[str, str | None]:
 
 
 def _wandb_settings() -> dict[str, str]:
-    """The settings that wandb has stored for the user, and for this folder, which win."""
+    """The settings that wandb has stored for the user and for this folder; the latter override the former."""
     files = [Path(".wandb" if os.path.isdir(".wandb") else "wandb") / "settings"]  # noqa: PTH112 - it raises nothing
     with suppress(RuntimeError):  # there is no home directory
         config = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
         files.insert(0, Path(config).expanduser() / "settings")
     parser = configparser.ConfigParser(interpolation=None)
     for file in files:
-        with suppress(configparser.Error, OSError, ValueError):  # wandb passes over a broken one, too
+        with suppress(configparser.Error, OSError, ValueError):  # wandb ignores a broken file, too
             parser.read_string(file.read_text(encoding="utf-8"))
     stored = parser["default"] if parser.has_section("default") else {}
     return {f"WANDB_{name.upper()}": value for name, value in stored.items()}
@@ -129,7 +129,7 @@ def _value(sources: list[_Source], name: str) -> str | None:
 
 
 def _login(base_url: str | None) -> bool:
-    """Whether wandb finds credentials by itself."""
+    """Whether wandb finds credentials without a key in the settings."""
     if os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     path = os.environ.get("NETRC")
@@ -139,7 +139,7 @@ def _login(base_url: str | None) -> bool:
 
 
 def _correct(environment: MutableMapping[str, str]) -> None:
-    """Change variables that wandb reads too and would refuse, and let it print nothing about the files that it reads.
+    """Change variables that wandb also reads and would refuse, and make wandb quiet.
 
     >>> variables = {"WANDB_MODE": "off", "WANDB_BASE_URL": ""}
     >>> _correct(variables)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from genrekit.cli.completion import choice
-from genrekit.cli.display import duration, emit_json, stdout, terminal
+from genrekit.cli.display import duration, emit_json, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.progress import terminal
 from genrekit.io.files import size_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -17,23 +18,24 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 @app.command()
 def export(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle to export.")],
-    format: Annotated[str, typer.Option(**choice("onnx"), help="The format to write.")] = "onnx",  # noqa: A002 - the flag
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to export.")],
+    format: Annotated[str, typer.Option(**choice("onnx"), help="Format to export to.")] = "onnx",  # noqa: A002 - the flag
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write; by default model.onnx in the bundle.")
+        Path | None, typer.Option(metavar="FILE", help="File to write. Default: model.onnx in the bundle.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Write a bundle as ONNX, from the waveform to probabilities.
+    """Export a model to ONNX, from waveforms to probabilities.
 
-    What was written is checked on the spot against the bundle.
+    The file contains the feature computation and the model. Its input is a batch of clips, and its output their
+    probabilities. Clips are mono, float32, at the model's sample rate and as long as its fragments. The genres and the
+    sample rate are in the file's metadata.
 
-    The file holds front end and model. It takes any number of clips, float, of any level, mono at the model's sample
-    rate and as long as its fragments, and returns their probabilities. Genres and sample rate are in its metadata.
+    Each clip counts as a whole track: it is normalized by its own peak, and 0 dB is its own loudest value.
 
-    Each clip is taken for a whole track: its own peak is its level and its own loudest value 0 dB.
+    Before the file is written, its probabilities are compared with those of the bundle.
     """
     from genrekit.workflows.export import export as run
 
@@ -43,8 +45,8 @@ def export(
         emit_json(result)
         return
     stdout().print(
-        f"{result.out}: {result.format}, {size_text(result.size)}, clips of {result.n_samples:,} samples at "
-        f"{result.sample_rate:,} Hz to probabilities of {len(result.genres)} genres; on {result.clips} clips at most "
-        f"{result.largest_difference:.1g} from the bundle's, {duration(result.seconds)}",
+        f"{result.out}: {result.format}, {size_text(result.size)}. Input: clips of {result.n_samples:,} samples at "
+        f"{result.sample_rate:,} Hz. Output: probabilities of {len(result.genres)} genres. Checked with {result.clips} "
+        f"clips: largest difference {result.largest_difference:.1g}, {duration(result.seconds)}",
         markup=False,
     )

@@ -1,4 +1,4 @@
-"""Groups of commands: an unknown name is refused with the closest ones."""
+"""Groups of commands that suggest the closest names if a command is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CommandGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command.
 
-        Errors: UsageError for an unknown name, but not while a shell completes a line.
+        Errors: UsageError for an unknown name, except while the shell completes a line.
         """
         command = super().get_command(ctx, cmd_name)
         if command is None:

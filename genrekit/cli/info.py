@@ -7,21 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from genrekit.cli.display import emit_json, plain_table, stdout, terminal
+from genrekit.cli.display import emit_json, plain_table, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.progress import terminal
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(metavar="CACHE|RUN|BUNDLE", help="What to describe.")],
+    path: Annotated[Path, typer.Argument(metavar="CACHE|RUN|BUNDLE", help="Path to describe.")],
     verify: Annotated[bool, typer.Option("--verify", help="Compare every row of a cache with its checksum.")] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Draw a fragment of each genre of a cache with its variants into DIR, and write WAV files.",
+            help="Write pictures and WAV files of one fragment per genre of a cache, with its variants, to DIR.",
         ),
     ] = None,
     as_json: JsonFlag = False,
@@ -29,7 +30,7 @@ def info(
 ) -> None:
     """Describe a cache, a run or a bundle.
 
-    Of a cache: its configuration, tracks by genre and by split, duplicates, skipped files and size.
+    For a cache, this prints its configuration, tracks per genre and split, duplicates, skipped files and size.
     """
     from genrekit.workflows.info import info as run
 
@@ -45,7 +46,7 @@ def info(
 
 
 def shown(value: Any) -> str:
-    """A fact as a person reads it.
+    """A fact as text.
 
     >>> shown({"blues": 10, "jazz": 9}), shown(["original", "noise"]), shown(None), shown(1_500)
     ('blues 10, jazz 9', 'original, noise', 'none', '1,500')

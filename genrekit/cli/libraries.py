@@ -1,6 +1,6 @@
-"""Variables that libraries read when they are imported: where they may write, and that they report nothing.
+"""Environment variables of libraries: the folders that they write to, and telemetry.
 
-Only the command line sets them, and only if the user has not set them to something that works.
+Only the command line sets them, and only if the user has not set them to a value that works.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDERS = {
     "WANDB_CONFIG_DIR": ((_CONFIG, "wandb"),),
     "WANDB_DATA_DIR": ((_DATA, "wandb"),),
 }
-"""Variables that name a library's folder, and the folders that the library uses without them."""
+"""Variables for the folder of a library, and the folders that the library uses by default."""
 
 
 def configure_libraries(environment: MutableMapping[str, str]) -> None:
@@ -66,7 +66,7 @@ def _writable(folder: str) -> bool:
 
 @cache
 def _scratch_folder() -> Path:
-    """A folder of this user's alone, which later commands use again, so that caches are not filled each time."""
+    """A private folder of the user that later commands use again, so that caches stay filled."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"genrekit-{user}"
     with suppress(FileExistsError):

@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def python_problem(version: Tuple[int, int, int]) -> str:  # noqa: UP006
-    """Return why genrekit cannot run on this version of Python, or an empty text.
+    """Return why genrekit cannot run on this version of Python, or an empty string.
 
     >>> python_problem((3, 10, 13)), python_problem((3, 11, 0))
     ('genrekit needs Python 3.11 or newer, this is 3.10.13', '')

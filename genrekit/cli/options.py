@@ -1,4 +1,4 @@
-"""Options made from the configurations' schema, so that names, defaults and help texts stand in one place."""
+"""Options that several commands share, and options generated from the fields of configurations."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from genrekit.config import Config, option_of
 Command = TypeVar("Command", bound=Callable[..., None])
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
-StrictFlag = Annotated[bool, typer.Option("--strict", help="Refuse a manifest's split that artists cross.")]
-BestModelsOption = Annotated[Path, typer.Option(help="Where the five best bundles are kept.")]
-DeviceOption = Annotated[str, typer.Option(**choice("auto", "cpu", "cuda", "mps"), help="Where models compute.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
+StrictFlag = Annotated[bool, typer.Option("--strict", help="Fail if a manifest's split separates tracks of an artist.")]
+BestModelsOption = Annotated[Path, typer.Option(help="Folder that keeps the five best bundles of each split.")]
+DeviceOption = Annotated[str, typer.Option(**choice("auto", "cpu", "cuda", "mps"), help="Device to compute on.")]
 WandbOption = Annotated[
     str | None,
     typer.Option(
         **choice("auto", "online", "offline", "off"),
-        help="Tracking in Weights & Biases. Default: WANDB_MODE, else auto: online if a key is found, else offline.",
+        help="Mode of Weights & Biases. Default: WANDB_MODE, or auto: online if a key is found, otherwise offline.",
         show_default=False,
         rich_help_panel="Tracking",
     ),
@@ -34,7 +34,7 @@ StudyWandbOption = Annotated[
     str | None,
     typer.Option(
         **choice("auto", "online", "offline", "off"),
-        help="Tracking of each run in Weights & Biases. Default: WANDB_MODE, else off.",
+        help="Mode of Weights & Biases for each run. Default: WANDB_MODE, or off.",
         show_default=False,
         rich_help_panel="Tracking",
     ),
@@ -42,7 +42,7 @@ StudyWandbOption = Annotated[
 WandbProjectOption = Annotated[
     str | None,
     typer.Option(
-        help="Project of the runs in Weights & Biases. [dim]\\[default: genrekit][/dim]",
+        help="Project in Weights & Biases. [dim]\\[default: genrekit][/dim]",
         show_default=False,
         rich_help_panel="Tracking",
     ),
@@ -52,7 +52,7 @@ WandbProjectOption = Annotated[
 def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
     """Give a command one option for every field of some configurations.
 
-    The command's keyword argument `values` receives, flat, those that were given on the command line.
+    The command's argument `values` receives the options that were given, by field name.
     """
 
     def decorate(command: Command) -> Command:
@@ -67,10 +67,10 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
             given = {name: arguments.pop(name) for name in fields}
             command(**arguments, values={name: value for name, value in given.items() if value is not None})
 
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "values"]
+        explicit = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "values"]
         options = [_option(name, field) for name, field in fields.items()]
-        wrapper.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
+        wrapper.__signature__ = inspect.Signature([*explicit, *options])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*explicit, *options]}
         wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
         return wrapper  # type: ignore[return-value]
 
@@ -78,16 +78,16 @@ def takes(*schemas: type[Config]) -> Callable[[Command], Command]:
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    flag, described = f"--{name.replace('_', '-')}", option_of(field)
-    # Text is read by the configuration, whose errors name the value; only a flag has none.
+    flag, metadata = f"--{name.replace('_', '-')}", option_of(field)
+    # The configuration parses the text, so that its error messages are used. Only a flag has no text.
     kind: Any = bool if bool in _members(field.annotation) else str
     option = typer.Option(
         *((flag,) if kind is not bool else (f"{flag}/--no-{flag[2:]}",)),
-        help=f"{field.description}{_shown(field.get_default(call_default_factory=True))}",
+        help=f"{field.description}{_default_text(field.get_default(call_default_factory=True))}",
         show_default=False,
         metavar=_metavar(field.annotation) if kind is str else None,
         autocompletion=_completion(field.annotation) if kind is str else None,
-        rich_help_panel=None if described is None else described.panel,
+        rich_help_panel=None if metadata is None else metadata.panel,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
@@ -95,7 +95,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _metavar(annotation: Any) -> str | None:
-    """How a help page writes what an option takes."""
+    """The placeholder of an option's value on a help page."""
     members = _members(annotation)
     shapes = [_shape(annotation), *(name for kind, name in _NUMBERS.items() if kind in members)]
     return "|".join(_choices(annotation)) or next((shape for shape in shapes if shape), None)
@@ -105,7 +105,7 @@ _NUMBERS = {int: "<int>", float: "<float>"}
 
 
 def _completion(annotation: Any) -> Callable[[str], list[str]] | None:
-    """How a shell completes what an option takes; None where that is no name."""
+    """The shell completion of an option's value; None if the value is not a name."""
     if names := _names(annotation):
         return completes(names)
     items = [item for member in _members(annotation) if get_origin(member) is tuple for item in get_args(member)]
@@ -123,7 +123,7 @@ def _names(annotation: Any) -> list[str]:
 
 
 def _shape(annotation: Any) -> str | None:
-    """How a help page writes a tuple: a range, or items of any count; None for what is no tuple."""
+    """The placeholder of a tuple: a range, or a list of any length; None for other types."""
     items = [get_args(member) for member in _members(annotation) if get_origin(member) is tuple]
     if not items:
         return None
@@ -140,8 +140,8 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _shown(default: Any) -> str:
-    """The default as the help text ends with it."""
+def _default_text(default: Any) -> str:
+    """The default, for the end of a help text."""
     if default is None or isinstance(default, bool):
         return ""
     text = ",".join(map(_plain, default)) if isinstance(default, tuple) else str(default)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -10,26 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from genrekit.cli.display import duration, emit_json, plain_table, stdout, terminal
+from genrekit.cli.display import emit_json
 from genrekit.cli.options import DeviceOption, JsonFlag, QuietFlag, takes
-from genrekit.cli.timeline import Key, strip
+from genrekit.cli.predict_display import TOP, show, write_csv
+from genrekit.cli.progress import terminal
 from genrekit.config import PredictConfig
 from genrekit.errors import UsageError
-from genrekit.inference.prediction import FilePrediction
-from genrekit.metrics.formatting import percent
-from genrekit.workflows.predict import PredictResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-
-TOP = 3
-"""Genres that are shown of each file."""
-
-_ROOMY = 100
-"""Columns from which on the next genres stand in one line."""
-
-_LONGEST_STRIP, _SHORTEST_STRIP = 60, 8
 
 
 @app.command()
@@ -38,42 +26,45 @@ def predict(
     values: dict[str, Any],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE|FOLDER|-", help="Audio files of any length, folders of them; - reads their list."),
+        typer.Argument(metavar="FILE|FOLDER|-", help="Audio files of any length, or folders of them. - reads stdin."),
     ],
     model: Annotated[
-        Path, typer.Option(help="A bundle, or a folder of bundles whose best by validation is used.")
+        Path, typer.Option(help="A bundle, or a folder of bundles, of which the best on validation is used.")
     ] = Path("best_models"),
-    top: Annotated[int, typer.Option(min=1, help="How many of the likeliest genres the table and CSV show.")] = TOP,
+    top: Annotated[int, typer.Option(min=1, help="Number of most probable genres in the table and CSV.")] = TOP,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Files listened to at once; by default the cores there are.")
+        int | None, typer.Option(min=1, help="Files to process in parallel. Default: one per core.")
     ] = None,
     device: DeviceOption = "auto",
     write_tags: Annotated[
-        bool, typer.Option("--write-tags", help="Write genres into metadata: of copies, or of the files themselves.")
+        bool, typer.Option("--write-tags", help="Write the genre into audio metadata; needs --tags-out or --in-place.")
     ] = False,
-    tags_out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write tags into copies in this folder.")] = None,
+    tags_out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write tags into copies of the files in this folder.")
+    ] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="Write tags into the files themselves.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout, one line a file.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout, one row per file.")] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Name the genre of audio files.
+    """Predict the genre of audio files.
 
-    The file's probabilities are the means over its fragments; the timeline says where in the file each genre holds.
+    The probabilities of a file are the means over its fragments. The timeline shows the genre of each fragment.
 
-    With - in the place of a file, paths are read from standard input, one a line, or separated by NUL.
+    With - as a file, paths are read from stdin, one per line or separated by NUL.
     """
     from genrekit.workflows.predict import predict as run
 
     if as_json and as_csv:
-        raise UsageError("JSON and CSV cannot both be printed: choose one")
+        raise UsageError("--json and --csv cannot be used together: choose one")
     if write_tags != (in_place or tags_out is not None):
-        raise UsageError("--write-tags needs --tags-out DIR for copies or --in-place, and they need it")
+        raise UsageError("--write-tags needs --tags-out DIR or --in-place, and these need --write-tags")
+    config = PredictConfig.of(values)
     with terminal(quiet=quiet or as_json or as_csv) as reporter:
         result = run(
-            _listed(files),
+            _with_stdin(files),
             model,
-            values,
+            config=config,
             device=device,
             workers=workers,
             tag_in_place=in_place,
@@ -90,72 +81,12 @@ def predict(
         raise typer.Exit(1)
 
 
-def _listed(files: Sequence[Path]) -> list[Path]:
-    """The files that are named; in the place of "-" those that standard input lists."""
-    return [path for file in files for path in (_from_stdin() if str(file) == "-" else [file])]
+def _with_stdin(files: Sequence[Path]) -> list[Path]:
+    """The files, with "-" replaced by the paths on standard input."""
+    return [path for file in files for path in (_read_stdin() if str(file) == "-" else [file])]
 
 
-def _from_stdin() -> list[Path]:
-    listed = sys.stdin.buffer.read()
-    return [
-        Path(os.fsdecode(line)) for line in (listed.split(b"\0") if b"\0" in listed else listed.splitlines()) if line
-    ]
-
-
-def write_csv(result: PredictResult, top: int) -> None:
-    """Print a line for each file: its path, and the likeliest genres with their probabilities."""
-    more = [name for place in range(2, top + 1) for name in (f"genre_{place}", f"probability_{place}")]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "genre", "probability", "confident", *more])
-    for file in result.files:
-        first, *others = file.ranked[:top]
-        cells = [cell for genre, value in others for cell in (genre, f"{value:.4f}")]
-        padded = cells + [""] * (len(more) - len(cells))
-        writer.writerow([file.path, first[0], f"{first[1]:.4f}", str(file.confident).lower(), *padded])
-
-
-def show(result: PredictResult, top: int = TOP) -> None:
-    """Print a line for each file, with its timeline, and what the timelines' letters mean."""
-    console = stdout()
-    key = Key(list(result.files[0].probabilities))
-    roomy = console.width >= _ROOMY and top <= TOP
-    columns = {
-        "file": _names([file.path for file in result.files]),
-        "genre": [file.genre if file.confident else "unsure" for file in result.files],
-        "probability": [percent(file.probability) for file in result.files],
-        "next": [_following(file, top, ", " if roomy else "\n") for file in result.files],
-        "length": [duration(file.duration_s) for file in result.files],
-    }
-    if not roomy:
-        del columns["length"]
-    widths = {
-        head: max(len(line) for cell in (head, *cells) for line in cell.split("\n")) for head, cells in columns.items()
-    }
-    widths["file"] = min(widths["file"], console.width // 4)
-    room = console.width - sum(widths.values()) - 2 * len(widths)
-    strips = [strip(file.fragments, max(_SHORTEST_STRIP, min(room, _LONGEST_STRIP))) for file in result.files]
-    table = plain_table(*columns, "timeline", right=("probability", "length"))
-    table.columns[0].max_width = widths["file"]
-    for *cells, drawn in zip(*columns.values(), map(key.drawn, strips), strict=True):
-        table.add_row(*map(Text, cells), drawn)
-    console.print(table)
-    console.print(key.legend(genre for cells in strips for genre in cells))
-    tagged = sum(file.tagged is not None for file in result.files)
-    written = f", {tagged} of {len(result.files)} files tagged" if tagged or result.untagged else ""
-    console.print(f"by {result.bundle}{written}", style="dim", markup=False)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    r"""The files' names, or their paths where names are not unique; what cannot be printed is escaped.
-
-    >>> _names([Path("a/x.wav"), Path("a/\x1b.wav")]), _names([Path("a/x.wav"), Path("b/x.wav")])
-    (['x.wav', '\\x1b.wav'], ['a/x.wav', 'b/x.wav'])
-    """
-    names = [path.name for path in paths]
-    shown = names if len({*names}) == len(names) else [str(path) for path in paths]
-    return [name if name.isprintable() else ascii(name)[1:-1] for name in shown]
-
-
-def _following(file: FilePrediction, top: int, separator: str) -> str:
-    """The genres after the first; of an unsure file the first is among them."""
-    return separator.join(f"{genre} {percent(value)}" for genre, value in file.ranked[int(file.confident) : top])
+def _read_stdin() -> list[Path]:
+    content = sys.stdin.buffer.read()
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [Path(os.fsdecode(line)) for line in lines if line]

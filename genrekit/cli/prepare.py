@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import duration, emit_json, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag, takes
+from genrekit.cli.progress import terminal
 from genrekit.config import Augmentation, FeatureConfig, PrepareConfig
+from genrekit.errors import counted
 from genrekit.workflows.prepare import PrepareResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -20,25 +22,28 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @takes(PrepareConfig, FeatureConfig, Augmentation)
 def prepare(
     values: dict[str, Any],
-    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with one folder of audio per genre.")] = Path(
-        "data"
-    ),
-    out: Annotated[Path, typer.Option(help="The cache to write.")] = Path("data/cache.h5"),
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA_DIR", help="Folder with one folder of audio files per genre.")
+    ] = Path("data"),
+    out: Annotated[Path, typer.Option(help="Cache to write.")] = DEFAULT_CACHE,
     manifest: Annotated[
-        Path | None, typer.Option(help="CSV with path, genre and, if known, artist and split; instead of a folder.")
+        Path | None,
+        typer.Option(
+            help="CSV file with the columns path, genre and optionally artist and split, to use instead of DATA_DIR."
+        ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; by default the cores there are.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be used.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cache of another configuration.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail at the first file that cannot be used.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a cache that has a different configuration.")
+    ] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Turn a folder of genre folders, or a manifest, into a cache of fragments.
+    """Build a cache of fragments from a folder of genre folders, or from a manifest.
 
-    Decodes, cuts into fragments, augments, and stores waveforms and mel spectrograms in one HDF5 file. Run again
-    after tracks came or went: only what changed is computed.
+    Tracks are decoded, cut into fragments and augmented. Waveforms and mel spectrograms are stored in one HDF5 file. If
+    you run the command again, only new, changed or removed tracks are processed.
     """
     from genrekit.workflows.prepare import prepare as run
 
@@ -58,20 +63,20 @@ def prepare(
 
 
 def _config(values: dict[str, Any]) -> PrepareConfig:
-    parts: dict[str, Any] = {
+    nested: dict[str, Any] = {
         "front_end": {name: value for name, value in values.items() if name in FeatureConfig.model_fields},
         "augmentation": {name: value for name, value in values.items() if name in Augmentation.model_fields},
     }
-    rest = {name: value for name, value in values.items() if name in PrepareConfig.model_fields}
-    return PrepareConfig.of({**parts, **rest})
+    flat = {name: value for name, value in values.items() if name in PrepareConfig.model_fields}
+    return PrepareConfig.of({**nested, **flat})
 
 
 def show(result: PrepareResult) -> None:
-    """Print what was prepared."""
-    console = stdout()
+    """Print the size of the cache, and the numbers of skipped files, duplicates and reused tracks."""
     variants = f" x {len(result.variants)} variants" if len(result.variants) > 1 else ""
-    console.print(
-        f"{escape(str(result.cache))}: {result.tracks} tracks, {result.fragments} fragments{variants}, "
-        f"{len(result.skipped)} skipped, {len(result.duplicates) + len(result.near_duplicates)} duplicates, "
-        f"{result.reused} tracks reused, {duration(result.seconds)}"
+    stdout().print(
+        f"{escape(str(result.cache))}: {counted(result.tracks, 'track')}, "
+        f"{counted(result.fragments, 'fragment')}{variants}, {len(result.skipped)} skipped, "
+        f"{counted(len(result.duplicates) + len(result.near_duplicates), 'duplicate')}, "
+        f"{counted(result.reused, 'track')} reused, {duration(result.seconds)}"
     )

@@ -1,4 +1,4 @@
-"""The commands that make a model again, from what its bundle says."""
+"""The commands that train a model again, from the metadata of its bundle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from genrekit.config import Config, TrainConfig
 from genrekit.models.bundle_metadata import BundleMetadata
 
 
-def recipe(metadata: BundleMetadata) -> list[str]:
-    """Lines that can be typed: the cache is prepared, the model trained, with each option that is not the default."""
+def commands_for(metadata: BundleMetadata) -> list[str]:
+    """Return the shell commands that prepare the cache and train the model, with the options that are not defaults."""
     prepare, train = metadata.prepare, metadata.train
     options = [*_options(prepare), *_options(prepare.front_end), *_options(prepare.augmentation)]
     return [
@@ -21,12 +21,12 @@ def recipe(metadata: BundleMetadata) -> list[str]:
 
 
 def _options(config: Config) -> Iterator[str]:
-    """Options of the values that would be others if they were left out."""
+    """The options whose values would differ if they were left out."""
     always = {"arch", "input"} if isinstance(config, TrainConfig) else set()
-    left_out = type(config).of({name: getattr(config, name) for name in always})
+    defaults = type(config).of({name: getattr(config, name) for name in always})
     for name in type(config).model_fields:
         value = getattr(config, name)
-        if isinstance(value, Config) or (name not in always and value == getattr(left_out, name)):
+        if isinstance(value, Config) or (name not in always and value == getattr(defaults, name)):
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genrekit.cli.display import DEFAULT_CACHE, emit_json, terminal
+from genrekit.cli.display import DEFAULT_CACHE, emit_json
 from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
@@ -18,6 +18,7 @@ from genrekit.cli.options import (
     StudyWandbOption,
     WandbProjectOption,
 )
+from genrekit.cli.progress import terminal
 from genrekit.cli.study_options import (
     CacheOption,
     DryRunFlag,

@@ -1,8 +1,7 @@
-"""Ctrl-C and SIGTERM become exceptions: at once, and once more at the next sign of progress.
+"""Ctrl-C and SIGTERM as exceptions, raised immediately and again at the next report of progress.
 
-Where something is to be brought to an end first, a signal waits; a second one does not.
-Python drops an exception that a signal's handler raises while a destructor or a library's callback runs; a stop that
-was lost so must not be lost for good.
+They are raised again because Python drops an exception that a signal handler raises in a destructor or in a callback of
+a library. Within `waiting`, the first signal is raised only at the end of the block; a second one is raised at once.
 """
 
 from __future__ import annotations
@@ -15,50 +14,50 @@ from types import FrameType
 
 
 class Terminated(BaseException):
-    """The process was asked to end (SIGTERM)."""
+    """The process received SIGTERM."""
 
 
-_KINDS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_EXCEPTIONS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
-_heard: list[int] = []
-_waiting: frozenset[int] = frozenset()
+_received: list[int] = []
+_deferred: frozenset[int] = frozenset()
 
 
 def listen() -> None:
-    """Hear both signals from now on, and forget those of before."""
-    _heard.clear()
-    sys.unraisablehook = _pass_over_ours
-    for number in _KINDS:
-        signal.signal(number, _stop)
+    """Install the handlers for both signals, and forget signals received before."""
+    _received.clear()
+    sys.unraisablehook = _ignore_dropped_signals
+    for number in _EXCEPTIONS:
+        signal.signal(number, _handle)
 
 
 def check() -> None:
-    """Raise what a signal has asked for and nothing has raised through to the end."""
-    if _heard:
-        raise _KINDS[_heard[-1]]
+    """Raise the exception of the last signal received, if there is one."""
+    if _received:
+        raise _EXCEPTIONS[_received[-1]]
 
 
 @contextmanager
 def waiting(*numbers: int) -> Iterator[None]:
-    """Let the first signal of these kinds wait, while the block runs, for the next `check`; the block ends with one."""
-    global _waiting  # noqa: PLW0603 - handlers of signals are the process's own, and take no arguments
-    before = _waiting
-    _waiting = before | set(numbers)
+    """Defer the first signal of these kinds to the end of the block, or to a `check` in it."""
+    global _deferred  # noqa: PLW0603 - signal handlers belong to the process and take no arguments
+    before = _deferred
+    _deferred = before | set(numbers)
     try:
         yield
     finally:
-        _waiting = before
+        _deferred = before
     check()
 
 
-def _pass_over_ours(lost: sys.UnraisableHookArgs) -> None:
-    """Show what else could not be raised; our own lost exceptions are raised later."""
-    if lost.exc_type not in _KINDS.values():
-        sys.__unraisablehook__(lost)
+def _ignore_dropped_signals(dropped: sys.UnraisableHookArgs) -> None:
+    """Print exceptions that Python drops, except those of signals, which are raised again."""
+    if dropped.exc_type not in _EXCEPTIONS.values():
+        sys.__unraisablehook__(dropped)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    again = number in _heard
-    _heard.append(number)
-    if again or number not in _waiting:
-        raise _KINDS[number]
+def _handle(number: int, _frame: FrameType | None) -> None:
+    repeated = number in _received
+    _received.append(number)
+    if repeated or number not in _deferred:
+        raise _EXCEPTIONS[number]

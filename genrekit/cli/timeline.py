@@ -1,4 +1,4 @@
-"""Where in a file each genre holds: a strip of letters, coloured where colours are shown."""
+"""The timeline of a file: a strip of letters, one genre each, with colours if the terminal has them."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ _COLOURS = (
 
 
 def letters(genres: Sequence[str]) -> dict[str, str]:
-    """A character for each genre: the first of its letters that is free, else a figure or any letter that is.
+    """A character for each genre: the first of its letters that is free, else any free digit or letter.
 
     >>> letters(["blues", "classical", "country", "ccc"])
     {'blues': 'B', 'classical': 'C', 'country': 'O', 'ccc': '1'}
     """
     spare = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0"
-    found: dict[str, str] = {}
+    assigned: dict[str, str] = {}
     for genre in genres:
-        own = [letter for letter in genre.upper() if letter.isascii() and letter.isalpha()]
-        found[genre] = next((letter for letter in (*own, *spare) if letter not in found.values()), "?")
-    return found
+        candidates = [letter for letter in genre.upper() if letter.isascii() and letter.isalpha()]
+        free = (letter for letter in (*candidates, *spare) if letter not in assigned.values())
+        assigned[genre] = next(free, "?")
+    return assigned
 
 
 def strip(fragments: Sequence[FragmentPrediction], width: int) -> list[str]:
-    """Genres of the fragments in time; of more than `width` neighbours are joined, the surest genre in sum speaks.
+    """The genres of the fragments in time, at most `width`.
 
-    >>> sure, unsure = FragmentPrediction(0, "rock", 0.9), FragmentPrediction(5, "pop", 0.3)
-    >>> strip([sure, unsure], 4), strip([sure, unsure], 1)
+    If there are more fragments, neighbours share a cell, which shows the genre with the largest sum of probabilities.
+
+    >>> rock, pop = FragmentPrediction(0, "rock", 0.9), FragmentPrediction(5, "pop", 0.3)
+    >>> strip([rock, pop], 4), strip([rock, pop], 1)
     (['rock', 'pop'], ['rock'])
     """
     cells = min(width, len(fragments))
     edges = [cell * len(fragments) // cells for cell in range(cells + 1)]
-    return [_loudest(fragments[start:end]) for start, end in pairwise(edges)]
+    return [_most_probable(fragments[start:end]) for start, end in pairwise(edges)]
 
 
-def _loudest(fragments: Iterable[FragmentPrediction]) -> str:
+def _most_probable(fragments: Iterable[FragmentPrediction]) -> str:
     total: dict[str, float] = {}
     for fragment in fragments:
         total[fragment.genre] = total.get(fragment.genre, 0.0) + fragment.probability
@@ -53,18 +56,18 @@ class Key:
 
     def __init__(self, genres: Sequence[str]) -> None:
         self._letters = letters(genres)
-        self._colours = {genre: _COLOURS[place % len(_COLOURS)] for place, genre in enumerate(genres)}
+        self._colours = {genre: _COLOURS[index % len(_COLOURS)] for index, genre in enumerate(genres)}
 
-    def drawn(self, cells: Iterable[str]) -> Text:
-        """A strip as it is printed."""
-        return Text.assemble(*(self._cell(genre) for genre in cells), no_wrap=True)
+    def text(self, strip: Iterable[str]) -> Text:
+        """Return a strip of genres as coloured letters."""
+        return Text.assemble(*(self._cell(genre) for genre in strip), no_wrap=True)
 
     def legend(self, genres: Iterable[str]) -> Text:
-        """What the letters of these genres mean, in the model's order."""
+        """Return the letters and names of these genres, in the model's order."""
         shown = set(genres)
-        named = [(self._cell(genre), f" {genre}") for genre in self._letters if genre in shown]
-        parts = [part for number, pair in enumerate(named) for part in ((", ", *pair) if number else pair)]
-        return Text.assemble("timeline: ", *parts)
+        entries = [(self._cell(genre), f" {genre}") for genre in self._letters if genre in shown]
+        pieces = [piece for index, entry in enumerate(entries) for piece in ((", ", *entry) if index else entry)]
+        return Text.assemble("timeline: ", *pieces)
 
     def _cell(self, genre: str) -> tuple[str, str]:
         return self._letters[genre], f"black on {self._colours[genre]}"

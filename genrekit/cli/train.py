@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, stdout, terminal
+from genrekit.cli.display import DEFAULT_CACHE, duration, emit_json, stdout
 from genrekit.cli.environment import tracking
 from genrekit.cli.options import (
     BestModelsOption,
@@ -20,6 +20,7 @@ from genrekit.cli.options import (
     WandbProjectOption,
     takes,
 )
+from genrekit.cli.progress import terminal
 from genrekit.config import TrainConfig, to_toml
 from genrekit.metrics.formatting import percent
 from genrekit.workflows.train import TrainResult
@@ -31,18 +32,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @takes(TrainConfig)
 def train(
     values: dict[str, Any],
-    cache: Annotated[Path, typer.Option(help="The cache to train from.")] = DEFAULT_CACHE,
+    cache: Annotated[Path, typer.Option(help="Cache to train from.")] = DEFAULT_CACHE,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; by default runs/ and a name from time and settings.")
+        Path | None, typer.Option(help="Folder of the run. Default: a folder in runs/, named by time and settings.")
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Values from a TOML file or a run's config.json; options on the command line win."),
+        typer.Option(help="TOML file, or config.json of a run, with values to start from. Options override them."),
     ] = None,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the whole configuration as TOML, and train nothing.")
+        bool, typer.Option("--print-config", help="Print the complete configuration as TOML instead of training.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted run in --out.")] = False,
     best_models: BestModelsOption = Path("best_models"),
     wandb: WandbOption = None,
     wandb_project: WandbProjectOption = None,
@@ -52,8 +53,8 @@ def train(
 ) -> None:
     """Train one model from the cache.
 
-    Reads the training and validation parts only. The best epoch becomes a bundle in the run's folder, and in
-    best_models/ if it is among the five best of its split.
+    The best epoch on the validation set is saved as a bundle in the folder of the run. If it is among the five best of
+    its split, it is copied to best_models/. The test set is not read.
     """
     from genrekit.workflows.runs import read_config
 
@@ -64,7 +65,7 @@ def train(
         return
     from genrekit.workflows.train import train as run
 
-    tracked = tracking(wandb, wandb_project)
+    tracking_config = tracking(wandb, wandb_project)
     with terminal(quiet=quiet or as_json) as reporter:
         result = run(
             cache,
@@ -72,7 +73,7 @@ def train(
             out=out,
             resume=resume,
             best_models=best_models,
-            tracking=tracked,
+            tracking=tracking_config,
             strict=strict,
             reporter=reporter,
         )
@@ -80,15 +81,15 @@ def train(
 
 
 def show(result: TrainResult) -> None:
-    """Print the validation figures and where the bundle is."""
+    """Print the validation results and the path of the bundle."""
     console = stdout()
     figures = result.validation
-    which, chosen = f", best epoch {result.best_epoch} of {result.epochs}", "; chosen on these tracks"
+    epoch, selection = f", best epoch {result.best_epoch} of {result.epochs}", "; also used to select the epoch"
     if result.monitor in (None, "last"):
-        which, chosen = f", last epoch {result.epochs}" if result.monitor else "", ""
+        epoch, selection = f", last epoch {result.epochs}" if result.monitor else "", ""
     console.print(
-        f"validation{which}: loss {figures.loss:.3f}, {percent(figures.fragment_accuracy)} of fragments, "
-        f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] ({escape(result.split)} split{chosen})"
+        f"validation{epoch}: loss {figures.loss:.3f}, {percent(figures.fragment_accuracy)} of fragments, "
+        f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] correct ({escape(result.split)} split{selection})"
     )
-    kept = f", kept as {result.kept}" if result.kept else ""
-    console.print(f"bundle {result.bundle}{kept}, {duration(result.seconds)}", markup=False)
+    copy = f", copied to {result.kept}" if result.kept else ""
+    console.print(f"bundle {result.bundle}{copy}, {duration(result.seconds)}", markup=False)

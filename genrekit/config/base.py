@@ -6,15 +6,30 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from genrekit.errors import UsageError, unknown_name
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
-class Config(BaseModel):
+
+class _OneLineErrors(ModelMetaclass):
+    """Turns pydantic's errors in a constructor into a UsageError."""
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise _usage_error(self, error) from None  # type: ignore[arg-type] # it is a subclass of Config
+
+
+class Config(BaseModel, metaclass=_OneLineErrors):
     """A frozen configuration that refuses unknown keys.
 
     Errors: UsageError, one line that names the key, the value and what is allowed.

@@ -1,1 +1,1 @@
-"""From a model and an audio file to predictions."""
+"""Predictions of a trained model for audio files and waveforms, ONNX export and genre tags."""

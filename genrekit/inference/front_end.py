@@ -1,8 +1,8 @@
-"""The front end as torch modules, for exported models and devices other than the CPU.
+"""The features as torch modules, for exported models.
 
-It gives the values of the numpy front end for a clip that is a whole track: level and loudest value are the clip's.
-torchaudio computes the spectrograms and decibels. The mel bands are those of `genrekit.audio.features`: torchaudio's
-differ for an odd n_fft or sample rate, because it places the last bin at sample_rate // 2. All modules can be exported.
+For a clip that is a whole track, they give the values of the numpy features. torchaudio computes the spectrograms and
+decibels. The mel bands are those of `genrekit.audio.features`: torchaudio's differ for an odd n_fft or sample rate,
+because it places the last bin at sample_rate // 2. All modules can be exported.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from genrekit.models.torchaudio_import import load_torchaudio
 
 
 class Level(nn.Module):
-    """Bring each clip to its level, as `normalize_waveform` brings a track; silence stays silence.
+    """Normalize each clip as `normalize_waveform` normalizes a track; silence stays silence.
 
-    Shapes: [B, n_samples] to the same.
+    Shapes: [B, n_samples] to [B, n_samples].
     """
 
     def __init__(self, config: PrepareConfig) -> None:
@@ -41,9 +41,9 @@ class Level(nn.Module):
 
 
 class Waveform(nn.Module):
-    """Round to the 16 bits that a cache stores.
+    """Round to 16 bits, as a cache does.
 
-    Shapes: [B, n_samples] to the same.
+    Shapes: [B, n_samples] to [B, n_samples].
     """
 
     def __init__(self, _: PrepareConfig) -> None:
@@ -55,7 +55,7 @@ class Waveform(nn.Module):
 
 
 class Mel(nn.Module):
-    """The dB mel spectrogram in [0, 1], below the clip's loudest value.
+    """Compute mel spectrograms in dB relative to the clip's loudest value, scaled to [0, 1].
 
     Shapes: [B, n_samples] to [B, n_mels, n_frames].
     """
@@ -70,19 +70,19 @@ class Mel(nn.Module):
         self.register_buffer("filters", torch.from_numpy(mel_filters(config.front_end)).float())
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Transform a batch."""
+        """Compute the features of a batch."""
         top_db = self.front_end.top_db
         power = torch.matmul(self.filters, self.spectrogram(waveform))
         loudest = power.amax(dim=(1, 2), keepdim=True)
         relative, floor = power / _or_one(loudest), 10 ** (-top_db / 10)
         decibels = self.decibels(relative, multiplier=10.0, amin=floor, db_multiplier=0.0)
         unit = (decibels / top_db + 1).clamp(0, 1)
-        heard = torch.where(loudest > 0, unit, torch.zeros_like(unit))
-        return heard.half().float() if self.half_precision else heard
+        mel = torch.where(loudest > 0, unit, torch.zeros_like(unit))
+        return mel.half().float() if self.half_precision else mel
 
 
 class PowerStft(nn.Module):
-    """The linear power spectrogram of the rounded waveform.
+    """Compute linear power spectrograms of the rounded waveforms.
 
     Shapes: [B, n_samples] to [B, 201, 1 + n_samples // 200].
     """
@@ -93,7 +93,7 @@ class PowerStft(nn.Module):
         self.spectrogram = power_spectrogram(STFT_N_FFT, STFT_HOP)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Transform a batch."""
+        """Compute the features of a batch."""
         return self.spectrogram(self.rounded(waveform))
 
 
@@ -118,17 +118,18 @@ def power_spectrogram(n_fft: int, hop_length: int) -> nn.Module:
 
 
 TRANSFORMS: dict[Input, Callable[[PrepareConfig], nn.Module]] = {"mel": Mel, "waveform": Waveform, "stft": PowerStft}
-"""The module that computes each input from a clip after its level is set."""
+"""The module that computes each input from normalized clips."""
 
 
 def torch_front_end(config: PrepareConfig, kind: Input) -> nn.Module:
-    """Return a module from clips [B, n_samples], mono at the front end's rate and at any level, to a network's input.
+    """Return a module that computes the input of a network from mono clips at the sample rate of the features.
 
+    Shapes: [B, n_samples] to [B, *shape].
     Errors: GenrekitError if the input is a spectrogram and torchaudio cannot be loaded.
     """
     return nn.Sequential(Level(config), TRANSFORMS[kind](config))
 
 
 def _or_one(values: Tensor) -> Tensor:
-    """Values to divide by: 1 in the place of 0."""
+    """Replace 0 by 1, for divisors."""
     return torch.where(values > 0, values, torch.ones_like(values))

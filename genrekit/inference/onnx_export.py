@@ -1,4 +1,4 @@
-"""A bundle as one ONNX file, from the waveform to probabilities: the only door to onnx and onnxruntime, an extra."""
+"""Export of a bundle to ONNX. The only module that imports onnx and onnxruntime, which are an extra."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from genrekit.models.bundle import Bundle
 from genrekit.models.classical import Classifier
 
 OPSET = 20
-"""Version of ONNX's operators; onnxruntime knows it from 1.17 on."""
+"""Version of the ONNX operators; onnxruntime supports it since 1.17."""
 
 _MODULES = ("onnx", "onnxscript", "onnxruntime")
 
 
-class Listener(nn.Module):
-    """Front end, model and softmax in one.
+class WaveformModel(nn.Module):
+    """Features, model and softmax in one module.
 
-    Shapes: float32 [B, n_samples], mono at the front end's rate and of any level, to probabilities [B, n_genres].
+    Shapes: mono clips float32 [B, n_samples] at the sample rate of the features to probabilities [B, n_genres].
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -43,35 +43,33 @@ class Listener(nn.Module):
         self.model = bundle.model
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Probabilities of a batch of clips."""
+        """Compute the probabilities of a batch of clips."""
         return self.model(self.front_end(waveform)).softmax(dim=1)
 
 
 def require_onnx() -> None:
-    """Make sure that a model can be exported and checked.
-
-    Errors: GenrekitError that says what to install.
-    """
-    absent = [name for name in _MODULES if find_spec(name) is None]
-    if absent:
-        raise missing_extra("exporting", "export", absent)
+    """Errors: GenrekitError that says what to install if a model cannot be exported and checked."""
+    missing = [name for name in _MODULES if find_spec(name) is None]
+    if missing:
+        raise missing_extra("exporting", "export", missing)
 
 
 def to_onnx(bundle: Bundle) -> bytes:
-    """Write a bundle's model as ONNX: `waveform` [batch, n_samples] in, `probabilities` [batch, n_genres] out.
+    """Return the content of an ONNX file for a bundle's model.
 
-    The genres, in the order of the probabilities, and the sample rate are in the file's metadata.
-    Errors: GenrekitError for a classical model, whose statistics are computed outside torch.
+    Its input is `waveform`, float32 [batch, n_samples], its output `probabilities` [batch, n_genres]. Its metadata has
+    the genres, in the order of the probabilities, and the sample rate.
+    Errors: GenrekitError for a classical model, whose features are computed outside torch.
     """
     metadata = bundle.metadata
     if isinstance(bundle.model, Classifier):
         raise GenrekitError(
-            f"{bundle.path} holds {metadata.train.arch}, whose statistics ONNX has no operators for: export a network"
+            f"{bundle.path} is a {metadata.train.arch} model, whose features ONNX cannot compute: export a network"
         )
     front_end = metadata.prepare.front_end
-    with _quietly():
+    with _without_messages():
         program = torch.onnx.export(
-            Listener(bundle).eval(),
+            WaveformModel(bundle).eval(),
             (torch.rand(2, front_end.n_samples) - 0.5,),
             input_names=["waveform"],
             output_names=["probabilities"],
@@ -96,19 +94,19 @@ def to_onnx(bundle: Bundle) -> bytes:
 
 
 def largest_difference(model: bytes, bundle: Bundle, clips: FloatArray) -> float:
-    """How far the probabilities of an exported model are from those that the bundle gives through numpy's front end.
+    """Return the largest difference between the probabilities of an exported model and of its bundle.
 
-    Shapes: clips float32 [B, n_samples].
+    The bundle's features are computed with numpy. Shapes: clips float32 [B, n_samples].
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["probabilities"], {"waveform": clips})
-    return float(np.abs(found - expected_probabilities(bundle, clips)).max())
+    (exported,) = session.run(["probabilities"], {"waveform": clips})
+    return float(np.abs(exported - expected_probabilities(bundle, clips)).max())
 
 
 def expected_probabilities(bundle: Bundle, clips: FloatArray) -> FloatArray:
-    """What a bundle says of clips, each of them a track of its own: [B, n_samples] to [B, n_genres]."""
+    """Return a bundle's probabilities for clips that are one track each: [B, n_samples] to [B, n_genres]."""
     prepared = bundle.metadata.prepare
     transform = INPUTS[bundle.metadata.train.input]
     inputs = []
@@ -120,8 +118,8 @@ def expected_probabilities(bundle: Bundle, clips: FloatArray) -> FloatArray:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what the exporter says of optional libraries and of itself."""
+def _without_messages() -> Iterator[None]:
+    """Suppress warnings and messages of the exporter."""
     logger = logging.getLogger("torch.onnx")
     level: Any = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,26 +1,30 @@
-"""What a bundle says of an audio file."""
+"""The predictions of a bundle for an audio file or a waveform."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from genrekit._types import AnyPath, FloatArray
+from genrekit.audio.decode import SHORTEST_S
+from genrekit.audio.resample import resample
 from genrekit.config import PredictConfig
 from genrekit.errors import BundleError, UsageError
-from genrekit.inference.streaming import hear
+from genrekit.inference.streaming import FragmentBatches, Recording, fragment_batches
 from genrekit.models.bundle import Bundle
 
 
 @dataclass(frozen=True)
 class FragmentPrediction:
-    """The likeliest genre of one fragment."""
+    """The most probable genre of one fragment."""
 
     start_s: float
     genre: str
@@ -29,10 +33,14 @@ class FragmentPrediction:
 
 @dataclass(frozen=True)
 class FilePrediction:
-    """The likeliest genre of a file: mean probabilities over its fragments, and each fragment's own.
+    """The most probable genre of a file, by the mean probabilities over its fragments, and that of each fragment.
 
-    `confident` says whether the genre's probability reaches what was asked for; `tagged` is the file into whose
-    metadata the genre was written.
+    `confident` is false if the genre's probability is below `min_confidence`. `tagged` is the file into whose metadata
+    the genre was written.
+
+    >>> prediction = FilePrediction(Path("song.mp3"), "rock", {"jazz": 0.2, "rock": 0.8}, fragments=())
+    >>> prediction.ranked
+    [('rock', 0.8), ('jazz', 0.2)]
     """
 
     path: Path
@@ -45,29 +53,35 @@ class FilePrediction:
 
     @property
     def probability(self) -> float:
-        """The likeliest genre's."""
+        """The probability of the most probable genre."""
         return self.probabilities[self.genre]
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """Genres with their probabilities, the likeliest first."""
+        """Genres with their probabilities, the most probable first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])
 
 
 _DEFAULTS = PredictConfig()
-_NO_WAITING = nullcontext()
+_NO_LOCK = nullcontext()
+_MIN_RATE, _MAX_RATE = 1_000, 1_000_000
+"""Sample rates in Hz, the same as for files."""
+
+
+def model_device(bundle: Bundle) -> torch.device:
+    """Return the device of the bundle's model; the CPU if it has no tensors."""
+    tensor = next(chain(bundle.model.parameters(), bundle.model.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:
-    """Probabilities of the genres for each of some fragments; the model may be on any device.
+    """Predict the probabilities of the genres for some fragments; the model may be on any device.
 
-    They are plain numbers, [F, n_genres]: a small array kept of each batch would keep the batch's large block of memory
-    from being used again.
-    Shapes: float32 [F, *shape], as `hear` gives them.
+    Returns lists, not an array: a small array kept from each batch would keep the batch's large block of memory in use.
+    Shapes: float32 [fragments, *shape] to [fragments][n_genres].
     """
-    device = next(bundle.model.buffers()).device
     with torch.inference_mode():
-        logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
+        logits = bundle.model(torch.from_numpy(inputs).to(model_device(bundle))).cpu()
     return logits.double().softmax(dim=1).tolist()
 
 
@@ -76,43 +90,108 @@ def predict_file(
     path: AnyPath,
     config: PredictConfig = _DEFAULTS,
     *,
-    turn: AbstractContextManager[Any] = _NO_WAITING,
+    device_lock: AbstractContextManager[Any] = _NO_LOCK,
     on_block: Callable[[], None] | None = None,
 ) -> FilePrediction:
-    """Name the genre of a file by the mean probabilities over its fragments; the model may be on any device.
+    """Predict the genre of a file by the mean probabilities over its fragments; the model may be on any device.
 
-    `turn` is held while the model computes; `on_block` is called with each block of the file, and may raise to stop.
-    Errors: UnreadableAudioError with the reason, UsageError where fragments would leave gaps, BundleError for a model
-    that answers no numbers.
+    `device_lock` is held while the model computes. `on_block` is called for each decoded block of the file and may
+    raise an exception to stop.
+    Errors: UnreadableAudioError with the reason, UsageError if fragments would leave gaps, BundleError if the model's
+    outputs are not finite.
     """
     front_end, genres = bundle.metadata.prepare.front_end, bundle.metadata.genres
-    hop = (
-        front_end.n_samples if config.hop_seconds is None else max(1, round(config.hop_seconds * front_end.sample_rate))
-    )
-    if hop > front_end.n_samples:
-        raise UsageError(
-            f"hop_seconds must be at most the length of this model's fragments ({front_end.duration_s:g} s), "
-            f"got {config.hop_seconds:g}"
-        )
-    heard = hear(Path(path), bundle.metadata.prepare, bundle.metadata.train.input, hop, on_block)
-    starts: list[int] = []
-    found: list[list[float]] = []
-    for some, inputs in heard.batches:
-        with turn:
-            found += probabilities(bundle, inputs)
-        starts += some
-    every = np.array(found)
-    if not np.isfinite(every).all():
-        raise BundleError(f"{bundle.path} gives no probabilities for {path}: its weights are out of all measure")
-    mean = every.mean(axis=0)
+    hop = _hop(bundle, config)
+    recording = Recording(Path(path), front_end.sample_rate, on_block=on_block)
+    fragments = recording.fragments(bundle.metadata.prepare, bundle.metadata.train.input, hop)
+    starts, rows = _predict(bundle, fragments, str(path), device_lock)
+    mean = rows.mean(axis=0)
     return FilePrediction(
         path=Path(path),
         genre=genres[int(mean.argmax())],
         probabilities=dict(zip(genres, mean.tolist(), strict=True)),
         fragments=tuple(
             FragmentPrediction(start / front_end.sample_rate, genres[int(row.argmax())], float(row.max()))
-            for start, row in zip(starts, every, strict=True)
+            for start, row in zip(starts, rows, strict=True)
         ),
-        duration_s=heard.duration_s,
+        duration_s=fragments.duration_s,
         confident=bool(mean.max() >= config.min_confidence),
     )
+
+
+def predict_waveform(bundle: Bundle, waveform: FloatArray, sample_rate: float, config: PredictConfig) -> FloatArray:
+    """Predict the probabilities of the genres for a mono waveform, which counts as a whole track.
+
+    Shapes: float32 [n_samples] to float32 [n_genres].
+    Errors: UsageError if it is shorter than 0.1 s or its samples are too large, BundleError if the model's outputs are
+    not finite.
+    """
+    if len(waveform) < SHORTEST_S * sample_rate:
+        raise UsageError(f"waveform must last at least {SHORTEST_S} s, got {len(waveform) / sample_rate:.3g} s")
+    resampled = resample(waveform, sample_rate, bundle.metadata.prepare.front_end.sample_rate)
+    if not np.isfinite(resampled).all():
+        raise UsageError("waveform has samples that are too large to resample: scale it to [-1, 1]")
+    fragments = fragment_batches(
+        lambda: iter([resampled]), bundle.metadata.prepare, bundle.metadata.train.input, _hop(bundle, config)
+    )
+    _, rows = _predict(bundle, fragments, "the waveform", _NO_LOCK)
+    return rows.mean(axis=0).astype(np.float32)
+
+
+def as_mono_batch(waveform: npt.ArrayLike, sample_rate: float) -> FloatArray:
+    """Check the arguments of `predict_proba`, and return a batch of mono waveforms.
+
+    Shapes: [n_samples], [B, n_samples] or [B, n_channels, n_samples] to float32 [B, n_samples].
+    Errors: UsageError that names the argument and its value.
+
+    >>> as_mono_batch(np.array([[[0.0, 1.0], [1.0, 0.0]]]), 22_050)
+    array([[0.5, 0.5]], dtype=float32)
+    """
+    samples = np.asarray(waveform)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise UsageError(f"waveform must have floating-point samples in [-1, 1], got {samples.dtype}")
+    if samples.ndim not in (1, 2, 3):
+        raise UsageError(
+            "waveform must have the shape [n_samples], [B, n_samples] or [B, n_channels, n_samples], "
+            f"got {list(samples.shape)}"
+        )
+    if samples.size == 0:
+        raise UsageError(f"waveform must not be empty, got the shape {list(samples.shape)}")
+    if not np.isfinite(samples).all():
+        raise UsageError("waveform must have finite samples, got NaN or infinity")
+    if not _MIN_RATE <= sample_rate <= _MAX_RATE:
+        raise UsageError(f"sample_rate must be in {_MIN_RATE}..{_MAX_RATE} Hz, got {sample_rate}")
+    mono = samples.mean(axis=1) if samples.ndim == 3 else samples
+    return np.atleast_2d(mono).astype(np.float32)
+
+
+def _hop(bundle: Bundle, config: PredictConfig) -> int:
+    """Samples from the start of one fragment to the next."""
+    front_end = bundle.metadata.prepare.front_end
+    if config.hop_seconds is None:
+        return front_end.n_samples
+    hop = max(1, round(config.hop_seconds * front_end.sample_rate))
+    if hop > front_end.n_samples:
+        raise UsageError(
+            f"hop_seconds must be at most the length of this model's fragments ({front_end.duration_s:g} s), "
+            f"got {config.hop_seconds:g}"
+        )
+    return hop
+
+
+def _predict(
+    bundle: Bundle, fragments: FragmentBatches, source: str, device_lock: AbstractContextManager[Any]
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Starts of the fragments in samples, and their probabilities, [fragments, n_genres]."""
+    starts: list[int] = []
+    rows: list[list[float]] = []
+    for batch_starts, inputs in fragments.batches:
+        with device_lock:
+            rows += probabilities(bundle, inputs)
+        starts += batch_starts
+    result = np.array(rows)
+    if not np.isfinite(result).all():
+        raise BundleError(
+            f"{bundle.path} gives no finite probabilities for {source}: its weights are too large; train it again"
+        )
+    return starts, result

@@ -1,7 +1,7 @@
-"""An audio file of any length, from the file to what a model reads, in passes over blocks.
+"""From an audio file of any length to the inputs of a model, in passes over blocks of the waveform.
 
-A track's level and its loudest spectrum are those of the whole track, so they are known only at its end. A short track
-is kept in memory between the passes; a long one is decoded once a pass, so that ten hours take the memory of minutes.
+A track's level and its loudest spectrum depend on the whole track, so they are known only at its end. A short track
+stays in memory between the passes. A long one is decoded once per pass, so memory does not grow with its length.
 """
 
 from __future__ import annotations
@@ -20,90 +20,92 @@ from genrekit.audio.fragments import cut_blocks, fragment_starts, starts_every
 from genrekit.audio.transform import FULL_SCALE, quantized
 from genrekit.config import FeatureConfig, Input, PrepareConfig
 
-HELD_S = 300.0
-"""Seconds of a waveform that are kept in memory."""
+MAX_WAVEFORM_S = 300.0
+"""Longest waveform, in seconds, that stays in memory."""
 
-HELD_SPECTROGRAMS = 256
-"""Spectrograms of a track that are kept in memory until its loudest value is known."""
+MAX_SPECTROGRAMS = 256
+"""Most spectrograms of a track that stay in memory until its loudest value is known."""
 
 BATCH = 8
-"""Fragments that a model is asked at once; more are no faster, and their activations take more memory."""
+"""Fragments per batch of a model. Larger batches are no faster, and their activations take more memory."""
+
+Blocks = Callable[[], Iterator[FloatArray]]
+"""Starts a new pass over a waveform, float32 in blocks."""
 
 Pieces = Callable[[], Iterator[tuple[int, FloatArray]]]
+"""Starts a new pass over the fragments of a track: start in samples, waveform at the track's level."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A file's length, and its fragments in batches: starts in samples, and inputs float32 [fragments, *shape]."""
+class FragmentBatches:
+    """The length of a track, and its fragments in batches: starts in samples, and inputs float32 [fragments, *shape].
+
+    `batches` can be iterated once.
+    """
 
     duration_s: float
     batches: Iterator[tuple[list[int], FloatArray]]
 
 
-class Recording:
-    """A file at one sample rate, to be heard again and again: from memory, or where it is long from the file.
+def fragment_batches(blocks: Blocks, config: PrepareConfig, kind: Input, hop: int | None = None) -> FragmentBatches:
+    """Cut a mono waveform into fragments and compute a model's inputs, as a cache stores them.
 
-    `digest` is that of `Decoded`, for whoever asks for it; `silent` says whether there is nothing but zeros, then.
-    `on_block` is called with each block that is decoded, and may raise to stop.
+    Without `hop`, the fragments are those that a cache would have; with it, one starts every `hop` samples. The
+    waveform has the configuration's sample rate.
+    """
+    front_end = config.front_end
+    level = Level.of(blocks(), front_end.normalization)
+    starts = (
+        fragment_starts(level.n_samples, front_end.n_samples, config.fragments)
+        if hop is None
+        else starts_every(hop, level.n_samples, front_end.n_samples)
+    )
+
+    def pieces() -> Iterator[tuple[int, FloatArray]]:
+        for start, piece in cut_blocks(blocks(), front_end.n_samples, starts):
+            yield start, level.apply(piece)
+
+    return FragmentBatches(level.n_samples / front_end.sample_rate, _batches(INPUTS[kind](pieces, config)))
+
+
+class Recording:
+    """An audio file at one sample rate that can be read several times: from memory, or from the file if it is long.
+
+    `digest` is the one of `Decoded` and is empty without the argument `digest`. With it, `silent` is true if all
+    samples are zero. `on_block` is called for each decoded block and may raise an exception to stop.
     Errors: UnreadableAudioError with the reason.
     """
 
     def __init__(
         self, path: Path, sample_rate: int, *, digest: bool = False, on_block: Callable[[], None] | None = None
     ) -> None:
-        self._path, self._sample_rate, self._on_block = path, sample_rate, on_block or _go_on
-        found = AudioDigest() if digest else None
-        held: list[FloatArray] = []
+        self._path, self._sample_rate, self._on_block = path, sample_rate, on_block
+        audio_digest = AudioDigest() if digest else None
+        in_memory: list[FloatArray] = []
         n_samples, self.silent = 0, True
-        for block in self._decoded(found):
+        for block in self._decoded(audio_digest):
             n_samples += len(block)
             self.silent = self.silent and not block.any()
-            held.append(block)
-            if n_samples > HELD_S * sample_rate:
-                held.clear()
-                if found is None:
+            in_memory.append(block)
+            if n_samples > MAX_WAVEFORM_S * sample_rate:
+                in_memory.clear()
+                if audio_digest is None:
                     break
-        self.digest = "" if found is None else found.text
-        self._held = held if len(held) == 1 else [np.concatenate(held)] if held else None
+        self.digest = "" if audio_digest is None else audio_digest.text
+        self._in_memory = in_memory if len(in_memory) <= 1 else [np.concatenate(in_memory)]
 
-    def hear(self, config: PrepareConfig, kind: Input, hop: int | None = None) -> Heard:
-        """Transform fragments as a cache would store them: those that it would hold, or one every `hop` samples.
-
-        The configuration's sample rate is the recording's.
-        """
-        front_end = config.front_end
-        level = Level.of(self._blocks(), front_end.normalization)
-        starts = (
-            fragment_starts(level.n_samples, front_end.n_samples, config.fragments)
-            if hop is None
-            else starts_every(hop, level.n_samples, front_end.n_samples)
-        )
-
-        def pieces() -> Iterator[tuple[int, FloatArray]]:
-            for start, piece in cut_blocks(self._blocks(), front_end.n_samples, starts):
-                yield start, level.apply(piece)
-
-        return Heard(level.n_samples / front_end.sample_rate, _batches(INPUTS[kind](pieces, config)))
+    def fragments(self, config: PrepareConfig, kind: Input, hop: int | None = None) -> FragmentBatches:
+        """Return the recording's fragments as `fragment_batches` does; the sample rate is the recording's."""
+        return fragment_batches(self._blocks, config, kind, hop)
 
     def _blocks(self) -> Iterator[FloatArray]:
-        return self._decoded(None) if self._held is None else iter(self._held)
+        return iter(self._in_memory) if self._in_memory else self._decoded(None)
 
     def _decoded(self, digest: AudioDigest | None) -> Iterator[FloatArray]:
         for block in stream(self._path, self._sample_rate, digest):
-            self._on_block()
+            if self._on_block is not None:
+                self._on_block()
             yield block
-
-
-def hear(path: Path, config: PrepareConfig, kind: Input, hop: int, on_block: Callable[[], None] | None = None) -> Heard:
-    """Decode a file and transform its whole fragments, one every `hop` samples, as a cache would store them.
-
-    `on_block` and errors are those of a `Recording`.
-    """
-    return Recording(path, config.front_end.sample_rate, on_block=on_block).hear(config, kind, hop)
-
-
-def _go_on() -> None:
-    pass
 
 
 def _waveforms(pieces: Pieces, _: PrepareConfig) -> Iterator[tuple[int, FloatArray]]:
@@ -113,29 +115,29 @@ def _waveforms(pieces: Pieces, _: PrepareConfig) -> Iterator[tuple[int, FloatArr
 
 def _mels(pieces: Pieces, config: PrepareConfig) -> Iterator[tuple[int, FloatArray]]:
     front_end = config.front_end
-    for start, power, reference in _referred(pieces, front_end):
+    for start, power, reference in _with_reference(pieces, front_end):
         unit = to_unit_db(power, reference, front_end.top_db)
         yield start, unit.astype(config.mel_dtype).astype(np.float32)
 
 
-def _referred(pieces: Pieces, front_end: FeatureConfig) -> Iterator[tuple[int, FloatArray, float]]:
-    """Starts and mel powers of fragments, each with what is 0 dB for it: its own or the track's loudest value."""
-    power = mel_spectrogram(front_end).power
+def _with_reference(pieces: Pieces, front_end: FeatureConfig) -> Iterator[tuple[int, FloatArray, float]]:
+    """Starts and mel powers of fragments, each with the power at 0 dB: the fragment's or the track's loudest value."""
+    mel_power = mel_spectrogram(front_end).power
 
     def powers() -> Iterator[tuple[int, FloatArray]]:
-        return ((start, power(piece)) for start, piece in pieces())
+        return ((start, mel_power(piece)) for start, piece in pieces())
 
     if front_end.db_reference == "fragment":
-        yield from ((start, found, float(found.max())) for start, found in powers())
+        yield from ((start, power, float(power.max())) for start, power in powers())
         return
-    held: list[tuple[int, FloatArray]] | None = []
+    in_memory: list[tuple[int, FloatArray]] | None = []
     loudest = 0.0
-    for start, found in powers():
-        loudest = max(loudest, float(found.max()))
-        if held is not None:
-            held.append((start, found))
-            held = held if len(held) <= HELD_SPECTROGRAMS else None
-    yield from ((start, found, loudest) for start, found in (powers() if held is None else held))
+    for start, power in powers():
+        loudest = max(loudest, float(power.max()))
+        if in_memory is not None:
+            in_memory.append((start, power))
+            in_memory = in_memory if len(in_memory) <= MAX_SPECTROGRAMS else None
+    yield from ((start, power, loudest) for start, power in (powers() if in_memory is None else in_memory))
 
 
 def _stfts(pieces: Pieces, config: PrepareConfig) -> Iterator[tuple[int, FloatArray]]:
@@ -148,9 +150,9 @@ INPUTS: dict[Input, Callable[[Pieces, PrepareConfig], Iterator[tuple[int, FloatA
     "waveform": _waveforms,
     "stft": _stfts,
 }
-"""How each input comes from the pieces of a track at their level."""
+"""The function that computes each input from the fragments of a track."""
 
 
 def _batches(fragments: Iterator[tuple[int, FloatArray]]) -> Iterator[tuple[list[int], FloatArray]]:
-    while some := list(islice(fragments, BATCH)):
-        yield [start for start, _ in some], np.stack([values for _, values in some])
+    while batch := list(islice(fragments, BATCH)):
+        yield [start for start, _ in batch], np.stack([values for _, values in batch])

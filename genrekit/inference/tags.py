@@ -1,4 +1,4 @@
-"""The genre in an audio file's own metadata: the only door to mutagen, which is an extra."""
+"""The genre in the metadata of audio files. The only module that imports mutagen, which is an extra."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from genrekit.io.files import new_file, reason
 
 
 def require_tags() -> None:
-    """Make sure that tags can be written.
-
-    Errors: GenrekitError that says what to install.
-    """
+    """Errors: GenrekitError that says what to install if tags cannot be written."""
     if find_spec("mutagen") is None:
         raise missing_extra("writing tags", "tags", ["mutagen"])
 
 
 def tag_genre(source: Path, target: Path, genre: str) -> None:
-    """Make `target` a copy of an audio file whose metadata name this genre; it may be the file itself.
+    """Copy an audio file to `target`, which may be the file itself, and set the genre in its metadata.
 
-    Other tags and the audio stay as they are, byte for byte. The target is whole or untouched at every instant; a link
+    Other tags and the audio do not change. At every moment, the target is either complete or unchanged. A symbolic link
     stays a link.
     Errors: GenrekitError with the reason, without the file's name.
     """
@@ -37,7 +34,7 @@ def tag_genre(source: Path, target: Path, genre: str) -> None:
         with new_file(target) as new:
             shutil.copyfile(source, new)
             if not _write(kind, new, genre):
-                raise GenrekitError(f"no tags can be written into {source.suffix[1:] or 'such'} files")
+                raise GenrekitError(f"tags cannot be written into {source.suffix[1:] or 'such'} files")
             if probe(new) != probe(source):
                 raise GenrekitError("tags cannot be written without changing its audio")
         target.chmod(mode)
@@ -46,7 +43,7 @@ def tag_genre(source: Path, target: Path, genre: str) -> None:
 
 
 def _write(kind: Any, path: Path, genre: str) -> bool:
-    """Set the genre in one of the two vocabularies that there are: ID3's frames, or Vorbis comments."""
+    """Set the genre as an ID3 frame or as a Vorbis comment; return False for formats that have neither."""
     from mutagen.flac import FLAC
     from mutagen.id3 import ID3, TCON
     from mutagen.ogg import OggFileType

@@ -92,7 +92,7 @@ def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
     """The error for a file or folder that cannot be read or written: why, and for an operating system error what to do.
 
     >>> str(cannot("write", Path("report.html"), PermissionError(13, "Permission denied")))
-    'cannot write report.html: Permission denied; check its permissions or choose another place'
+    'cannot write report.html: Permission denied; check its permissions or choose another path'
     >>> str(cannot("read", Path("plan.json"), ValueError("it is empty")))
     'cannot read plan.json: it is empty'
     """

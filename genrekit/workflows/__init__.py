@@ -1,1 +1,1 @@
-"""One verb a file: a configuration in, a record out."""
+"""One module per command: each takes a configuration and returns a result."""

@@ -1,7 +1,8 @@
-"""compare: the runs there are, ranked by validation. The test part is not read."""
+"""compare: rank finished runs by validation accuracy. The test set is not read."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from genrekit._types import AnyPath
 from genrekit.data.collection import SkippedFile
-from genrekit.errors import GenrekitError, few
+from genrekit.errors import GenrekitError, counted, few
 from genrekit.io.files import read_json
 from genrekit.metrics.comparison import Sample, indistinguishable, seed_mean
 from genrekit.metrics.intervals import Interval
@@ -28,15 +29,19 @@ from genrekit.workflows.runs import find_left_out, find_runs, is_run, is_trial
 
 @dataclass(frozen=True)
 class RankedRun:
-    """One configuration in a ranking: its finished runs, one a seed, and their mean validation figures.
+    """One configuration in a ranking: its finished runs, one per seed, and the means of their validation results.
 
-    `track_accuracy` and `loss` are those of the best epochs, which are chosen on the same tracks; the figures below
-    them are there in studies. `overfitting` is accuracy on the training part minus that on the validation part, both on
-    unaltered tracks in evaluation mode; `cut` says what is less than the study declares, `comparable` whether it
-    answered the tracks of the first of the ranking. `group` is a study's panel, or what runs are ranked within, where
-    `tied` tells that it cannot be told from the first. `kept` tells whether one of its runs is among the five best that
-    are ranked together, or of the study; `trained` whether its accuracy is above chance, and `later_seeds` which of its
-    seeds were not planned before the first run. `seconds` is what a run took, the mean over them.
+    - `track_accuracy`, `loss`: at the best epochs, which were selected on the same tracks. `track_accuracy` has the
+      keys mean, low and high, the bounds of its 95 % interval.
+    - `group`: the runs that this one is ranked with: those of a split, or a panel of a study.
+    - `tied`: whether the difference to the first of its group is not significant; the first is tied if any other is.
+    - `kept`: whether one of its runs is among the five best of the group or study.
+    - `epochs` to `seconds` are filled in by studies. `overfitting` is the accuracy on the training set minus that on
+      the validation set, both on original fragments in evaluation mode. `trained` is false if the accuracy is not
+      above that of a majority-class baseline. `seconds` is the mean duration of a run.
+    - `later_seeds`: seeds that were not planned before the study's first run.
+    - `cut`: how the runs are shorter or fewer than the study declares, as text.
+    - `comparable`: whether it was validated on the same tracks as the first of the ranking.
     """
 
     name: str
@@ -65,9 +70,10 @@ class RankedRun:
 
 @dataclass(frozen=True)
 class CompareResult:
-    """Runs ranked by validation track accuracy, then by loss.
+    """Configurations ranked by validation track accuracy, then by loss.
 
-    `ties` are the runs that cannot be distinguished from the first of the ranking.
+    `ties` are the runs whose difference to the first of the ranking is not significant, and the first itself; it is
+    empty if there are none.
     """
 
     runs: tuple[RankedRun, ...]
@@ -79,29 +85,32 @@ class CompareResult:
 _QUIET = Reporter()
 
 
-def compare(folders: Sequence[AnyPath], *, reporter: Reporter = _QUIET) -> CompareResult:
-    """Rank finished runs by validation track accuracy, then loss; each split is ranked apart.
+def compare(folders: AnyPath | Sequence[AnyPath] = "runs", *, reporter: Reporter = _QUIET) -> CompareResult:
+    """Rank finished runs by validation track accuracy, then loss, separately for each split.
 
-    Runs that differ in their seed alone are one configuration, whose figures are means. Those that cannot be told from
-    the first of the ranking are its ties. A run that cannot be read is skipped with a warning.
-    Errors: GenrekitError where no finished run is found, or where runs are named that cannot be compared.
+    `folders` are runs, or folders of runs. Runs that differ only in their seed are one configuration, with mean
+    results. A run that cannot be read is skipped with a warning.
+    Errors: GenrekitError if there is no finished run, or if `folders` are runs that cannot be compared.
+
+    Example: `compare("runs").ranking[0]`
     """
-    paths = [Path(folder) for folder in folders]
-    found, left_out = find_runs(paths), find_left_out(paths)
-    if left_out:
-        reporter.note(f"finished runs left out, whose models are gone: {few([path.name for path in left_out])}")
-    read, skipped = _read(found, reporter)
-    if not read:
-        raise GenrekitError(f"no run can be read, the first says: {skipped[0].reason}")
-    skipped += [SkippedFile(str(path), "its model is gone") for path in left_out]
-    groups = sorted({run.group for run in read})
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, (str, os.PathLike)) else folders)]
+    run_paths, without_model = find_runs(paths), find_left_out(paths)
+    if without_model:
+        reporter.note(f"finished runs without a model are left out: {few([path.name for path in without_model])}")
+    runs, skipped = _read(run_paths, reporter)
+    if not runs:
+        raise GenrekitError(f"no run could be read; the first error is {skipped[0].reason}")
+    skipped += [SkippedFile(str(path), "its model was removed") for path in without_model]
+    groups = sorted({run.group for run in runs})
     if len(groups) > 1:
         if all(is_run(path) for path in paths):
-            raise _cannot_compare(read)
-        reporter.note(f"runs of {len(groups)} collections or splits are ranked apart: their figures cannot be compared")
-    distinct = _distinct(read)
-    if again := sorted({run.path for run in read} - {run.path for run in distinct}):
-        reporter.note(f"runs left out, of a seed and configuration that is there: {few([path.name for path in again])}")
+            raise _cannot_compare(runs)
+        reporter.note(f"runs of {len(groups)} collections or splits are ranked separately, as they are not comparable")
+    distinct = _distinct(runs)
+    if repeated := sorted({run.path for run in runs} - {run.path for run in distinct}):
+        left_out = few([path.name for path in repeated])
+        reporter.note(f"runs that repeat the configuration and seed of another run are left out: {left_out}")
     rankings = [_ranking([run for run in distinct if run.group == group]) for group in groups]
     names = _group_names([ranking[0][0] for ranking in rankings])
     rows = [row for name, ranking in zip(names, rankings, strict=True) for row in _rows(name, ranking)]
@@ -123,62 +132,62 @@ class _Run:
 
     @cached_property
     def group(self) -> str:
-        """What two runs must share to be compared: the genres, the split and the tracks that validate."""
-        its = self.metadata
-        return "\0".join([its.split_name, *its.genres, *sorted(its.validation.values())])
+        """What two runs must share to be compared: the genres, the split and the validation tracks."""
+        metadata = self.metadata
+        return "\0".join([metadata.split_name, *metadata.genres, *sorted(metadata.validation.values())])
 
     @cached_property
     def configuration(self) -> str:
-        """What runs of one configuration share: all but the seed, and where they were trained.
+        """What runs of one configuration share: everything except the seed and the device.
 
-        Trials of a search, whose seeds chose it, are apart from the runs that repeat it.
+        A trial of a search is a configuration of its own, because its seed took part in the selection.
         """
-        its = self.metadata
-        chosen = is_trial(self.path)
-        return repr((its.train.model_dump(exclude={"seed", "device"}), its.prepare.model_dump(), its.training, chosen))
+        metadata, trial = self.metadata, is_trial(self.path)
+        settings = metadata.train.model_dump(exclude={"seed", "device"})
+        return repr((settings, metadata.prepare.model_dump(), metadata.training, trial))
 
     @cached_property
     def answers(self) -> Answers | None:
-        """What it answered; None for a run of before answers were kept."""
+        """Its predictions for the validation tracks after each epoch; None for runs of older versions."""
         return load_answers(self.path / ANSWERS) if (self.path / ANSWERS).is_file() else None
 
 
 def _read(paths: Iterable[Path], reporter: Reporter) -> tuple[list[_Run], list[SkippedFile]]:
-    read, skipped = [], []
+    runs, skipped = [], []
     for path in paths:
         try:
             read_json(path / "result.json")
             run = _Run(path, read_metadata(path / "best"))
             _ = run.answers
-            read.append(run)
+            runs.append(run)
         except GenrekitError as error:
             skipped.append(SkippedFile(str(path), str(error)))
             reporter.warning(f"skipped {path}: {error}")
-    return read, skipped
+    return runs, skipped
 
 
 def _cannot_compare(runs: Sequence[_Run]) -> GenrekitError:
-    """Name the first two runs that cannot be compared, and in what they differ."""
-    one = runs[0]
-    other = next(run for run in runs if run.group != one.group)
-    mine, theirs = one.metadata, other.metadata
-    if mine.genres != theirs.genres:
-        why = f"their genres differ in {', '.join(sorted(set(mine.genres) ^ set(theirs.genres)))}"
-    elif mine.split_name != theirs.split_name:
-        why = f"their splits are {mine.split_name} and {theirs.split_name}"
+    """Name the first two runs that cannot be compared, and how they differ."""
+    first = runs[0]
+    second = next(run for run in runs if run.group != first.group)
+    one, other = first.metadata, second.metadata
+    if one.genres != other.genres:
+        why = f"their genres differ in {', '.join(sorted(set(one.genres) ^ set(other.genres)))}"
+    elif one.split_name != other.split_name:
+        why = f"their splits are {one.split_name} and {other.split_name}"
     else:
-        different = len(set(mine.validation.values()) ^ set(theirs.validation.values()))
-        why = f"{different} of their validation tracks are not the same"
-    return GenrekitError(f"{one.path} and {other.path} cannot be ranked together: {why}")
+        different = len(set(one.validation.values()) ^ set(other.validation.values()))
+        why = f"{counted(different, 'validation track')} not in both"
+    return GenrekitError(f"{first.path} and {second.path} cannot be ranked together: {why}")
 
 
 def _accuracies(runs: Sequence[_Run]) -> Sample | None:
-    """Which validation tracks each run's best epoch called right; None where that was not kept."""
-    known = [run.answers for run in runs if run.answers is not None]
-    if len(known) < len(runs) or len({answers.track_ids for answers in known}) > 1:
+    """Which validation tracks each run predicts correctly at its best epoch; None if a run has no record of that."""
+    stored = [run.answers for run in runs if run.answers is not None]
+    if len(stored) < len(runs) or len({answers.track_ids for answers in stored}) > 1:
         return None
-    right = np.stack([answers.right[answers.best_epoch - 1] for answers in known])
-    return Sample(right.astype(float), known[0].clusters)
+    correct = np.stack([answers.right[answers.best_epoch - 1] for answers in stored])
+    return Sample(correct.astype(float), stored[0].clusters)
 
 
 def _rank(runs: Sequence[_Run]) -> tuple[float, float]:
@@ -187,28 +196,28 @@ def _rank(runs: Sequence[_Run]) -> tuple[float, float]:
 
 
 def _names(ranking: Sequence[Sequence[_Run]]) -> list[str]:
-    """Of a configuration's one run its name; of several what theirs have in common, where no other's have that."""
-    stems = [{re.sub(r"-seed\d+(-fold\d+)?(-\d+)?$", r"\1", run.path.name) for run in runs} for runs in ranking]
-    shared = Counter(stem for its, runs in zip(stems, ranking, strict=True) if len(runs) > 1 for stem in its)
+    """The name of a configuration's run; of several runs, the name without the seed if it is theirs alone."""
+    all_stems = [{re.sub(r"-seed\d+(-fold\d+)?(-\d+)?$", r"\1", run.path.name) for run in runs} for runs in ranking]
+    uses = Counter(stem for stems, runs in zip(all_stems, ranking, strict=True) if len(runs) > 1 for stem in stems)
     names = []
-    for its, runs in zip(stems, ranking, strict=True):
+    for stems, runs in zip(all_stems, ranking, strict=True):
         name = runs[0].path.name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
-        if len(runs) > 1 and len(its) == 1 and shared[min(its)] == 1:
-            name = min(its)
+        if len(runs) > 1 and len(stems) == 1 and uses[min(stems)] == 1:
+            name = min(stems)
         names.append(name + (" (trial)" if is_trial(runs[0].path) else ""))
     return names
 
 
 def _ranking(runs: Sequence[_Run]) -> list[list[_Run]]:
-    """Runs that can be compared, as configurations from the best to the last, of each its best run first."""
+    """Comparable runs, grouped by configuration: the best configuration first, in each the best run first."""
     configurations: defaultdict[str, list[_Run]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.metadata.rank, run.path)):
         configurations[run.configuration].append(run)
-    return sorted(configurations.values(), key=lambda its: (*_rank(its), its[0].path))
+    return sorted(configurations.values(), key=lambda members: (*_rank(members), members[0].path))
 
 
 def _distinct(runs: Sequence[_Run]) -> list[_Run]:
-    """One run of each seed of a configuration, whatever its figures: the first by name, of those with answers."""
+    """One run per seed of a configuration: the first by name of those with stored predictions, if there are some."""
     first: dict[tuple[str, str, int], _Run] = {}
     for run in sorted(runs, key=lambda run: (run.answers is None, run.path)):
         first.setdefault((run.group, run.configuration, run.metadata.train.seed), run)
@@ -216,7 +225,7 @@ def _distinct(runs: Sequence[_Run]) -> list[_Run]:
 
 
 def _group_names(firsts: Sequence[_Run]) -> list[str]:
-    """What tells rankings apart: their splits, and where these are named alike, a number."""
+    """A name for each ranking: its split, and a number if several splits have the same name."""
     splits = [run.metadata.split_name for run in firsts]
     seen: Counter[str] = Counter()
     names = []
@@ -227,11 +236,10 @@ def _group_names(firsts: Sequence[_Run]) -> list[str]:
 
 
 def _rows(group: str, ranking: Sequence[Sequence[_Run]]) -> Iterator[RankedRun]:
-    """The rows of one ranking."""
     ties = _ties(ranking)
     every = sorted((run for runs in ranking for run in runs), key=lambda run: (run.metadata.rank, run.path))
     kept = {run.path for run in every[:KEPT]}
-    for place, (name, runs) in enumerate(zip(_names(ranking), ranking, strict=True)):
+    for index, (name, runs) in enumerate(zip(_names(ranking), ranking, strict=True)):
         first, accuracy = runs[0].metadata, _interval(runs)
         yield RankedRun(
             name=name,
@@ -243,12 +251,12 @@ def _rows(group: str, ranking: Sequence[Sequence[_Run]]) -> Iterator[RankedRun]:
             split=first.split_name,
             kept=any(run.path in kept for run in runs),
             group=group,
-            tied=place in ties,
+            tied=index in ties,
         )
 
 
 def _interval(runs: Sequence[_Run]) -> Interval:
-    """Of one run the interval over tracks that its bundle has; of several one over seeds and tracks."""
+    """The accuracy's interval: over tracks for one run, over seeds and tracks for several."""
     sample = _accuracies(runs) if len(runs) > 1 else None
     if sample is not None:
         return seed_mean(sample, share=True)
@@ -258,11 +266,15 @@ def _interval(runs: Sequence[_Run]) -> Interval:
 
 
 def _ties(ranking: Sequence[Sequence[_Run]]) -> set[int]:
-    """The places that cannot be told from the first one, which is among them; none where all can."""
-    samples = {str(place): _accuracies(runs) for place, runs in enumerate(ranking)}
-    first = samples["0"]
+    """Indices of the configurations that do not differ significantly from the first, and 0; empty if all differ."""
+    samples = [_accuracies(runs) for runs in ranking]
+    first = samples[0]
     if first is None:
         return set()
-    known = {place: sample for place, sample in samples.items() if sample is not None}
-    found = indistinguishable({place: sample for place, sample in known.items() if sample.clusters == first.clusters})
-    return {int(place) for place in found} if len(found) > 1 else set()
+    comparable = {
+        str(index): sample
+        for index, sample in enumerate(samples)
+        if sample is not None and sample.clusters == first.clusters
+    }
+    tied = indistinguishable(comparable)
+    return {int(index) for index in tied} if len(tied) > 1 else set()

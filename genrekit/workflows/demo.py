@@ -1,4 +1,4 @@
-"""demo: the whole way, on a small synthetic collection in a folder of its own."""
+"""demo: all steps, from audio files to predictions, on a small synthetic collection."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrekit.config import FeatureConfig, PrepareConfig, TrainConfig
+from genrekit.data.cache.reader import open_cache
+from genrekit.data.splits.policy import open_split
 from genrekit.demo.synthesizer import write_collection
 from genrekit.errors import GenrekitError
 from genrekit.io.files import write_json
 from genrekit.metrics.evaluation import EvaluateResult
+from genrekit.models.bundle import read_metadata
 from genrekit.training.tracking import Tracking
 from genrekit.workflows.compare import CompareResult, compare
 from genrekit.workflows.evaluate import evaluate
@@ -22,7 +25,7 @@ from genrekit.workflows.train import TrainResult, train
 TRACKS_PER_GENRE, DURATION_S, SAMPLE_RATE = 24, 10.0, 16_000
 
 FRONT_END = FeatureConfig(sample_rate=SAMPLE_RATE, duration_s=5.0, n_fft=1_024, hop_length=512, n_mels=64)
-"""A smaller front end than the default one: the demo is to end in two minutes."""
+"""Smaller features than the default ones, so that the demo takes less than two minutes."""
 
 _CEL = {"arch": "cel", "channels": (8, 16, 32, 32), "dropout": 0.1, "sched": "onecycle", "lr": 3e-3}
 
@@ -38,7 +41,7 @@ _QUIET = Reporter()
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What each step of the demo gave."""
+    """The result of each step of the demo."""
 
     folder: Path
     prepared: PrepareResult
@@ -49,13 +52,13 @@ class DemoResult:
 
 
 def demo(folder: Path, *, seed: int = 0, reporter: Reporter = _QUIET) -> DemoResult:
-    """Synthesize ten genres into `folder`, then prepare, train two models, compare, evaluate and predict there.
+    """Synthesize tracks of ten genres in `folder`, then prepare, train two models, compare, evaluate and predict.
 
-    Errors: GenrekitError where the folder holds anything that is not a demo's.
+    Errors: GenrekitError if the folder is not empty and not from an earlier demo.
     """
-    _claim(folder, seed)
+    _reset_folder(folder, seed)
     audio, cache, runs, best = (folder / name for name in ("audio", "cache.h5", "runs", "best_models"))
-    reporter.stage(f"1. Synthesize {TRACKS_PER_GENRE} tracks of each of ten genres into {audio}")
+    reporter.stage(f"1. Synthesize {TRACKS_PER_GENRE} tracks for each of ten genres in {audio}")
     write_collection(
         audio,
         tracks_per_genre=TRACKS_PER_GENRE,
@@ -65,11 +68,11 @@ def demo(folder: Path, *, seed: int = 0, reporter: Reporter = _QUIET) -> DemoRes
         on_track=reporter.tracks_done,
     )
     reporter.finished()
-    reporter.stage("2. Prepare: decode, cut into fragments, transform, cache")
+    reporter.stage("2. Prepare: decode the tracks, cut them into fragments, compute mel spectrograms")
     prepared = prepare(audio, PrepareConfig(front_end=FRONT_END), out=cache, reporter=reporter)
     trained = []
     for number, (name, config) in enumerate(MODELS.items(), 3):
-        reporter.stage(f"{number}. Train {name} from the cache")
+        reporter.stage(f"{number}. Train {name}")
         trained.append(
             train(
                 cache,
@@ -80,22 +83,27 @@ def demo(folder: Path, *, seed: int = 0, reporter: Reporter = _QUIET) -> DemoRes
                 reporter=reporter,
             )
         )
-    reporter.stage("5. Compare on validation, evaluate on the test part, predict a file")
+    reporter.stage("5. Compare on the validation set, evaluate on the test set, predict a track of the test set")
     compared = compare([runs], reporter=reporter)
     evaluated = evaluate(best, cache, reporter=reporter)
-    predicted = predict([_example(audio)], best, reporter=reporter)
+    predicted = predict(audio / f"{_test_track(cache, trained[0].bundle)}.wav", best, reporter=reporter)
     return DemoResult(folder, prepared, tuple(trained), compared, evaluated, predicted)
 
 
-def _claim(folder: Path, seed: int) -> None:
-    """Take the folder if it is new, empty or an earlier demo's, whose runs and audio are then replaced."""
+def _reset_folder(folder: Path, seed: int) -> None:
+    """Remove the files of an earlier demo.
+
+    Errors: GenrekitError if the folder has other files.
+    """
     if folder.exists() and not (folder / _MARK).is_file() and any(folder.iterdir()):
-        raise GenrekitError(f"{folder} holds something that is not a demo's: choose another folder for the demo")
+        raise GenrekitError(f"{folder} is not empty and not from an earlier demo: choose another folder")
     for name in ("audio", "runs", "best_models", "cache.splits"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "cache.h5").unlink(missing_ok=True)
     write_json(folder / _MARK, {"format_version": 1, "seed": seed})
 
 
-def _example(audio: Path) -> Path:
-    return sorted((audio / "reggae").glob("*.wav"))[0]
+def _test_track(cache: Path, bundle: Path) -> str:
+    """The id of a track that no model was trained or validated on."""
+    metadata = read_metadata(bundle)
+    return min(open_split(open_cache(cache), metadata.split, metadata.split_seed).ids("test"))

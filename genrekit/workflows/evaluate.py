@@ -1,4 +1,4 @@
-"""evaluate: bundles on the test part, which nothing else reads, or on a labelled folder."""
+"""evaluate: score bundles on the test set, which nothing else reads, or on a labelled folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genrekit.audio.encode import encoded
 from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.store import splits_folder
-from genrekit.errors import BundleError, GenrekitError, UsageError, few
+from genrekit.errors import BundleError, GenrekitError, UsageError, counted, few
 from genrekit.io.files import cannot, exclusive_lock, read_json, require_writable, write_json, write_text
 from genrekit.io.json_values import to_json
 from genrekit.metrics.accuracy import per_genre_figures
@@ -31,22 +31,22 @@ from genrekit.reports.evaluation_report import report_page
 from genrekit.reports.model_section import Example, ModelStory
 from genrekit.reports.tables import write_tables
 from genrekit.training.devices import choose_device
-from genrekit.workflows.evaluate_cache import Asked, CachedPart
-from genrekit.workflows.evaluate_folder import answers_to_folder, read_labelled
+from genrekit.workflows.evaluate_cache import CachedTestSet, ModelPredictions
+from genrekit.workflows.evaluate_folder import predict_folder, read_labelled
 from genrekit.workflows.reporter import Reporter
 
 _QUIET = Reporter()
 
-_WITH_EXAMPLES = 3
-"""Of how many models a report shows mistakes: their sounds and pictures are most of its size."""
+_MODELS_WITH_EXAMPLES = 3
+"""Models whose mistakes a report shows. Their sounds and pictures are most of its size."""
 
 Recipe = Callable[[BundleMetadata], Sequence[str]]
-"""How to make a model again, as lines that can be typed."""
+"""Returns the commands that train a model again."""
 
 
 def evaluate(
     models: AnyPath,
-    cache_path: AnyPath | None = None,
+    cache: AnyPath | None = None,
     *,
     data: AnyPath | None = None,
     out: AnyPath | None = None,
@@ -55,42 +55,45 @@ def evaluate(
     device: str = "auto",
     reporter: Reporter = _QUIET,
 ) -> EvaluateResult:
-    """Score a bundle, or all bundles in a folder, on the test part of the split that each was trained with.
+    """Score a bundle, or all bundles in a folder, on the test set of the split that each was trained with.
 
-    Models keep the order of their validation rank, each split apart. Tracks that a model was trained or validated on
-    are left out and counted. How often this test part has been read is written beside the cache.
-    With `data` instead of a cache, a folder of genre folders or a manifest is read track by track: genres are matched
-    by name, and nothing is written or counted there. `out` names a folder for tables and pictures, `report` a page to
-    look at, which `recipe` tells how its models were made.
-    Errors: GenrekitError where no bundle fits, no test track is left, or something cannot be written.
+    Models are listed in the order of their validation rank, separately for each split. Tracks that a model was trained
+    or validated on are left out and counted. The number of evaluations of this test set is stored beside the cache.
+
+    With `data` instead of `cache`, the tracks are those of a folder of genre folders or of a manifest. Genres are
+    matched by name, and no evaluation is counted. `out` is a folder for tables and pictures, `report` the path of an
+    HTML page, which shows the commands of `recipe` for each model.
+    Errors: GenrekitError if no bundle fits, no test track is left, or a file cannot be written.
+
+    Example: `evaluate("best_models", "data/cache.h5").models[0].track_accuracy`
     """
-    if (cache_path is None) == (data is None):
-        raise UsageError("evaluate needs a cache or a folder of labelled tracks, and not both")
-    out, report = _target(out, folder=True), _target(report, folder=False)
-    where, paths = choose_device(device), find_bundles(Path(models))
+    if (cache is None) == (data is None):
+        raise UsageError("evaluate needs either a cache or a folder of labelled tracks (data)")
+    out, report = _require_target(out, folder=True), _require_target(report, folder=False)
+    torch_device, paths = choose_device(device), find_bundles(Path(models))
     if data is not None:
         collection = read_labelled(Path(data))
-        readable = _fitting(paths, lambda _path, _metadata: None, reporter)
-        answers, skipped = answers_to_folder(collection, [path for path, _ in readable], where, reporter)
-        readings = None
+        readable = _usable(paths, lambda _path, _metadata: None, reporter)
+        predictions, skipped = predict_folder(collection, [path for path, _ in readable], torch_device, reporter)
+        evaluations = None
     else:
-        assert cache_path is not None
-        cache = open_cache(Path(cache_path))
-        require_writable(splits_folder(cache))  # where the reading is counted
-        fitting = _fitting(paths, lambda path, metadata: _require_fit(path, metadata, cache), reporter)
-        answers, skipped = _answers_to_cache(cache, fitting, where, reporter), ()
-        readings = _count_reading(cache, sorted({found.group for found in answers}))
-    result = _result(answers, skipped, readings, None if data is None else Path(data), reporter)
+        assert cache is not None
+        opened = open_cache(Path(cache))
+        require_writable(splits_folder(opened))  # the evaluation is counted there
+        usable = _usable(paths, lambda path, metadata: _require_fit(path, metadata, opened), reporter)
+        predictions, skipped = _predict_test_sets(opened, usable, torch_device, reporter), ()
+        evaluations = _count_evaluation(opened, sorted({model.group for model in predictions}))
+    result = _result(predictions, skipped, evaluations, None if data is None else Path(data), reporter)
     result = replace(result, out=out, report=report)
     if out is not None:
         _write_out(out, result)
     if report is not None:
-        write_text(report, report_page(result, _stories(result, answers, recipe)))
+        write_text(report, report_page(result, _stories(result, predictions, recipe)))
     return result
 
 
-def _target(path: AnyPath | None, *, folder: bool) -> Path | None:
-    """Refuse what cannot be written before anything is read: a reading of the test part is counted."""
+def _require_target(path: AnyPath | None, *, folder: bool) -> Path | None:
+    """Check that a path can be written before the test set is read, because each evaluation counts."""
     if path is None:
         return None
     target = Path(path)
@@ -102,92 +105,90 @@ def _target(path: AnyPath | None, *, folder: bool) -> Path | None:
     except OSError as error:
         raise cannot("write", target, error) from error
     if not folder and target.is_dir():
-        raise GenrekitError(f"cannot write {target}: it is a folder; name a file in it")
+        raise GenrekitError(f"cannot write {target}: it is a directory; name a file in it")
     return target
 
 
-def _answers_to_cache(
-    cache: Cache, fitting: Sequence[tuple[Path, BundleMetadata]], device: torch.device, reporter: Reporter
-) -> list[Asked]:
-    parts: dict[str, CachedPart] = {}
-    found = []
-    for done, (path, metadata) in enumerate(fitting, 1):
-        if metadata.split_name not in parts:
-            parts[metadata.split_name] = CachedPart.of(cache, metadata)
-        found.append(parts[metadata.split_name].answers(path, device))
-        reporter.tracks_done(done, len(fitting))
+def _predict_test_sets(
+    cache: Cache, usable: Sequence[tuple[Path, BundleMetadata]], device: torch.device, reporter: Reporter
+) -> list[ModelPredictions]:
+    test_sets: dict[str, CachedTestSet] = {}
+    predictions = []
+    for done, (path, metadata) in enumerate(usable, 1):
+        if metadata.split_name not in test_sets:
+            test_sets[metadata.split_name] = CachedTestSet.of(cache, metadata)
+        predictions.append(test_sets[metadata.split_name].predict(path, device))
+        reporter.tracks_done(done, len(usable))
     reporter.finished()
-    return found
+    return predictions
 
 
 def _result(
-    answers: Sequence[Asked],
+    predictions: Sequence[ModelPredictions],
     skipped: tuple[SkippedFile, ...],
-    readings: int | None,
+    evaluations: int | None,
     data: Path | None,
     reporter: Reporter,
 ) -> EvaluateResult:
-    figures = tuple(map(_figures, answers))
+    figures = tuple(map(_figures, predictions))
     warnings = _warnings(figures)
     for warning in warnings:
         reporter.warning(warning)
-    comparisons = tuple(_comparisons(answers))
+    comparisons = tuple(_comparisons(predictions))
     ties = tuple(pair.other for pair in comparisons if pair.tie)
-    return EvaluateResult(figures, readings, warnings, comparisons, ties, data, skipped)
+    return EvaluateResult(figures, evaluations, warnings, comparisons, ties, data, skipped)
 
 
-def _figures(answers: Asked) -> ModelFigures:
-    metadata, scores = answers.metadata, score(answers.predictions, answers.clusters)
+def _figures(model: ModelPredictions) -> ModelFigures:
+    metadata, scores = model.metadata, score(model.predictions, model.clusters)
     return ModelFigures(
-        bundle=answers.path,
+        bundle=model.path,
         fragments=scores.fragments.count,
         tracks=scores.tracks.count,
-        left_out=answers.left_out,
+        left_out=model.left_out,
         split=metadata.split_name,
         validation_track_accuracy=metadata.validation_figures.track_accuracy.value,
         fragment_accuracy=scores.fragment_accuracy,
         track_accuracy=scores.track_accuracy,
         macro_f1=scores.macro_f1,
-        resampled=answers.resampled,
+        resampled=model.resampled,
         per_genre=per_genre_figures(scores.confusion, metadata.genres),
         confusion=scores.tracks.confusion,
         genres=metadata.genres,
         fragment_figures=scores.fragments,
         track_figures=scores.tracks,
-        unknown_genres=answers.unknown_genres,
-        missing_genres=answers.missing_genres,
+        unknown_genres=model.unknown_genres,
+        missing_genres=model.missing_genres,
     )
 
 
 def _warnings(models: Sequence[ModelFigures]) -> tuple[str, ...]:
-    """What was left out or is missing, once for all models of which the same can be said."""
-    said: dict[str, list[str]] = {}
+    """Warnings about tracks and genres; models with the same warning share it."""
+    names_of: dict[str, list[str]] = {}
     for model in models:
-        for warning in _warnings_of(model):
-            said.setdefault(warning, []).append(model.name)
-    return tuple(
-        warning.format(names[0] if len(names) == 1 else f"each of {few(names)}") for warning, names in said.items()
-    )
+        for warning in _warning_templates(model):
+            names_of.setdefault(warning, []).append(model.name)
+    return tuple(warning.format(few(names)) for warning, names in names_of.items())
 
 
-def _warnings_of(model: ModelFigures) -> Iterable[str]:
-    """Each with a place for the model's name; braces in genres' names are doubled."""
+def _warning_templates(model: ModelFigures) -> Iterable[str]:
+    """Warnings for `str.format` with the model's name; braces in names of genres are doubled."""
     if model.left_out:
-        yield f"{{}} has seen {model.left_out} of the test tracks, which are left out"
+        yield f"{{}}: {counted(model.left_out, 'track')} left out, used in training or validation"
     if model.unknown_genres:
         count = sum(model.unknown_genres.values())
-        yield f"{{}} does not know {_names(model.unknown_genres)}: {count} tracks are left out"
+        yield f"{{}}: {counted(count, 'track')} left out, genres not in the model: {_join(model.unknown_genres)}"
     if model.missing_genres:
-        yield f"there are no tracks of {_names(model.missing_genres)}, which {{}} knows"
+        yield f"{{}}: no tracks of these genres of the model: {_join(model.missing_genres)}"
 
 
-def _names(genres: Iterable[str]) -> str:
+def _join(genres: Iterable[str]) -> str:
     return ", ".join(genres).replace("{", "{{").replace("}", "}}")
 
 
-def _comparisons(answers: Sequence[Asked]) -> Iterable[PairedFigures]:
-    """Compare the first model of each group with the others there."""
-    for _, members in groupby(answers, key=lambda found: found.group):
+def _comparisons(predictions: Sequence[ModelPredictions]) -> Iterable[PairedFigures]:
+    """Compare the first model of each group with the other models of the group."""
+    for _, members in groupby(predictions, key=lambda model: model.group):
         first, *others = members
         pairs = [
             (other, pair)
@@ -211,81 +212,84 @@ def _comparisons(answers: Sequence[Asked]) -> Iterable[PairedFigures]:
 def _write_out(folder: Path, result: EvaluateResult) -> None:
     from genrekit.reports.plots import confusion_figure, genre_bars, reliability_figure, save_png
 
-    for place, model in write_tables(folder, result):
-        save_png(confusion_figure(model.confusion, model.genres, f"{model.name}, tracks"), place / "confusion.png")
+    for target, model in write_tables(folder, result):
+        save_png(confusion_figure(model.confusion, model.genres, f"{model.name}, tracks"), target / "confusion.png")
         levels = {"tracks": model.track_figures.calibration, "fragments": model.fragment_figures.calibration}
-        save_png(reliability_figure(levels, model.name), place / "reliability.png")
-        save_png(genre_bars(model.per_genre, model.name), place / "genres.png")
+        save_png(reliability_figure(levels, model.name), target / "reliability.png")
+        save_png(genre_bars(model.per_genre, model.name), target / "genres.png")
     write_json(folder / "result.json", to_json(result))
 
 
-def _stories(result: EvaluateResult, answers: Sequence[Asked], recipe: Recipe) -> list[ModelStory]:
+def _stories(result: EvaluateResult, predictions: Sequence[ModelPredictions], recipe: Recipe) -> list[ModelStory]:
     stories = []
-    for place, (figures, found) in enumerate(zip(result.models, answers, strict=True)):
-        examples = _examples(found) if place < _WITH_EXAMPLES else ()
-        stories.append(ModelStory(figures, found.metadata, examples, tuple(recipe(found.metadata))))
+    for index, (figures, model) in enumerate(zip(result.models, predictions, strict=True)):
+        examples = _examples(model) if index < _MODELS_WITH_EXAMPLES else ()
+        stories.append(ModelStory(figures, model.metadata, examples, tuple(recipe(model.metadata))))
     return stories
 
 
-def _examples(answers: Asked) -> tuple[Example, ...]:
-    """The most confident mistakes, with what was heard."""
-    from genrekit.reports.plots import spectrogram_png  # a second, which is spared where nothing is drawn
+def _examples(model: ModelPredictions) -> tuple[Example, ...]:
+    """The most confident mistakes, with their audio and spectrograms."""
+    from genrekit.reports.plots import spectrogram_png  # importing matplotlib takes a second
 
-    genres, rate = answers.metadata.genres, answers.metadata.prepare.front_end.sample_rate
-    found = []
-    for mistake in confident_mistakes(answers.predictions):
-        view = answers.fragment(mistake.fragment)
-        found.append(
+    genres, rate = model.metadata.genres, model.metadata.prepare.front_end.sample_rate
+    examples = []
+    for mistake in confident_mistakes(model.predictions):
+        view = model.view(mistake.fragment)
+        examples.append(
             Example(
-                track=answers.track_ids[mistake.track],
+                track=model.track_ids[mistake.track],
                 genre=genres[mistake.genre],
                 predicted=genres[mistake.predicted],
                 probability=mistake.probability,
-                start_s=float(answers.start_s[mistake.fragment]),
+                start_s=float(model.start_s[mistake.fragment]),
                 picture=None if view.mel is None else spectrogram_png(view.mel),
                 sound=None if view.waveform is None else encoded(view.waveform, rate),
             )
         )
-    return tuple(found)
+    return tuple(examples)
 
 
-def _fitting(
+def _usable(
     paths: Sequence[Path], require: Callable[[Path, BundleMetadata], None], reporter: Reporter
 ) -> list[tuple[Path, BundleMetadata]]:
-    """The bundles that can be tested, best of each split first; where there are others, say why."""
-    fitting, problems = [], []
+    """The bundles that can be evaluated, the best of each split first; a warning says why others are left out."""
+    usable, problems = [], []
     for path in paths:
         try:
             metadata = read_metadata(path)
             require(path, metadata)
-            fitting.append((path, metadata))
+            usable.append((path, metadata))
         except GenrekitError as error:
             problems.append(error)
-    if not fitting:
+    if not usable:
         raise problems[0]
     for problem in problems:
         reporter.warning(f"left out: {problem}")
-    return sorted(fitting, key=lambda item: (item[1].split_name, item[1].rank, item[0]))
+    return sorted(usable, key=lambda item: (item[1].split_name, item[1].rank, item[0]))
 
 
 def _require_fit(path: Path, metadata: BundleMetadata, cache: Cache) -> None:
     if metadata.genres != cache.genres:
         only = sorted(set(metadata.genres) ^ set(cache.genres))
         raise BundleError(
-            f"{path} knows other genres than {cache.path} (they differ in {', '.join(only)}): "
-            "evaluate it with the cache of its own collection"
+            f"{path} and {cache.path} have different genres ({', '.join(only)}): "
+            "evaluate the model with the cache that it was trained from"
         )
-    ours, theirs = cache.config.front_end.model_dump(), metadata.prepare.front_end.model_dump()
-    differing = [f"{key} {theirs[key]} there, {ours[key]} in the cache" for key in ours if ours[key] != theirs[key]]
+    cached, trained = cache.config.front_end.model_dump(), metadata.prepare.front_end.model_dump()
+    differing = [f"{key} {trained[key]}, cache {cached[key]}" for key in cached if cached[key] != trained[key]]
     if differing:
-        raise BundleError(f"{path} has another front end ({'; '.join(differing)}): prepare a cache with its own")
+        raise BundleError(
+            f"{path} was trained on features that differ from {cache.path} ({'; '.join(differing)}): "
+            "prepare a cache with the features of the model"
+        )
 
 
-def _count_reading(cache: Cache, splits: list[str]) -> int:
-    """Count one more reading of each split's test part; return the highest count."""
+def _count_evaluation(cache: Cache, splits: list[str]) -> int:
+    """Count one more evaluation of each split's test set; return the highest count."""
     folder = splits_folder(cache)
     path = folder / "readings.json"
-    with exclusive_lock(folder / ".readings.lock", "cannot count the reading", wait=True):
+    with exclusive_lock(folder / ".readings.lock", "cannot count the evaluation", wait=True):
         counts = Counter(read_json(path) if path.exists() else {})
         counts.update(splits)
         write_json(path, dict(counts))

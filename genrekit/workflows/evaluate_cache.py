@@ -1,4 +1,4 @@
-"""A model's answers to labelled tracks, and those to a cache's test part."""
+"""The predictions of a model for labelled tracks, and for the test set of a cache."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from genrekit.training.batch_prediction import predict_batches
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One model's answers to the tracks that it has not seen.
+class ModelPredictions:
+    """One model's predictions for tracks that it was neither trained nor validated on.
 
-    `predictions.track` points into `track_ids`, and `clusters` names the cluster of each. Answers of one `group` can be
-    compared. `fragment` fetches what stands behind an answer, to look at and to hear.
+    `predictions.track` has indices of `track_ids`, and `clusters` names the cluster of each. Models with the same
+    `group` predict the same tracks and can be compared. `view` returns the audio and the spectrogram of a fragment.
+    `resampled` says what the confidence intervals resample: artists or tracks.
     """
 
     path: Path
@@ -41,36 +42,36 @@ class Asked:
     clusters: dict[int, str]
     resampled: str
     left_out: int
-    fragment: Callable[[int], FragmentView]
+    view: Callable[[int], FragmentView]
     unknown_genres: dict[str, int] = field(default_factory=dict)
     missing_genres: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The tracks that a model was trained or validated on, by their audio, and by name where it is GTZAN's."""
+class SeenTracks:
+    """The tracks that a model was trained or validated on, by audio digest, and by name if the name is GTZAN's."""
 
     digests: frozenset[str]
     names: frozenset[str]
 
     @classmethod
-    def by(cls, metadata: BundleMetadata) -> Seen:
-        """What the bundle names."""
+    def of(cls, metadata: BundleMetadata) -> SeenTracks:
+        """Return the tracks that a bundle lists."""
         tracks = {**metadata.training, **metadata.validation}
         return cls(frozenset(tracks.values()), frozenset(filter(None, map(gtzan_name, tracks))))
 
-    def named(self, track_id: str) -> bool:
-        """Whether a track is seen by its name alone."""
+    def has_name(self, track_id: str) -> bool:
+        """Whether the model has seen a track of this name; false for all names that are not GTZAN's."""
         return gtzan_name(track_id) in self.names
 
     def has(self, track_id: str, digest: str) -> bool:
-        """Whether a track is seen by its name or its audio."""
-        return self.named(track_id) or digest in self.digests
+        """Whether the model has seen the track, by its name or its audio."""
+        return self.has_name(track_id) or digest in self.digests
 
 
 @dataclass(frozen=True)
-class CachedPart:
-    """The test tracks of one split of a cache."""
+class CachedTestSet:
+    """The test set of one split of a cache."""
 
     cache: Cache
     name: str
@@ -79,36 +80,35 @@ class CachedPart:
     resampled: str
 
     @classmethod
-    def of(cls, cache: Cache, metadata: BundleMetadata) -> CachedPart:
-        """The test part of the split that a model was trained with.
+    def of(cls, cache: Cache, metadata: BundleMetadata) -> CachedTestSet:
+        """Return the test set of the split that a model was trained with.
 
-        Errors: GenrekitError where it is empty.
+        Errors: GenrekitError if it is empty.
         """
         split = open_split(cache, metadata.split, metadata.split_seed)
         ids = split.ids("test")
         if not ids:
             raise GenrekitError(
-                f"the test part of the {split.name} split is empty in {cache.path}: add test tracks, or train with a "
-                "split that has some"
+                f"{cache.path} has no test tracks in its {split.name} split: add some, or train with another split"
             )
         tracks = split_tracks(cache)
         return cls(cache, split.name, ids, indexed_clusters(tracks), what_to_resample(tracks, ids))
 
-    def answers(self, path: Path, device: torch.device) -> Asked:
-        """Ask a model about the part's tracks.
+    def predict(self, path: Path, device: torch.device) -> ModelPredictions:
+        """Predict the test tracks that a model has not seen.
 
-        Errors: GenrekitError where it has seen them all.
+        Errors: GenrekitError if it has seen them all.
         """
         bundle = load_bundle(path)
-        metadata, seen = bundle.metadata, Seen.by(bundle.metadata)
-        own = {track.id: track.digest for track in self.cache.tracks}
-        ids = [track_id for track_id in self.ids if not seen.has(track_id, own[track_id])]
+        metadata, seen = bundle.metadata, SeenTracks.of(bundle.metadata)
+        digests = {track.id: track.digest for track in self.cache.tracks}
+        ids = [track_id for track_id in self.ids if not seen.has(track_id, digests[track_id])]
         if not ids:
             raise GenrekitError(
-                f"{path} has seen every test track of the {self.name} split: nothing is left to test it on"
+                f"{path} was trained or validated on every test track of the {self.name} split: no test track is left"
             )
         source = FragmentSource(self.cache, metadata.train.input, ids)
-        return Asked(
+        return ModelPredictions(
             path=path,
             metadata=metadata,
             group=self.name,
@@ -118,11 +118,11 @@ class CachedPart:
             clusters=self.clusters,
             resampled=self.resampled,
             left_out=len(self.ids) - len(ids),
-            fragment=lambda index: _cached(self.cache, int(source.rows[index])),
+            view=lambda index: _view(self.cache, int(source.rows[index])),
         )
 
 
-def _cached(cache: Cache, row: int) -> FragmentView:
+def _view(cache: Cache, row: int) -> FragmentView:
     inputs = cache.config.inputs
     waveform = cache.waveform[row] / np.float32(FULL_SCALE) if "waveform" in inputs else None
     mel = np.asarray(cache.mel[row], np.float32) if "mel" in inputs else None

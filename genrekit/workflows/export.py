@@ -1,4 +1,4 @@
-"""export: a bundle in a format that other programs run, checked on the spot."""
+"""export: write a bundle in a format that other programs run, and check it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genrekit.workflows.reporter import Reporter
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `export` wrote, its size in bytes, and how far its probabilities are from the bundle's at most."""
+    """The exported file: its `size` in bytes, and the largest difference of a probability from the bundle's."""
 
     bundle: Path
     out: Path
@@ -38,7 +38,7 @@ class ExportResult:
 FORMATS = ("onnx",)
 
 LARGEST_DIFFERENCE = 1e-3
-"""Above this between probabilities, an exported model is another one, and is not written."""
+"""Largest allowed difference between probabilities; if it is exceeded, the file is not written."""
 
 _QUIET = Reporter()
 
@@ -47,22 +47,24 @@ def export(
     bundle: AnyPath,
     *,
     out: AnyPath | None = None,
-    format: str = "onnx",  # noqa: A002 - what it is called everywhere
+    format: str = "onnx",  # noqa: A002 - the name of the option
     force: bool = False,
     reporter: Reporter = _QUIET,
 ) -> ExportResult:
-    """Write a bundle as a file that goes from the waveform to probabilities, by default `model.onnx` in the bundle.
+    """Write a bundle as a file that computes probabilities from waveforms, by default `model.onnx` in the bundle.
 
-    Before it is written, it is asked about synthesized music, a quiet clip and silence, and its answers are compared
-    with the bundle's. A file in its place is replaced only with `force`.
-    Errors: UsageError for an unknown format, GenrekitError for what stands in the way.
+    Before it is written, its probabilities for synthesized music, a quiet clip and silence are compared with the
+    bundle's. An existing file is replaced only with `force`.
+    Errors: UsageError for an unknown format, GenrekitError if the model cannot be exported or the file not written.
+
+    Example: `export("best_models/cel3-mel-sgd-cosine-0.500", out="model.onnx").largest_difference`
     """
     started = time.monotonic()
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     folder = Path(bundle)
     target = folder / "model.onnx" if out is None else Path(out)
-    _require_place(target, force)
+    _require_target(target, force)
     require_onnx()
     loaded = load_bundle(folder)
     front_end = loaded.metadata.prepare.front_end
@@ -72,8 +74,8 @@ def export(
     difference = largest_difference(model, loaded, clips)
     if not difference <= LARGEST_DIFFERENCE:
         raise GenrekitError(
-            f"{folder} cannot be exported: the probabilities of the exported model differ from its own by "
-            f"{difference:.2g}, more than {LARGEST_DIFFERENCE:g}"
+            f"{folder} cannot be exported: the probabilities of the exported model differ by {difference:.2g} from "
+            f"those of the bundle, more than {LARGEST_DIFFERENCE:g}"
         )
     try:
         with atomic_write(target) as file:
@@ -95,15 +97,15 @@ def export(
     )
 
 
-def _require_place(target: Path, force: bool) -> None:
+def _require_target(target: Path, force: bool) -> None:
     if target.is_dir():
-        raise UsageError(f"{target} is a folder: name a file")
+        raise UsageError(f"{target} is a directory: name a file")
     if target.exists() and not force:
-        raise GenrekitError(f"{target} exists already: choose another name, or have it replaced")
+        raise GenrekitError(f"{target} already exists: choose another name, or replace it with --force")
 
 
 def _clips(front_end: FeatureConfig) -> FloatArray:
-    """A clip of each of the demo's genres, the last one quiet, and silence: [B, n_samples]."""
+    """A synthesized clip of each genre, the last one quiet, and silence: [B, n_samples]."""
     rate, n_samples = front_end.sample_rate, front_end.n_samples
     clips = [synthesize_track(genre, 0, 0, rate, n_samples / rate)[:n_samples] for genre in GENRES]
     clips[-1] = clips[-1] * np.float32(1e-3)

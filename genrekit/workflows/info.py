@@ -1,4 +1,4 @@
-"""info: what a cache, a run or a bundle holds."""
+"""info: describe a cache, a run or a bundle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import AUGMENTATIONS
 from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.splits.store import load_split, split_files
-from genrekit.errors import GenrekitError, IncompatibleCacheError, few
+from genrekit.errors import GenrekitError, IncompatibleCacheError, counted, few
 from genrekit.io.files import read_json, size_text
 from genrekit.models.bundle import is_bundle, read_metadata
 from genrekit.reports.plots import FragmentView, fragment_figure, save_png
@@ -27,7 +27,7 @@ from genrekit.workflows.runs import has_result, is_run, without_model
 
 @dataclass(frozen=True)
 class InfoResult:
-    """What a path holds (a cache, a run or a bundle) and the facts about it."""
+    """A path, its kind (cache, run or bundle) and facts about it."""
 
     path: Path
     kind: str
@@ -41,15 +41,17 @@ _UNITS = {"time_stretch": "x speed", "pitch_shift": "semitones", "noise": "dB", 
 def info(
     path: AnyPath, *, verify: bool = False, plot: AnyPath | None = None, reporter: Reporter = _QUIET
 ) -> InfoResult:
-    """Tell what a path holds.
+    """Describe a cache, a run or a bundle.
 
-    With `verify`, every row of a cache is compared with its checksum; with `plot`, one fragment of each genre is drawn
-    into that folder with its variants, and written as WAV.
-    Errors: GenrekitError where it is no cache, run or bundle; IncompatibleCacheError for damaged rows.
+    With `verify`, every row of a cache is compared with its checksum. With `plot`, that folder gets a picture and WAV
+    files of one fragment per genre, with its variants.
+    Errors: GenrekitError if the path is none of the three, IncompatibleCacheError if rows are damaged.
+
+    Example: `info("data/cache.h5").facts["tracks"]`
     """
     path = Path(path)
     if (verify or plot is not None) and not path.is_file():
-        raise GenrekitError(f"{path} is no cache: only a cache has rows to verify or to plot")
+        raise GenrekitError(f"{path} is not a cache: only a cache can be verified or plotted")
     if is_bundle(path):
         return InfoResult(path, "bundle", _bundle(path))
     if is_run(path):
@@ -61,7 +63,7 @@ def info(
         cache = open_cache(path)
         facts = _cache(cache, verify=verify)
         return InfoResult(path, "cache", facts | ({"plots": _draw(cache, Path(plot), reporter)} if plot else {}))
-    raise GenrekitError(f"{path} is no cache, finished run or bundle")
+    raise GenrekitError(f"{path} is not a cache, a finished run or a bundle")
 
 
 def _bundle(path: Path) -> dict[str, Any]:
@@ -105,9 +107,9 @@ def _cache(cache: Cache, *, verify: bool) -> dict[str, Any]:
 
 
 def _splits(cache: Cache) -> dict[str, dict[str, int]]:
-    """Tracks in each part of the splits that have been made of a cache."""
+    """Tracks in each subset of the splits that are stored beside the cache."""
     return {
-        split.name: {part: len(split.ids(part)) for part in ("train", "validation", "test")}
+        split.name: {subset: len(split.ids(subset)) for subset in ("train", "validation", "test")}
         for split in map(load_split, split_files(cache))
     }
 
@@ -117,16 +119,16 @@ def _verified(cache: Cache) -> dict[str, Any]:
     if len(damaged):
         tracks = sorted({cache.tracks[index].id for index in cache.track[damaged].tolist()})
         raise IncompatibleCacheError(
-            f"{cache.path}: {len(damaged)} of {len(cache.track)} rows are damaged, of {len(tracks)} tracks "
-            f"({few(tracks)}): remove the file and prepare it again"
+            f"{cache.path}: {len(damaged)} of {len(cache.track)} rows are damaged, in {counted(len(tracks), 'track')} "
+            f"({few(tracks)}): remove the file and run prepare again"
         )
     return {"verified": f"all {len(cache.track)} rows match their checksums"}
 
 
 def _draw(cache: Cache, folder: Path, reporter: Reporter) -> str:
-    """Draw and write the middle fragment of each genre's first track that is not silent, with all its variants."""
-    heard = [track for track in cache.tracks if not track.silent]
-    examples = {track.genre: track for track in reversed(heard)}
+    """Plot the middle fragment of each genre's first track that is not silent, and write its variants as WAV."""
+    audible = [track for track in cache.tracks if not track.silent]
+    examples = {track.genre: track for track in reversed(audible)}
     per_fragment, sounds = len(cache.variants), 0
     for number, (genre, track) in enumerate(sorted(examples.items()), 1):
         row = track.first_row + track.rows // per_fragment // 2 * per_fragment
@@ -145,7 +147,7 @@ def _draw(cache: Cache, folder: Path, reporter: Reporter) -> str:
 
 def _view(cache: Cache, row: int) -> FragmentView:
     variant = cache.variants[cache.variant[row]]
-    drawn = [
+    strengths = [
         f"{value:.3g} {_UNITS[kind]}"
         for kind, value in zip(AUGMENTATIONS, cache.strength[row].tolist(), strict=True)
         if not math.isnan(value)
@@ -153,7 +155,7 @@ def _view(cache: Cache, row: int) -> FragmentView:
     inputs = cache.config.inputs
     return FragmentView(
         variant,
-        ", ".join(drawn),
+        ", ".join(strengths),
         cache.waveform[row] / np.float32(FULL_SCALE) if "waveform" in inputs else None,
         np.asarray(cache.mel[row], np.float32) if "mel" in inputs else None,
     )

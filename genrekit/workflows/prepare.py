@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from genrekit._types import AnyPath
-from genrekit.config import PrepareConfig
+from genrekit.config import Augmentation, FeatureConfig, PrepareConfig
 from genrekit.data.cache.builder import build_cache
 from genrekit.data.cache.executors import available_cores, open_executor
 from genrekit.data.cache.layout import CachePlan
@@ -18,6 +19,7 @@ from genrekit.data.collection import SkippedFile, read_manifest, scan_folder
 from genrekit.data.splits.gtzan import has_gtzan_names
 from genrekit.errors import GenrekitError
 from genrekit.io.files import cannot
+from genrekit.workflows.keywords import with_keywords
 from genrekit.workflows.reporter import PreparePlan, Reporter
 
 
@@ -49,6 +51,11 @@ def prepare(
     config: PrepareConfig = _DEFAULTS,
     *,
     out: AnyPath,
+    features: FeatureConfig | None = None,
+    augment: bool | Augmentation | None = None,
+    fragments: Literal["all", "first"] | int | None = None,
+    store: Literal["both", "mel", "waveform"] | None = None,
+    mel_dtype: Literal["float16", "float32"] | None = None,
     manifest: AnyPath | None = None,
     workers: int | None = None,
     strict: bool = False,
@@ -57,11 +64,18 @@ def prepare(
 ) -> PrepareResult:
     """Bring the cache at `out` up to date with a folder of genre folders, or with a manifest.
 
+    `features`, `augment`, `fragments`, `store` and `mel_dtype` replace the values of `config` (default: those of
+    `PrepareConfig()`). `augment=True` adds one variant of each kind; an `Augmentation` sets which and how strong.
     `workers` is the number of processes (default: the cores there are). With `strict`, a file that
     would be skipped is an error and the cache stays as it was.
     Errors: GenrekitError, one line: the thing, its value and the remedy.
+
+    Example: `prepare("data", out="data/cache.h5", features=FeatureConfig(n_mels=96), augment=True).fragments`
     """
     started = time.monotonic()
+    config = with_keywords(
+        config, features=features, augment=augment, fragments=fragments, store=store, mel_dtype=mel_dtype
+    )
     out = Path(out)
     collection = scan_folder(Path(data)) if manifest is None else read_manifest(Path(manifest))
 

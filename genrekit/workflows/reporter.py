@@ -1,4 +1,4 @@
-"""What a workflow tells while it runs; whoever shows it overrides what it wants to show."""
+"""How workflows report progress. A subclass of `Reporter` overrides the events that it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genrekit.metrics.epochs import Epoch, Step
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Where one run of a study stands; `accuracy` is the best validation track accuracy so far."""
+    """The state of one run of a study; `accuracy` is the best validation track accuracy so far."""
 
     name: str
     state: RunState
@@ -23,11 +23,12 @@ class RunProgress:
 
 
 RunState = Literal["waiting", "running", "finished", "pruned", "failed", "there"]
+"""`there`: finished in an earlier call."""
 
 
 @dataclass(frozen=True)
 class PreparePlan:
-    """What `prepare` is about to do; sizes in bytes."""
+    """The work that `prepare` starts; sizes in bytes."""
 
     tracks: int
     fragments: int
@@ -39,7 +40,7 @@ class PreparePlan:
 
 @dataclass(frozen=True)
 class TrainSize:
-    """What a network's training takes, in bytes; `memory_bytes` is an estimate of the peak, beside torch itself."""
+    """Bytes that training a network needs; `memory_bytes` is the estimated peak, without torch itself."""
 
     checkpoint_bytes: int
     memory_bytes: int
@@ -47,7 +48,10 @@ class TrainSize:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """What `train` is about to do; counts of tracks and of original fragments. No `size`: it is fitted at once."""
+    """The training run that `train` starts; fragments are counted without augmented variants.
+
+    `size` is None for a model that is fitted in one step.
+    """
 
     run: str
     arch: str
@@ -69,10 +73,17 @@ class TrainPlan:
 
 
 class Reporter:
-    """Hears everything and says nothing."""
+    """Ignores all events. Pass a subclass as `reporter` to show the progress of a workflow.
+
+    >>> class Warnings(Reporter):
+    ...     def warning(self, text: str) -> None:
+    ...         print("warning:", text)
+    >>> Warnings().warning("skipped song.mp3: not decodable")
+    warning: skipped song.mp3: not decodable
+    """
 
     def stage(self, text: str) -> None:
-        """A new stage of a longer workflow begins."""
+        """A stage of a longer workflow starts."""
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
@@ -81,58 +92,58 @@ class Reporter:
         """Something that may be wrong."""
 
     def preparing(self, plan: PreparePlan) -> None:
-        """Tracks are about to be transformed."""
+        """`prepare` starts to transform tracks."""
 
     def tracks_done(self, done: int, of: int) -> None:
-        """Some of the tracks are transformed, or written, or predicted."""
+        """`done` of `of` tracks are transformed, written or predicted."""
 
     def fragments_altered(self, done: int, of: int) -> None:
-        """Some of the training fragments are brought to another tempo and pitch."""
+        """`done` of `of` training fragments have another tempo and pitch."""
 
     def statistics_done(self, done: int, of: int) -> None:
-        """Statistics of some of the fragments are computed."""
+        """Statistics of `done` of `of` fragments are computed."""
 
     def training(self, plan: TrainPlan) -> None:
-        """A training is about to begin."""
+        """A training run starts."""
 
     def finishing_steps(self) -> AbstractContextManager[None]:
-        """Steps are trained while the block runs: whoever stops it may let the running one end, and `step` raise."""
+        """Return a context for training steps. To stop in it, let the current step end and raise in `step`."""
         return nullcontext()
 
     def saving(self) -> AbstractContextManager[None]:
-        """The state of a training is written while the block runs; whoever stops it may wait until it is."""
+        """Return a context in which a checkpoint is written. To stop in it, wait for its end."""
         return nullcontext()
 
     def step(self, step: Step) -> None:
-        """A training step has ended."""
+        """A training step is done."""
 
     def epoch(self, epoch: Epoch, *, best: bool) -> None:
-        """An epoch has ended; `best` if it is the best so far."""
+        """An epoch is done; `best` if it is the best so far."""
 
     def runs(self, runs: Sequence[RunProgress]) -> None:
-        """The runs of a study have moved on."""
+        """The states of the runs of a study."""
 
-    def resumable(self, run: str, cache: str, *, begun: bool) -> None:
-        """A training was stopped; its run can go on after its last whole epoch, or has none yet and begins again."""
+    def resumable(self, run: str, cache: str, *, has_checkpoint: bool) -> None:
+        """A training run was stopped. It can resume from its last complete epoch, or from the start if it has none."""
 
     def finished(self) -> None:
-        """The progress that was shown is over."""
+        """The current progress display can be removed."""
 
 
 class Progress(Reporter):
-    """Tells a function how far a workflow is, as (done, of): in tracks, in files, or in a training's steps.
+    """Calls a function with the progress of a workflow as (done, of): tracks, files, or steps of a training run.
 
     >>> Progress(print).tracks_done(3, 10)
     3 10
     """
 
-    def __init__(self, told: Callable[[int, int], object]) -> None:
-        self._told = told
+    def __init__(self, callback: Callable[[int, int], object]) -> None:
+        self._callback = callback
 
     def tracks_done(self, done: int, of: int) -> None:
-        """Tell the tracks."""
-        self._told(done, of)
+        """Pass on the tracks."""
+        self._callback(done, of)
 
     def step(self, step: Step) -> None:
-        """Tell the steps of all epochs."""
-        self._told((step.epoch - 1) * step.steps + step.step, step.epochs * step.steps)
+        """Pass on the steps of all epochs."""
+        self._callback((step.epoch - 1) * step.steps + step.step, step.epochs * step.steps)

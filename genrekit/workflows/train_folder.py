@@ -108,5 +108,5 @@ def resume_hint(run: TrainRun) -> Iterator[None]:
         begun = run.checkpoint.exists()
         if begun or not isinstance(error, Exception):
             run.reporter.finished()
-            run.reporter.resumable(str(run.folder), str(run.cache.path), begun=begun)
+            run.reporter.resumable(str(run.folder), str(run.cache.path), has_checkpoint=begun)
         raise

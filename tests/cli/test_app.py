@@ -1,4 +1,4 @@
-"""Errors become one line and an exit code, in one place for all commands."""
+"""The command line: help pages, and errors as one line and an exit code."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def test_help_names_every_command(genrekit: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_explains_itself(genrekit: CommandLine, name: str) -> None:
+def test_the_help_page_of_a_command_has_its_summary(genrekit: CommandLine, name: str) -> None:
     outcome = genrekit(name, "--help")
     assert outcome.code == 0
     assert COMMANDS[name].split(",")[0] in " ".join(outcome.out.split())
@@ -51,7 +51,7 @@ def test_version(genrekit: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         pytest.param(("prepair",), "unknown command 'prepair': did you mean prepare?", id="command"),
         pytest.param(("train", "--archh", "cel"), "No such option: --archh", id="option"),
@@ -86,11 +86,11 @@ def test_version(genrekit: CommandLine) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
-    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], says: str
+    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit(*arguments)
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert outcome.out == ""
 
@@ -112,7 +112,7 @@ def test_a_bug_keeps_its_traceback(here: Path, genrekit: CommandLine, monkeypatc
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS], ids=errno.errorcode.get)
-def test_what_the_system_refuses_is_one_line(
+def test_an_error_of_the_operating_system_is_one_line(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refused(*_: object, **__: object) -> None:
@@ -124,7 +124,7 @@ def test_what_the_system_refuses_is_one_line(
     assert f"runs/x/history.csv: {os.strerror(number)}" in outcome.err
 
 
-def test_an_interrupt_is_130(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_exits_with_130(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -140,9 +140,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
-def test_a_stopped_prepare_says_so_and_the_next_goes_on(
-    tmp_path: Path, genrekit: CommandLine, number: int, code: int
-) -> None:
+def test_an_interrupted_prepare_resumes(tmp_path: Path, genrekit: CommandLine, number: int, code: int) -> None:
     data = write_collection(tmp_path / "data", {"blues": 20, "jazz": 20}, duration_s=3.0, sample_rate=8_000)
     process = start(tmp_path, "prepare", *SMALL, "--augment", "--workers", "1")
     partial = data / "cache.h5.partial"
@@ -159,10 +157,10 @@ def test_a_stopped_prepare_says_so_and_the_next_goes_on(
     assert outcome.json["tracks"] == 40
 
 
-def test_a_signal_whose_exception_was_lost_is_raised_at_the_next_progress(
+def test_a_dropped_interrupt_is_raised_at_the_next_progress(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that is raised in a destructor goes no further."""
+    """Python drops an exception that is raised in a destructor."""
 
     class Leaves:
         def __del__(self) -> None:
@@ -178,12 +176,12 @@ def test_a_signal_whose_exception_was_lost_is_raised_at_the_next_progress(
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_is_no_error_of_ours(here: Path) -> None:
+def test_a_closed_pipe_is_not_a_traceback(here: Path) -> None:
     command = f"{sys.executable} -m genrekit info data/cache.h5 | true"
     done = subprocess.run(["bash", "-c", command], check=False, cwd=here, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
     assert "Broken pipe" not in done.stderr
 
 
-def test_colours_are_for_terminals_only(here: Path, genrekit: CommandLine) -> None:
+def test_output_has_colours_only_on_a_terminal(here: Path, genrekit: CommandLine) -> None:
     assert "\x1b" not in genrekit("compare").out

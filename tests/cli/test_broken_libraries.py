@@ -1,4 +1,4 @@
-"""With a torchaudio and a librosa that cannot be loaded, only what needs them fails, in one line."""
+"""If torchaudio or librosa cannot be loaded, only commands that need them fail, with an error of one line."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         load.cache_clear()
 
 
-def test_a_network_is_prepared_for_trained_evaluated_and_asked_without_either(here: Path, tmp_path: Path) -> None:
+def test_networks_need_neither_torchaudio_nor_librosa(here: Path, tmp_path: Path) -> None:
     folders = [
         write_package(tmp_path / "first", "torchaudio", UNDEFINED_SYMBOL),
         write_package(tmp_path / "second", "librosa", OLD_NUMBA),

@@ -1,4 +1,4 @@
-"""Classical models go through the same commands as networks."""
+"""Classical models with all commands."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tiny_cli import SMALL, CommandLine
 
-from genrekit.cli.display import TerminalReporter
+from genrekit.cli.progress import TerminalReporter
 from genrekit.config import CLASSICAL
 from genrekit.models.bundle import load_bundle
 from genrekit.training.validation_log import load_answers
@@ -38,21 +38,19 @@ PLAN = TrainPlan(
 
 
 def result_of(run: Path) -> dict[str, Any]:
-    found = json.loads((run / "result.json").read_text())
-    assert isinstance(found, dict)
-    return found
+    result = json.loads((run / "result.json").read_text())
+    assert isinstance(result, dict)
+    return result
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", CLASSICAL)
-def test_a_classical_model_is_trained_compared_evaluated_and_asked(
-    here: Path, genrekit: CommandLine, arch: str
-) -> None:
+def test_a_classical_model_is_trained_compared_evaluated_and_used(here: Path, genrekit: CommandLine, arch: str) -> None:
     trained = genrekit("train", "--arch", arch, "--out", "runs/classical")
     assert trained.code == 0, trained.err
     assert trained.out.startswith("validation: loss ")
     assert "of tracks (track, seed 0 split)" in trained.out
-    assert "bundle runs/classical/best, kept as best_models/" in " ".join(trained.out.split())
+    assert "bundle runs/classical/best, copied to best_models/" in " ".join(trained.out.split())
     with open("runs/classical/history.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["epoch"], float(row["train_accuracy"])) == ("1", 1.0)
@@ -69,9 +67,9 @@ def test_a_classical_model_is_trained_compared_evaluated_and_asked(
     evaluated = genrekit("evaluate", "runs/classical/best", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["models"][0]["track_accuracy"]["value"] == 1.0
-    asked = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/classical/best", "--json")
-    assert asked.code == 0, asked.err
-    assert asked.json["files"][0]["genre"] == "jazz"
+    predicted = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/classical/best", "--json")
+    assert predicted.code == 0, predicted.err
+    assert predicted.json["files"][0]["genre"] == "jazz"
     assert arch in genrekit("info", "runs/classical/best").out
     assert load_bundle("runs/classical/best").metadata.parameters > 0
 
@@ -86,7 +84,7 @@ def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine
 
 
 @pytest.mark.slow
-def test_what_is_fitted_at_once_shows_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
+def test_a_classical_model_prints_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
     first, second = (genrekit("train", "--arch", "lda", "--out", f"runs/{name}").err for name in ("one", "two"))
     assert "note: computing statistics of 60 fragments; they are kept beside the cache\n" in first
     assert second.splitlines()[-1].startswith("training: loss ")
@@ -95,7 +93,7 @@ def test_what_is_fitted_at_once_shows_no_epochs_and_no_rate(here: Path, genrekit
         assert absent not in first + second
 
 
-def test_on_a_terminal_the_bar_says_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_bar_names_the_current_step(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -104,20 +102,20 @@ def test_on_a_terminal_the_bar_says_what_is_being_done(monkeypatch: pytest.Monke
     reporter.training(PLAN)
     for done in (0, 64, 100):
         reporter.statistics_done(done, 100)
-        assert reporter._progress is not None
-        (task,) = reporter._progress.tasks
+        assert reporter._bar is not None
+        (task,) = reporter._bar.tasks
         assert (task.description, task.completed) == ("fitting" if done == 100 else "computing statistics", done)
     reporter.finished()
     assert "note:" not in terminal.getvalue()
 
 
 @pytest.mark.slow
-def test_a_run_without_a_name_is_named_by_what_it_is(here: Path, genrekit: CommandLine) -> None:
+def test_a_run_without_a_name_is_named_by_its_configuration(here: Path, genrekit: CommandLine) -> None:
     assert genrekit("train", "--arch", "lda", "--json").json["run"].endswith("-lda-mel")
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         pytest.param(("--epochs", "5"), "epochs is for networks: leave it out for lda", id="epochs"),
         pytest.param(("--hidden", "8"), "hidden is for networks", id="hidden"),
@@ -125,12 +123,12 @@ def test_a_run_without_a_name_is_named_by_what_it_is(here: Path, genrekit: Comma
         pytest.param(("--input", "waveform"), "input must be mel for lda", id="waveform"),
     ],
 )
-def test_what_means_nothing_to_a_classical_model_is_refused(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+def test_options_of_networks_are_refused_for_a_classical_model(
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit("train", "--arch", "lda", "--out", "runs/refused", *options)
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("runs/refused").exists()
 
 

@@ -1,4 +1,4 @@
-"""Completion in the shell: commands, options, values that are names, and its installation from any command."""
+"""Shell completion of commands, options and names, and its installation from any command."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture
 def complete(genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Complete:
-    """Answers what may stand in the place of the last word, as a shell asks for it."""
+    """Requests completions of the last word as a shell does."""
     monkeypatch.setenv("COLUMNS", "40")
 
     def answer(*words: str, shell: str = "bash") -> list[str]:
@@ -52,7 +52,7 @@ def complete(genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Complete
 
 
 def offered(text: str, shell: str) -> Iterator[str]:
-    """The words in an answer, without their help texts, each of which must be one line."""
+    """The completions in an output, without their help texts, each of which must be one line."""
     if shell == "zsh":
         text = text.strip().removeprefix("_files").removeprefix("_arguments '*: :((").removesuffix("))'")
     for line in filter(None, text.splitlines()):
@@ -135,7 +135,7 @@ def test_the_name_of_a_study_is_completed(complete: Complete, verb: str) -> None
 @pytest.mark.parametrize(
     "words", [("train", "--cache", "da"), ("evaluate", ""), ("info", "ca"), ("compare", "")], ids=" ".join
 )
-def test_where_a_path_stands_the_shell_completes_files(complete: Complete, shell: str, words: tuple[str, ...]) -> None:
+def test_the_shell_completes_paths(complete: Complete, shell: str, words: tuple[str, ...]) -> None:
     assert complete(*words, shell=shell) == []
 
 
@@ -143,7 +143,7 @@ def test_where_a_path_stands_the_shell_completes_files(complete: Complete, shell
     "words",
     [("trian", ""), ("trian", "--ar"), ("train", "--arhc", "c"), ("--x", ""), ("study", "rnu", "")],
 )
-def test_mistakes_are_not_reported_while_something_is_completed(complete: Complete, words: tuple[str, ...]) -> None:
+def test_errors_are_not_printed_during_completion(complete: Complete, words: tuple[str, ...]) -> None:
     complete(*words)
 
 
@@ -166,7 +166,7 @@ def test_completion_is_installed_from_any_command(
 
 
 @pytest.mark.parametrize("line", [("study",), *COMMAND_LINES], ids=" ".join)
-def test_the_help_page_of_a_command_keeps_to_its_own_options(genrekit: CommandLine, line: tuple[str, ...]) -> None:
+def test_the_help_page_of_a_command_has_no_completion_options(genrekit: CommandLine, line: tuple[str, ...]) -> None:
     assert "completion" not in genrekit(*line, "--help").out
     assert "--install-completion" in genrekit("--help").out
 

@@ -1,4 +1,4 @@
-"""genrekit demo: the whole way in a folder of its own. Here with fewer and shorter tracks and trainings."""
+"""genrekit demo, with fewer and shorter tracks and training runs."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from tiny_cli import CommandLine
 
 from genrekit.config import TrainConfig
 from genrekit.demo.synthesizer import GENRES
+from genrekit.models.bundle import read_metadata
 from genrekit.workflows import demo
 
 
@@ -19,9 +20,7 @@ def _short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "MODELS", models)
 
 
-def test_it_prepares_trains_two_models_compares_evaluates_and_predicts_in_its_own_folder(
-    tmp_path: Path, genrekit: CommandLine
-) -> None:
+def test_all_steps_run_and_nothing_is_written_outside_the_folder(tmp_path: Path, genrekit: CommandLine) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "best_models").mkdir()
     outcome = genrekit("demo")
@@ -30,30 +29,33 @@ def test_it_prepares_trains_two_models_compares_evaluates_and_predicts_in_its_ow
     assert not list((tmp_path / "data").iterdir())
     assert not list((tmp_path / "best_models").iterdir())
     assert sorted(path.name for path in (tmp_path / "genrekit-demo" / "audio").iterdir()) == sorted(GENRES)
-    for shown in ("validation, track, seed 0 split", "on the test part", "demo-reggae-000.wav", "genrekit-demo/."):
+    for shown in ("validation set (track, seed 0 split", "on the test set", "demo-blues-", "genrekit-demo/."):
         assert shown in outcome.out
     assert "genrekit prepare --augment" in outcome.out.splitlines()[-5]
 
 
-def test_json_holds_the_record_of_every_step(genrekit: CommandLine) -> None:
-    found = genrekit("demo", "--json").json
-    assert found["prepared"]["tracks"] == 30
-    assert [Path(trained["run"]).name for trained in found["trained"]] == ["cel", "mlp"]
-    assert len(found["compared"]["runs"]) == len(found["evaluated"]["models"]) == 2
-    assert len(found["predicted"]["files"]) == 1
+def test_json_has_the_result_of_every_step(genrekit: CommandLine) -> None:
+    result = genrekit("demo", "--json").json
+    assert result["prepared"]["tracks"] == 30
+    assert [Path(trained["run"]).name for trained in result["trained"]] == ["cel", "mlp"]
+    assert len(result["compared"]["runs"]) == len(result["evaluated"]["models"]) == 2
+    (predicted,) = result["predicted"]["files"]
+    metadata = read_metadata(Path(result["trained"][0]["bundle"]))
+    track = Path(predicted["path"]).relative_to("genrekit-demo/audio").with_suffix("").as_posix()
+    assert track not in {**metadata.training, **metadata.validation}
 
 
 @pytest.mark.slow
-def test_it_can_be_run_again_and_gives_the_same(genrekit: CommandLine) -> None:
+def test_a_second_demo_gives_the_same_results(genrekit: CommandLine) -> None:
     first, second = (genrekit("demo", "--json").json for _ in range(2))
     assert first["evaluated"]["models"][0]["confusion"] == second["evaluated"]["models"][0]["confusion"]
     assert second["evaluated"]["readings"] == 1
 
 
-def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, genrekit: CommandLine) -> None:
+def test_a_folder_with_other_files_is_refused_and_unchanged(tmp_path: Path, genrekit: CommandLine) -> None:
     (tmp_path / "music").mkdir()
     (tmp_path / "music" / "song.wav").write_bytes(b"mine")
     outcome = genrekit("demo", "music")
     assert outcome.code == 1
-    assert "music holds something that is not a demo's" in outcome.err
+    assert "music is not empty and not from an earlier demo" in outcome.err
     assert [path.name for path in (tmp_path / "music").iterdir()] == ["song.wav"]

@@ -1,4 +1,4 @@
-"""--device of the commands whose models answer: where they compute, and a device that is not there."""
+"""--device of evaluate and predict: the device is used, and a missing one is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("workflow", "key", "command"), COMMANDS)
-def test_it_computes_where_it_is_told(
+def test_the_device_option_selects_the_device(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -26,21 +26,21 @@ def test_it_computes_where_it_is_told(
     key: str,
     command: tuple[str, ...],
 ) -> None:
-    asked = []
+    devices = []
 
     def choose(name: str) -> torch.device:
-        asked.append(name)
+        devices.append(name)
         return torch.device("cpu")
 
     monkeypatch.setattr(workflow, "choose_device", choose)
-    told = genrekit(*command, "--device", "cpu", "--json")
-    assert told.code == 0
-    assert told.json[key] == genrekit(*command, "--json").json[key]
-    assert asked == ["cpu", "auto"]
+    outcome = genrekit(*command, "--device", "cpu", "--json")
+    assert outcome.code == 0
+    assert outcome.json[key] == genrekit(*command, "--json").json[key]
+    assert devices == ["cpu", "auto"]
 
 
 @pytest.mark.parametrize("command", [case.values[2] for case in COMMANDS], ids=["evaluate", "predict"])
-def test_a_device_that_is_not_there_is_one_line(
+def test_a_missing_device_is_one_line(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

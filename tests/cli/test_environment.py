@@ -1,4 +1,4 @@
-"""How runs are tracked: the command line wins over the environment, that over .env, that over wandb's own settings."""
+"""Tracking settings: options override the environment, which overrides .env, which overrides the files of wandb."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from tiny_cli import CommandLine
 
-from genrekit.cli.display import tracking_line
 from genrekit.cli.environment import tracking
+from genrekit.cli.progress import tracking_line
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
-"""Of a key's form, and nobody's."""
+"""A key of the right form that belongs to no account."""
 
 SMALL_CEL = ("train", "--arch", "cel", "--channels", "4,8", "--epochs", "1", "--out", "runs/one")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home and a current folder without any settings of wandb."""
+    """A home and a current directory without settings of wandb."""
     for name in [*os.environ]:
         if name.startswith("WANDB_") or name == "NETRC":
             monkeypatch.delenv(name)
@@ -53,8 +53,8 @@ def store_settings(folder: Path, **values: str) -> None:
 )
 def test_wandb_mode_is_respected(monkeypatch: pytest.MonkeyPatch, value: str, mode: str) -> None:
     monkeypatch.setenv("WANDB_MODE", value)
-    found = tracking(None, None, default="off")
-    assert (found.mode, found.reason) == (mode, "by WANDB_MODE")
+    settings = tracking(None, None, default="off")
+    assert (settings.mode, settings.reason) == (mode, "by WANDB_MODE")
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_files(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chosen(mode: str | None = None, project: str | None = None) -> tuple[str, str, str]:
-        found = tracking(mode, project)
-        return found.mode, found.reason, found.project
+        settings = tracking(mode, project)
+        return settings.mode, settings.reason, settings.project
 
     store_settings(home / ".config" / "wandb", mode="disabled", project="of-home")
     assert chosen() == ("off", "by wandb/settings", "of-home")
@@ -98,7 +98,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_files(
         pytest.param({}, "WANDB_MODE=", "auto", id="an empty value is none"),
     ],
 )
-def test_one_place_after_the_other_decides(
+def test_sources_have_an_order_of_precedence(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], dotenv: str, mode: str
 ) -> None:
     write(Path(".env"), dotenv)
@@ -119,10 +119,10 @@ def test_account_server_and_directory_are_read_everywhere(
         write(Path(".env"), "\n".join(f"{name}={value}" for name, value in variables.items()))
     for name, value in variables.items() if where == "environment" else ():
         monkeypatch.setenv(name, value)
-    found = tracking(None, None)
-    assert (found.entity, found.base_url, found.key) == ("band", "https://wandb.example.com", KEY)
-    assert found.directory == (None if where == "settings" else home / "elsewhere")
-    assert KEY not in repr(found)
+    settings = tracking(None, None)
+    assert (settings.entity, settings.base_url, settings.key) == ("band", "https://wandb.example.com", KEY)
+    assert settings.directory == (None if where == "settings" else home / "elsewhere")
+    assert KEY not in repr(settings)
 
 
 @pytest.mark.parametrize("where", ["home", "NETRC", "token"])
@@ -156,7 +156,7 @@ def test_the_settings_of_wandb_may_be_elsewhere_or_broken(home: Path, monkeypatc
     assert tracking(None, None).mode == "offline"
 
 
-def test_values_that_wandb_would_refuse_are_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_wandb_refuses_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "auto", "nonsense"):
         monkeypatch.setenv("WANDB_MODE", value)
         monkeypatch.setenv("WANDB_BASE_URL", "")
@@ -168,7 +168,7 @@ def test_values_that_wandb_would_refuse_are_kept_from_it(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         ("WANDB_MODE", "ofline", "unknown WANDB_MODE 'ofline': did you mean offline"),
         ("WANDB_BASE_URL", "wandb.example.com", "WANDB_BASE_URL must be a URL such as https://wandb.example.com, got"),
@@ -183,20 +183,20 @@ def test_a_wrong_value_is_one_line(
     where: str,
     variable: str,
     value: str,
-    says: str,
+    message: str,
 ) -> None:
     if where == "environment":
         monkeypatch.setenv(variable, value)
     else:
         Path(".env").write_text(f"{variable}={value}\n")
-        says = says.replace("WANDB_MODE", "WANDB_MODE in .env")
+        message = message.replace("WANDB_MODE", "WANDB_MODE in .env")
     outcome = genrekit(*SMALL_CEL)
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("runs/one").exists()
 
 
-def test_an_env_file_that_is_no_text_is_one_line(here: Path, genrekit: CommandLine) -> None:
+def test_an_env_file_that_is_not_text_is_one_line(here: Path, genrekit: CommandLine) -> None:
     Path(".env").write_bytes(b"WANDB_MODE=\xff\xfe")
     outcome = genrekit(*SMALL_CEL)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
@@ -245,7 +245,7 @@ def test_the_line_about_tracking_fits_and_says_how_to_change_it(mode: str, reaso
         ),
     ],
 )
-def test_a_training_says_how_it_is_tracked_and_how_to_change_it(
+def test_train_prints_how_the_run_is_tracked_and_how_to_change_it(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -258,7 +258,7 @@ def test_a_training_says_how_it_is_tracked_and_how_to_change_it(
         monkeypatch.setenv(name, value)
     outcome = genrekit(*SMALL_CEL, *options)
     assert outcome.code == 0
-    assert [told for told in outcome.err.splitlines() if told.startswith("tracking")] == [line]
+    assert [printed for printed in outcome.err.splitlines() if printed.startswith("tracking")] == [line]
     assert "warning" not in outcome.err
     kept_in = {path.parents[2].as_posix() for path in Path().rglob("offline-run-*/*.wandb")}
     assert kept_in == (set() if kept is None else {kept})
@@ -272,7 +272,7 @@ def test_a_training_says_how_it_is_tracked_and_how_to_change_it(
         pytest.param({"WANDB_MODE": "offline"}, ("--wandb", "off"), "off", id="command line"),
     ],
 )
-def test_runs_of_a_study_are_tracked_only_if_that_is_asked_for(
+def test_runs_of_a_study_are_tracked_only_on_request(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,

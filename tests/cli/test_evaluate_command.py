@@ -19,17 +19,17 @@ from genrekit.models.bundle import read_metadata
 
 def held_out() -> list[str]:
     """Ids of the workspace's test tracks."""
-    parts = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
-    return sorted(track for track, part in parts.items() if part == "test")
+    subsets = json.loads(Path("data/cache.splits/track-0.json").read_text())["parts"]
+    return sorted(track for track, subset in subsets.items() if subset == "test")
 
 
 @pytest.fixture
 def fresh(here: Path) -> Path:
-    """A folder with tracks that no model has heard: two of each genre."""
+    """A folder with two tracks of each genre that are in no training or validation set, and others that are."""
     return write_collection(here / "fresh", {"blues": 12, "jazz": 12, "metal": 12}, duration_s=1.1, sample_rate=8_000)
 
 
-def keep_unheard(folder: Path) -> None:
+def keep_new_tracks(folder: Path) -> None:
     """Remove all tracks of a folder but those with numbers that the workspace does not have."""
     for path in folder.rglob("*.wav"):
         if int(path.stem.split("-")[1]) < 10:
@@ -37,9 +37,9 @@ def keep_unheard(folder: Path) -> None:
 
 
 class TestFigures:
-    """Figures in JSON."""
+    """Metrics in JSON."""
 
-    def test_each_level_has_its_figures(self, here: Path, genrekit: CommandLine) -> None:
+    def test_each_level_has_its_metrics(self, here: Path, genrekit: CommandLine) -> None:
         for model in genrekit("evaluate", "best_models/", "--json").json["models"]:
             for level, count in (("track_figures", 3), ("fragment_figures", 6)):
                 figures = model[level]
@@ -62,7 +62,7 @@ class TestFigures:
         shown = genrekit("evaluate", "best_models/").out
         assert "=2" in shown
         assert "on the same 3 tracks" in shown
-        assert "= cannot be told from the first" in shown
+        assert "= not significantly different from the first" in shown
 
 
 class TestFolder:
@@ -74,14 +74,14 @@ class TestFolder:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("data", track).with_suffix(".wav"), target)
         cached = genrekit("evaluate", "best_models/", "--json").json["models"]
-        heard = genrekit("evaluate", "best_models/", "--data", "held", "--json").json["models"]
-        for one, other in zip(cached, heard, strict=True):
+        from_files = genrekit("evaluate", "best_models/", "--data", "held", "--json").json["models"]
+        for one, other in zip(cached, from_files, strict=True):
             assert one["confusion"] == other["confusion"]
             assert one["track_accuracy"] == other["track_accuracy"]
             first, second = (model["fragment_figures"]["calibration"]["error"]["value"] for model in (one, other))
             assert first == pytest.approx(second, abs=1e-6)
 
-    def test_tracks_that_the_models_have_heard_are_left_out_under_any_name(
+    def test_training_and_validation_tracks_are_left_out_under_any_name(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
         (fresh / "jazz" / "jazz-0.wav").rename(fresh / "jazz" / "another.wav")
@@ -90,13 +90,13 @@ class TestFolder:
             seen = read_metadata(Path(model["bundle"]))
             assert model["left_out"] == len(seen.training) + len(seen.validation) == 27
             assert model["tracks"] == 9
-        assert "has seen 27 of the test tracks" in outcome.err
+        assert "27 tracks left out, used in training or validation" in outcome.err
 
-    def test_gtzan_s_tracks_that_the_model_has_heard_are_known_by_name(
+    def test_gtzan_tracks_used_in_training_are_recognized_by_name(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
         """Another copy has another digest, and the same name in another folder."""
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         (fresh / "jazz" / "jazz-10.wav").rename(fresh / "jazz" / "jazz.00007.wav")
         bundle = Path("runs/mlp/best/model.json")
         values = json.loads(bundle.read_text())
@@ -124,13 +124,13 @@ class TestFolder:
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh")
         assert outcome.code == 0
         assert sorted(here.rglob("*")) == before
-        assert "no reading is counted for a folder" in outcome.out
+        assert "Evaluations of a folder are not counted." in outcome.out
         assert genrekit("evaluate", "best_models/", "--data", "fresh", "--json").json["readings"] is None
 
-    def test_genres_are_matched_by_name_and_what_does_not_match_is_said(
+    def test_genres_are_matched_by_name_and_others_are_reported(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         shutil.move(fresh / "jazz", fresh / "polka")
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
         for model in outcome.json["models"]:
@@ -140,21 +140,21 @@ class TestFolder:
             assert sum(model["confusion"][1]) == 0
         first, second = (Path(model["bundle"]).name for model in outcome.json["models"])
         assert outcome.json["warnings"] == [
-            f"each of {first}, {second} does not know polka: 2 tracks are left out",
-            f"there are no tracks of jazz, which each of {first}, {second} knows",
+            f"{first}, {second}: 2 tracks left out, genres not in the model: polka",
+            f"{first}, {second}: no tracks of these genres of the model: jazz",
         ]
         assert all(warning in outcome.err for warning in outcome.json["warnings"])
 
-    def test_a_single_model_is_warned_of_by_its_name_whatever_genres_are_called(
+    def test_a_warning_names_the_model_and_genres_with_braces(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         shutil.move(fresh / "jazz", fresh / "{jazz}")
         outcome = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--json")
-        assert outcome.json["warnings"][0] == "mlp does not know {jazz}: 2 tracks are left out"
+        assert outcome.json["warnings"][0] == "mlp: 2 tracks left out, genres not in the model: {jazz}"
 
     def test_one_genre_is_enough(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         shutil.rmtree(fresh / "jazz")
         shutil.rmtree(fresh / "metal")
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
@@ -163,7 +163,7 @@ class TestFolder:
     def test_files_that_cannot_be_read_are_skipped_with_their_reason(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         (fresh / "jazz" / "jazz-10.wav").write_bytes(b"no audio")
         (fresh / "jazz" / "song.m4a").write_bytes(b"no audio")
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
@@ -177,7 +177,7 @@ class TestFolder:
     def test_a_manifest_names_artists_whose_tracks_stay_together(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         lines = [
             f"{genre}/{genre}-{number}.wav,{genre},{genre} trio" for genre in ("blues", "jazz") for number in (10, 11)
         ]
@@ -186,10 +186,10 @@ class TestFolder:
         assert outcome.json["comparisons"][0]["clusters"] == 2
         assert [model["resampled"] for model in outcome.json["models"]] == ["artists", "artists"]
 
-    def test_models_of_other_front_ends_are_heard_side_by_side(
+    def test_models_with_different_features_are_evaluated_together(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
-        keep_unheard(fresh)
+        keep_new_tracks(fresh)
         front_end = ("--sample-rate", "6000", "--duration-s", "0.4", "--n-fft", "256", "--hop-length", "128")
         genrekit("prepare", "--out", "other.h5", *front_end, "--n-mels", "12", "--fragments", "1", "--workers", "1")
         other = ("--cache", "other.h5", "--arch", "mlp", "--hidden", "8,8", "--input", "waveform", "--epochs", "1")
@@ -204,12 +204,14 @@ class TestFolder:
             pytest.param(("--data", "absent"), "no folder absent", id="missing"),
             pytest.param(("--data", "frsh"), "did you mean fresh?", id="misspelled"),
             pytest.param(("--data", "empty"), "holds no audio", id="empty"),
-            pytest.param(("--data", "strange"), "knows none of the genres in strange (polka)", id="unknown genres"),
-            pytest.param(("--data", "data"), "nothing is left to test it on", id="all heard"),
+            pytest.param(("--data", "strange"), "has none of the genres in strange (polka)", id="unknown genres"),
+            pytest.param(
+                ("--data", "data"), "was trained or validated on every track of its genres in data", id="no new track"
+            ),
             pytest.param(("--data", "fresh/jazz/jazz-11.wav"), "cannot read the manifest", id="an audio file"),
         ],
     )
-    def test_what_cannot_be_tested_is_one_line(
+    def test_a_folder_that_cannot_be_evaluated_is_an_error_of_one_line(
         self, here: Path, fresh: Path, genrekit: CommandLine, arguments: tuple[str, ...], words: str
     ) -> None:
         (here / "empty").mkdir()
@@ -221,15 +223,15 @@ class TestFolder:
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert words in outcome.err
 
-    @pytest.mark.parametrize("sources", [{}, {"cache_path": "data/cache.h5", "data": "data"}], ids=["none", "both"])
-    def test_the_function_asks_for_one_of_the_two(self, here: Path, sources: dict[str, Any]) -> None:
-        with pytest.raises(UsageError, match="a cache or a folder of labelled tracks, and not both"):
+    @pytest.mark.parametrize("sources", [{}, {"cache": "data/cache.h5", "data": "data"}], ids=["none", "both"])
+    def test_the_function_needs_exactly_one_source(self, here: Path, sources: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match="needs either a cache or a folder of labelled tracks"):
             evaluate("best_models", **sources)
 
-    def test_a_cache_and_a_folder_are_one_too_many(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
+    def test_a_cache_and_a_folder_cannot_be_combined(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--cache", "data/cache.h5")
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-        assert "cannot both be given" in outcome.err
+        assert "cannot be used together" in outcome.err
 
 
 class TestOut:
@@ -272,8 +274,10 @@ class TestReport:
         mistakes = min(8, sum(sum(row) for row in outcome.json["models"][0]["confusion"]))
         assert page.count("<audio") <= 2 * mistakes
 
-    def test_a_folder_s_mistakes_can_be_heard(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
-        keep_unheard(fresh)
+    def test_the_report_on_a_folder_has_audio_of_the_mistakes(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        keep_new_tracks(fresh)
         shutil.move(fresh / "jazz" / "jazz-10.wav", fresh / "metal" / "wrong.wav")
         outcome = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--report", "report.html", "--json")
         (model,) = outcome.json["models"]
@@ -309,7 +313,7 @@ class TestReport:
         [
             pytest.param("file/report.html", "cannot write file/report.html", id="below a file"),
             pytest.param("/proc/report.html", "cannot write /proc/report.html", id="a folder that takes no files"),
-            pytest.param("best_models", "it is a folder; name a file in it", id="a folder"),
+            pytest.param("best_models", "it is a directory; name a file in it", id="a folder"),
         ],
     )
     def test_a_target_that_cannot_be_written_is_one_line_before_anything_is_read(

@@ -17,16 +17,16 @@ def test_the_file_is_written_into_the_bundle_which_is_loaded_as_before(here: Pat
     before = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json
     outcome = genrekit("export", "runs/mlp/best", "--json")
     assert outcome.code == 0, outcome.err
-    found = outcome.json
-    assert (found["out"], found["format"], found["clips"]) == ("runs/mlp/best/model.onnx", "onnx", 11)
-    assert found["genres"] == ["blues", "jazz", "metal"]
-    assert 0 <= found["largest_difference"] < 1e-4
-    assert Path(found["out"]).stat().st_size == found["size"]
+    result = outcome.json
+    assert (result["out"], result["format"], result["clips"]) == ("runs/mlp/best/model.onnx", "onnx", 11)
+    assert result["genres"] == ["blues", "jazz", "metal"]
+    assert 0 <= result["largest_difference"] < 1e-4
+    assert Path(result["out"]).stat().st_size == result["size"]
     assert genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--json").json == before
 
 
 @pytest.mark.slow
-def test_the_text_says_how_far_the_answers_are_from_the_bundles(here: Path, genrekit: CommandLine) -> None:
+def test_the_largest_difference_is_printed(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("export", "runs/cel/best", "--format", "onnx", "--out", "deep/x.onnx")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("deep/x.onnx: onnx, ")
@@ -45,35 +45,35 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("exporter")
-def test_a_file_that_is_there_is_replaced_by_force_only(here: Path, genrekit: CommandLine) -> None:
+def test_an_existing_file_is_replaced_only_with_force(here: Path, genrekit: CommandLine) -> None:
     Path("x.onnx").write_text("dear")
     outcome = genrekit("export", "runs/mlp/best", "--out", "x.onnx")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "x.onnx exists already" in outcome.err
+    assert "x.onnx already exists" in outcome.err
     assert Path("x.onnx").read_text() == "dear"
     assert genrekit("export", "runs/mlp/best", "--out", "x.onnx", "--force", "--quiet").code == 0
     assert Path("x.onnx").read_bytes() == b"a model"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "code", "message"),
     [
         pytest.param(("runs/mlp",), 1, "runs/mlp is no bundle", id="no-bundle"),
         pytest.param(("absent",), 1, "absent is no bundle", id="absent"),
         pytest.param(
             ("runs/mlp/best", "--format", "onyx"), 2, "unknown format 'onyx': did you mean onnx?", id="format"
         ),
-        pytest.param(("runs/mlp/best", "--out", "data"), 2, "data is a folder: name a file", id="folder"),
+        pytest.param(("runs/mlp/best", "--out", "data"), 2, "data is a directory: name a file", id="folder"),
         pytest.param(("runs/mlp/best", "--out", "data/cache.h5/x.onnx"), 1, "data/cache.h5", id="below-a-file"),
     ],
 )
 @pytest.mark.usefixtures("exporter")
-def test_what_cannot_be_exported_is_told_in_a_line(
-    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], code: int, says: str
+def test_a_problem_with_exporting_is_one_line(
+    here: Path, genrekit: CommandLine, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     outcome = genrekit("export", *arguments, "--quiet")
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
 def test_a_damaged_bundle_is_refused(here: Path, genrekit: CommandLine) -> None:
@@ -85,13 +85,13 @@ def test_a_damaged_bundle_is_refused(here: Path, genrekit: CommandLine) -> None:
 
 
 @pytest.mark.usefixtures("exporter")
-def test_a_model_that_answers_otherwise_is_not_written(
+def test_a_model_with_other_probabilities_is_not_written(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workflow, "largest_difference", lambda *_: 0.25)
     outcome = genrekit("export", "runs/mlp/best", "--out", "x.onnx", "--quiet")
     assert outcome.code == 1
-    assert "differ from its own by 0.25, more than 0.001" in outcome.err
+    assert "differ by 0.25 from those of the bundle, more than 0.001" in outcome.err
     assert not Path("x.onnx").exists()
 
 
@@ -105,7 +105,7 @@ def test_without_the_extra_it_says_what_to_install(
 
 
 @pytest.mark.usefixtures("exporter")
-def test_the_python_function_gives_the_same_record(here: Path) -> None:
+def test_the_python_function_gives_the_same_result(here: Path) -> None:
     made = library.export("runs/mlp/best", out="x.onnx")
     assert made.out == Path("x.onnx")
     assert made.genres == ("blues", "jazz", "metal")

@@ -37,7 +37,7 @@ def changes(**environment: str) -> dict[str, str]:
 
 @pytest.fixture
 def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home directory that nobody can make."""
+    """A home directory that cannot be created."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
 
@@ -49,7 +49,7 @@ def test_with_a_home_that_can_be_written_only_telemetry_is_off() -> None:
 
 
 @pytest.mark.usefixtures("no_home")
-def test_without_one_libraries_write_into_a_folder_of_the_user_alone(temporary: Path) -> None:
+def test_without_a_writable_home_libraries_use_a_private_folder(temporary: Path) -> None:
     changed = changes()
     assert changed.keys() == {*FOLDERS, "ORT_DISABLE_TELEMETRY"}
     (folder,) = temporary.iterdir()
@@ -60,7 +60,7 @@ def test_without_one_libraries_write_into_a_folder_of_the_user_alone(temporary: 
 
 
 @pytest.mark.usefixtures("no_home")
-def test_a_folder_of_that_name_which_others_can_write_is_not_used(temporary: Path) -> None:
+def test_a_temporary_folder_that_others_can_write_is_not_used(temporary: Path) -> None:
     taken = Path(changes()["MPLCONFIGDIR"]).parent
     taken.chmod(0o777)
     libraries._scratch_folder.cache_clear()
@@ -79,10 +79,10 @@ def test_only_the_folder_that_cannot_be_written_is_moved() -> None:
 def test_folders_that_are_set_and_can_be_written_stay(tmp_path: Path) -> None:
     (Path.home() / ".cache").touch()
     (tmp_path / "file").touch()
-    there, gone = str(tmp_path / "mine"), str(tmp_path / "file" / "numba")
-    changed = changes(MPLCONFIGDIR=there, NUMBA_CACHE_DIR=gone)
+    writable, unwritable = str(tmp_path / "mine"), str(tmp_path / "file" / "numba")
+    changed = changes(MPLCONFIGDIR=writable, NUMBA_CACHE_DIR=unwritable)
     assert "MPLCONFIGDIR" not in changed
-    assert changed["NUMBA_CACHE_DIR"] != gone
+    assert changed["NUMBA_CACHE_DIR"] != unwritable
     assert "WANDB_CACHE_DIR" not in changes(XDG_CACHE_HOME=str(tmp_path / "caches"))
 
 
@@ -102,7 +102,7 @@ def test_without_a_temporary_folder_nothing_changes(monkeypatch: pytest.MonkeyPa
     assert changes() == {"ORT_DISABLE_TELEMETRY": "1"}
 
 
-def test_where_there_is_no_home_at_all_standard_folders_are_set_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_standard_folders_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> Path:
         raise RuntimeError("Could not determine home directory.")
 

@@ -41,7 +41,7 @@ def test_the_entry_point_ends_with_that_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "_version.py", "__main__.py", "cli/__init__.py", "cli/main.py"])
-def test_what_an_old_python_reads_is_in_its_grammar(name: str) -> None:
+def test_modules_that_an_old_python_reads_are_in_its_grammar(name: str) -> None:
     source = (PACKAGE / name).read_text(encoding="utf-8")
     imported = [node for node in ast.parse(source, feature_version=(3, 6)).body if isinstance(node, ast.ImportFrom)]
     assert "__future__" not in [node.module for node in imported]  # 3.6 has no annotations there
@@ -50,11 +50,11 @@ def test_what_an_old_python_reads_is_in_its_grammar(name: str) -> None:
 @pytest.mark.parametrize("version", ["3.8", "3.10"])
 def test_an_old_python_prints_one_line(version: str, tmp_path: Path) -> None:
     python = shutil.which(f"python{version}")
-    asked = [python or "", "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False) if python else None
+    version_command = [python or "", "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"]
+    answer = subprocess.run(version_command, capture_output=True, text=True, check=False) if python else None
     if answer is None or not answer.stdout.startswith(version):
         pytest.skip(f"there is no python{version} here")
-    command = [asked[0], "-m", "genrekit", "--help"]
+    command = [version_command[0], "-m", "genrekit", "--help"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE.parent)}
     )

@@ -18,7 +18,7 @@ from safetensors.torch import save as save_tensors
 from tiny_cli import CommandLine
 
 import genrekit as library
-from genrekit.cli.predict import show
+from genrekit.cli.predict_display import show
 from genrekit.cli.timeline import Key, letters, strip
 from genrekit.inference import streaming, tags
 from genrekit.inference.prediction import FragmentPrediction
@@ -33,21 +33,21 @@ def listing(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
 
-class TestWhatIsHeard:
-    def test_a_folder_stands_for_the_audio_below_it(self, here: Path, genrekit: CommandLine) -> None:
+class TestFiles:
+    def test_a_folder_is_replaced_by_the_audio_files_in_it(self, here: Path, genrekit: CommandLine) -> None:
         Path("data/blues/notes.txt").write_text("no audio")
         Path("data/blues/._blues-0.wav").write_bytes(b"hidden")
-        found = genrekit("predict", "data/jazz/jazz-0.wav", "data/blues", "--json").json["files"]
-        assert [file["path"] for file in found] == [
+        files = genrekit("predict", "data/jazz/jazz-0.wav", "data/blues", "--json").json["files"]
+        assert [file["path"] for file in files] == [
             "data/jazz/jazz-0.wav",
             *(f"data/blues/blues-{number}.wav" for number in range(10)),
         ]
 
-    def test_an_empty_folder_is_reported_and_the_rest_goes_on(self, here: Path, genrekit: CommandLine) -> None:
+    def test_an_empty_folder_is_reported_and_other_files_are_predicted(self, here: Path, genrekit: CommandLine) -> None:
         Path("empty").mkdir()
         outcome = genrekit("predict", "empty", "data/jazz/jazz-0.wav", "--json")
         assert outcome.code == 1
-        assert outcome.json["skipped"] == [{"path": "empty", "reason": "no audio file is in this folder"}]
+        assert outcome.json["skipped"] == [{"path": "empty", "reason": "no audio files in this folder"}]
         assert len(outcome.json["files"]) == 1
 
     @pytest.mark.parametrize(
@@ -63,16 +63,18 @@ class TestWhatIsHeard:
     ) -> None:
         Path("data/jazz/jazz-1.wav").rename("with space.wav")
         listing(monkeypatch, listed)
-        found = genrekit("predict", "data/blues/blues-0.wav", "-", "--json").json["files"]
-        assert [file["path"] for file in found] == ["data/blues/blues-0.wav", "data/jazz/jazz-0.wav", "with space.wav"]
+        files = genrekit("predict", "data/blues/blues-0.wav", "-", "--json").json["files"]
+        assert [file["path"] for file in files] == ["data/blues/blues-0.wav", "data/jazz/jazz-0.wav", "with space.wav"]
 
-    def test_an_empty_list_is_told(self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_empty_list_is_an_error(
+        self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         listing(monkeypatch, b"\n")
         outcome = genrekit("predict", "-")
         assert (outcome.code, outcome.out) == (1, "")
-        assert outcome.err == "genrekit: no file could be read: none was named\n"
+        assert outcome.err == "genrekit: no files given: name audio files, or folders of them\n"
 
-    def test_a_name_that_no_file_can_have_is_reported_and_the_rest_goes_on(
+    def test_a_name_that_no_file_can_have_is_reported_and_other_files_are_predicted(
         self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         listing(monkeypatch, b"x" * 5_000 + b".wav\ndata/jazz/jazz-0.wav\n")
@@ -81,7 +83,7 @@ class TestWhatIsHeard:
         assert len(outcome.json["files"]) == 1
         assert "File name too long" in outcome.json["skipped"][0]["reason"]
 
-    def test_a_tenth_of_a_second_and_eight_channels_are_heard(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_tenth_of_a_second_and_eight_channels_are_predicted(self, here: Path, genrekit: CommandLine) -> None:
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 8))
         soundfile.write("short.wav", noise[:4_800, 0], 48_000)
         soundfile.write("wide.wav", noise, 48_000)
@@ -113,18 +115,18 @@ class TestWhatIsHeard:
     ) -> None:
         command = ("predict", "data/metal/metal-1.wav", "--hop-seconds", "0.1", "--json")
         short = genrekit(*command).json["files"]
-        monkeypatch.setattr(streaming, "HELD_S", 0.5)
-        monkeypatch.setattr(streaming, "HELD_SPECTROGRAMS", 1)
+        monkeypatch.setattr(streaming, "MAX_WAVEFORM_S", 0.5)
+        monkeypatch.setattr(streaming, "MAX_SPECTROGRAMS", 1)
         assert genrekit(*command).json["files"] == short
 
-    def test_a_stop_ends_the_files_that_are_being_heard(
+    def test_an_interrupt_stops_the_files_that_are_being_processed(
         self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Stopping(Reporter):
             def tracks_done(self, done: int, of: int) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        monkeypatch.setattr("genrekit.cli.display.TerminalReporter.tracks_done", Stopping.tracks_done)
+        monkeypatch.setattr("genrekit.cli.progress.TerminalReporter.tracks_done", Stopping.tracks_done)
         outcome = genrekit("predict", "data")
         assert (outcome.code, outcome.out) == (130, "")
         assert outcome.err.endswith("genrekit: interrupted\n")
@@ -135,13 +137,13 @@ class TestModel:
         best = min(Path("best_models").glob("*-*"), key=lambda path: read_metadata(path).rank)
         assert genrekit("predict", "data/jazz/jazz-0.wav", "--json").json["bundle"] == str(best)
 
-    def test_a_damaged_bundle_among_others_is_passed_over(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_damaged_bundle_among_others_is_skipped(self, here: Path, genrekit: CommandLine) -> None:
         best, other = sorted(Path("best_models").glob("*-*"), key=lambda path: read_metadata(path).rank)
         (best / "model.json").write_text("{")
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--json")
         assert outcome.code == 0
         assert outcome.json["bundle"] == str(other)
-        assert f"warning: passed over: {best / 'model.json'} is damaged" in outcome.err
+        assert f"warning: skipped model: {best / 'model.json'} is damaged" in outcome.err
         (other / "model.json").write_text("{")
         assert genrekit("predict", "data/jazz/jazz-0.wav").code == 1
 
@@ -164,7 +166,7 @@ class TestModel:
         assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
         assert "runs/mlp/best" in outcome.err
 
-    def test_a_model_that_answers_no_numbers_is_told_in_a_line(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_model_with_outputs_that_are_not_finite_is_an_error(self, here: Path, genrekit: CommandLine) -> None:
         path = Path("runs/mlp/best/model.safetensors")
         tensors = load_tensors(path.read_bytes())
         for tensor in tensors.values():
@@ -173,16 +175,16 @@ class TestModel:
         path.write_bytes(save_tensors(tensors))
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best")
         assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
-        assert "runs/mlp/best gives no probabilities for data/jazz/jazz-0.wav" in outcome.err
+        assert "runs/mlp/best gives no finite probabilities for data/jazz/jazz-0.wav" in outcome.err
 
 
 class TestOptions:
-    def test_overlapping_fragments_are_heard_every_hop(self, here: Path, genrekit: CommandLine) -> None:
+    def test_overlapping_fragments_start_every_hop(self, here: Path, genrekit: CommandLine) -> None:
         (file,) = genrekit("predict", "data/jazz/jazz-0.wav", "--hop-seconds", "0.2", "--json").json["files"]
         assert [fragment["start_s"] for fragment in file["fragments"]] == pytest.approx([0, 0.2, 0.4, 0.6])
 
     @pytest.mark.parametrize(
-        ("options", "says"),
+        ("options", "message"),
         [
             pytest.param(("--hop-seconds", "0"), "hop_seconds: input should be greater than 0, got '0'", id="no-hop"),
             pytest.param(
@@ -193,15 +195,15 @@ class TestOptions:
             pytest.param(("--min-confidence", "1.5"), "min_confidence: input should be less than", id="confidence"),
             pytest.param(("--top", "0"), "'--top': Input should be greater than or equal to 1", id="top"),
             pytest.param(("--workers", "0"), "'--workers': Input should be greater than or equal to 1", id="workers"),
-            pytest.param(("--json", "--csv"), "JSON and CSV cannot both be printed", id="both"),
+            pytest.param(("--json", "--csv"), "--json and --csv cannot be used together", id="both"),
         ],
     )
-    def test_what_makes_no_sense_is_wrong_usage(
-        self, here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+    def test_invalid_options_are_wrong_usage(
+        self, here: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
     ) -> None:
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", *options)
         assert outcome.code == 2
-        assert says in outcome.err
+        assert message in outcome.err
 
     def test_a_file_below_the_least_confidence_is_unsure(self, here: Path, genrekit: CommandLine) -> None:
         command = ("predict", "data/jazz/jazz-0.wav", "--min-confidence")
@@ -254,7 +256,7 @@ class TestTags:
             np.testing.assert_array_equal(soundfile.read(file["tagged"])[0], soundfile.read(file["path"])[0])
         assert {path: path.read_bytes() for path in Path("data").rglob("*.wav")} == before
 
-    def test_copies_keep_their_place_below_a_folder(self, here: Path, genrekit: CommandLine) -> None:
+    def test_copies_keep_their_path_below_a_folder(self, here: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("predict", "data", "--write-tags", "--tags-out", "out")
         assert outcome.code == 0
         assert Path("out/jazz/jazz-3.wav").is_file()
@@ -274,7 +276,9 @@ class TestTags:
         assert outcome.json["files"][0]["tagged"] is None
         assert not Path("out").exists()
 
-    def test_what_cannot_be_tagged_is_reported_and_the_rest_goes_on(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_file_that_cannot_be_tagged_is_reported_and_others_are_tagged(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
         soundfile.write("song.au", soundfile.read("data/jazz/jazz-1.wav")[0], 8_000)
         Path("out").mkdir()
         Path("out/jazz-0.wav").write_text("dear")
@@ -283,7 +287,7 @@ class TestTags:
         assert outcome.code == 1
         assert [file["tagged"] for file in outcome.json["files"]] == [None, None, "out/jazz-2.wav"]
         assert [file["path"] for file in outcome.json["untagged"]] == ["data/jazz/jazz-0.wav", "song.au"]
-        assert "not tagged: song.au: no tags can be written into au files" in outcome.err
+        assert "not tagged: song.au: tags cannot be written into au files" in outcome.err
         assert Path("out/jazz-0.wav").read_text() == "dear"
         assert sorted(path.name for path in Path("out").iterdir()) == ["jazz-0.wav", "jazz-2.wav"]
 
@@ -295,9 +299,9 @@ class TestTags:
     ) -> None:
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", *options)
         assert outcome.code == 2
-        assert "--write-tags needs --tags-out DIR for copies or --in-place" in outcome.err
+        assert "--write-tags needs --tags-out DIR or --in-place" in outcome.err
 
-    def test_both_places_are_wrong_usage(self, here: Path, genrekit: CommandLine) -> None:
+    def test_copies_and_in_place_are_wrong_usage(self, here: Path, genrekit: CommandLine) -> None:
         options = ("--write-tags", "--in-place", "--tags-out", "out")
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", *options)
         assert outcome.code == 2
@@ -311,7 +315,7 @@ class TestTags:
         files = ("data/jazz/jazz-0.wav", "other/jazz-0.wav")
         outcome = genrekit("predict", *files, "--write-tags", "--tags-out", "out")
         assert outcome.code == 2
-        assert "data/jazz/jazz-0.wav and other/jazz-0.wav would both become out/jazz-0.wav" in outcome.err
+        assert "data/jazz/jazz-0.wav and other/jazz-0.wav would both be copied to out/jazz-0.wav" in outcome.err
         assert not Path("out").exists()
 
     def test_without_mutagen_it_says_what_to_install(
@@ -329,7 +333,7 @@ class TestTable:
         name = "a name that is a good deal longer than any table has room for.wav"
         samples = [soundfile.read(f"data/{genre}/{genre}-0.wav")[0] for genre in GENRES * 10]
         soundfile.write(name, np.concatenate(samples), 8_000)
-        return library.predict([name, "data/jazz/jazz-0.wav"], "runs/mlp/best", {"min_confidence": 0.5})
+        return library.predict([name, "data/jazz/jazz-0.wav"], "runs/mlp/best", min_confidence=0.5)
 
     @pytest.mark.parametrize("width", [80, 140])
     def test_it_fits_the_terminal_and_ends_with_a_legend(
@@ -337,7 +341,7 @@ class TestTable:
     ) -> None:
         monkeypatch.setenv("COLUMNS", str(width))
         show(result)
-        *table, legend, by = capsys.readouterr().out.splitlines()
+        *table, legend, model = capsys.readouterr().out.splitlines()
         assert max(map(len, table)) <= width
         assert "\x1b" not in "".join(table)
         assert table[0].split()[-1] == "timeline"
@@ -345,16 +349,16 @@ class TestTable:
         assert len(cells) >= 8
         assert set(cells) <= set("BJM")
         assert legend.startswith("timeline: ")
-        assert by == "by runs/mlp/best"
+        assert model == "model: runs/mlp/best"
 
-    def test_letters_are_coloured_where_colours_are_shown(self) -> None:
-        text = Key(GENRES).drawn(["blues", "blues", "jazz"])
+    def test_letters_are_coloured_by_genre(self) -> None:
+        text = Key(GENRES).text(["blues", "blues", "jazz"])
         assert text.plain == "BBJ"
         colours = [str(span.style) for span in text.spans]
         assert colours[0] == colours[1] != colours[2]
         assert all(colour.startswith("black on ") for colour in colours)
 
-    def test_every_genre_has_a_letter_of_its_own(self) -> None:
+    def test_every_genre_has_a_different_letter(self) -> None:
         assert list(letters(["pop", "punk", "opus", "ö", "пop"]).values()) == ["P", "U", "O", "1", "2"]
         many = letters([f"genre {number}" for number in range(40)])
         assert len(set(many.values())) == 40

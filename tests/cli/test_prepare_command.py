@@ -1,4 +1,4 @@
-"""genrekit prepare, as it is typed."""
+"""genrekit prepare."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PREPARE = ("prepare", *SMALL, "--workers", "1")
 
 @pytest.fixture
 def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a folder whose data/ has three tracks of each of two genres."""
+    """Change to a folder whose data/ has three tracks of each of two genres."""
     monkeypatch.chdir(tmp_path)
     return write_collection(tmp_path / "data", {"blues": 3, "jazz": 3}, duration_s=1.1, sample_rate=8_000)
 
@@ -30,14 +30,14 @@ def test_json_has_the_keys_that_others_rely_on(music: Path, genrekit: CommandLin
     (music / "jazz" / "twin.wav").write_bytes((music / "blues" / "blues-0.wav").read_bytes())
     outcome = genrekit(*PREPARE, "--augment", "--json")
     assert outcome.code == 0
-    found = outcome.json
-    assert found["cache"] == "data/cache.h5"
-    assert (found["tracks"], found["fragments"], found["reused"]) == (7, 14, 0)
-    assert found["variants"] == ["original", "time_stretch", "pitch_shift", "noise", "resampling"]
-    assert [skip["path"] for skip in found["skipped"]] == ["blues/broken.wav"]
-    assert found["skipped"][0]["reason"].startswith("not decodable")
-    assert found["duplicates"] == [["blues/blues-0", "jazz/twin"]]
-    assert found["seconds"] > 0
+    result = outcome.json
+    assert result["cache"] == "data/cache.h5"
+    assert (result["tracks"], result["fragments"], result["reused"]) == (7, 14, 0)
+    assert result["variants"] == ["original", "time_stretch", "pitch_shift", "noise", "resampling"]
+    assert [skip["path"] for skip in result["skipped"]] == ["blues/broken.wav"]
+    assert result["skipped"][0]["reason"].startswith("not decodable")
+    assert result["duplicates"] == [["blues/blues-0", "jazz/twin"]]
+    assert result["seconds"] > 0
     assert genrekit(*PREPARE, "--augment", "--json").json["reused"] == 7
 
 
@@ -45,11 +45,11 @@ def test_the_result_is_on_stdout_and_everything_else_on_stderr(music: Path, genr
     outcome = genrekit(*PREPARE)
     assert outcome.out.startswith("data/cache.h5: 6 tracks, 12 fragments, 0 skipped, 0 duplicates, 0 tracks reused")
     assert "6 tracks, 12 fragments" in outcome.err
-    assert "free afterwards" in outcome.err
+    assert "free on disk" in outcome.err
     assert genrekit(*PREPARE, "--quiet").err == ""
 
 
-def test_a_bad_file_is_named_with_its_reason_and_the_rest_goes_on(music: Path, genrekit: CommandLine) -> None:
+def test_an_unreadable_file_is_reported_and_others_are_prepared(music: Path, genrekit: CommandLine) -> None:
     soundfile.write(music / "blues" / "one.wav", np.zeros(1), 8_000)
     soundfile.write(music / "blues" / "nan.wav", np.full(8_000, np.nan), 8_000, subtype="FLOAT")
     (music / "jazz" / "text.mp3").write_text("la la la")
@@ -66,7 +66,7 @@ def test_a_bad_file_is_named_with_its_reason_and_the_rest_goes_on(music: Path, g
         assert line in outcome.err
 
 
-def test_a_name_is_shown_as_it_is_and_not_as_an_emoji(music: Path, genrekit: CommandLine) -> None:
+def test_a_name_is_not_printed_as_an_emoji(music: Path, genrekit: CommandLine) -> None:
     (music / "jazz" / "[b]:smile:.wav").write_text("la la la")
     assert "warning: skipped jazz/[b]:smile:.wav: not decodable" in genrekit(*PREPARE).err
 
@@ -88,14 +88,12 @@ def test_any_name_can_be_printed_whatever_the_encoding_of_stdout(encoding: str, 
     )
     assert (plain.returncode, answer.returncode) == (0, 0), plain.stderr + answer.stderr
     assert b": 6 tracks" in plain.stdout
-    found = json.loads(answer.stdout.decode(encoding))
-    assert found["cache"] == cache
-    assert [skip["path"] for skip in found["skipped"]] == ["jazz/Бумбокс.wav"]
+    result = json.loads(answer.stdout.decode(encoding))
+    assert result["cache"] == cache
+    assert [skip["path"] for skip in result["skipped"]] == ["jazz/Бумбокс.wav"]
 
 
-def test_files_that_would_block_or_lie_or_come_from_the_future_do_not_stop_the_others(
-    music: Path, genrekit: CommandLine
-) -> None:
+def test_special_files_and_false_headers_do_not_stop_the_others(music: Path, genrekit: CommandLine) -> None:
     alone = genrekit(*PREPARE, "--out", "alone.h5", "--json").json
     os.mkfifo(music / "blues" / "pipe.wav")
     soundfile.write(music / "jazz" / "lying.flac", np.zeros(8_000), 8_000)
@@ -123,7 +121,7 @@ def test_strict_stops_at_a_bad_file_and_keeps_the_old_cache(music: Path, genreki
     assert (music / "cache.h5").read_bytes() == before
 
 
-def test_silence_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> None:
+def test_a_silent_track_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> None:
     soundfile.write(music / "jazz" / "rest.wav", np.zeros(8_800), 8_000)
     outcome = genrekit(*PREPARE)
     assert "7 tracks" in outcome.out
@@ -133,7 +131,7 @@ def test_silence_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> N
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         pytest.param(
             lambda _data: None, "no folder data: make it, with one folder of audio files per genre in it", id="missing"
@@ -153,21 +151,19 @@ def test_silence_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> N
         ),
     ],
 )
-def test_a_folder_that_is_no_collection_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine, make: object, says: str
+def test_a_folder_that_is_not_a_collection_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine, make: object, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert callable(make)
     make(Path("data"))
     outcome = genrekit(*PREPARE)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("data/cache.h5").exists()
 
 
-def test_a_cache_of_another_configuration_is_left_alone_until_overwriting_is_asked_for(
-    music: Path, genrekit: CommandLine
-) -> None:
+def test_a_cache_with_another_configuration_is_replaced_only_with_overwrite(music: Path, genrekit: CommandLine) -> None:
     genrekit(*PREPARE)
     before = (music / "cache.h5").read_bytes()
     outcome = genrekit(*PREPARE, "--top-db", "60")
@@ -177,14 +173,14 @@ def test_a_cache_of_another_configuration_is_left_alone_until_overwriting_is_ask
     assert genrekit(*PREPARE, "--top-db", "60", "--overwrite").code == 0
 
 
-def test_a_file_that_is_no_cache_is_not_overwritten(music: Path, genrekit: CommandLine) -> None:
+def test_a_file_that_is_not_a_cache_is_not_overwritten(music: Path, genrekit: CommandLine) -> None:
     (music / "cache.h5").write_text("my thesis")
     outcome = genrekit(*PREPARE)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert (music / "cache.h5").read_text() == "my thesis"
 
 
-def test_a_manifest_brings_artists_and_parts(music: Path, genrekit: CommandLine) -> None:
+def test_a_manifest_has_artists_and_splits(music: Path, genrekit: CommandLine) -> None:
     lines = ["path,genre,artist,split"]
     for genre in ("blues", "jazz"):
         for n, part in enumerate(("train", "valid", "test")):
@@ -197,7 +193,7 @@ def test_a_manifest_brings_artists_and_parts(music: Path, genrekit: CommandLine)
     assert [track.subset for track in tracks] == ["train", "validation"]
 
 
-def test_a_full_disk_is_one_line_that_says_how_to_go_on(
+def test_a_full_disk_is_one_line_that_says_how_to_continue(
     music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -212,17 +208,17 @@ def test_a_full_disk_is_one_line_that_says_how_to_go_on(
     assert genrekit(*PREPARE).code == 0
 
 
-def test_variants_are_what_is_asked_for(music: Path, genrekit: CommandLine) -> None:
-    asked = ("--augment", "--augmentations", "noise,time_stretch", "--variants-each", "2", "--copies", "1")
+def test_options_select_the_variants(music: Path, genrekit: CommandLine) -> None:
+    options = ("--augment", "--augmentations", "noise,time_stretch", "--variants-each", "2", "--copies", "1")
     names = ["original", "time_stretch", "time_stretch_2", "noise", "noise_2", "chain"]
-    assert genrekit(*PREPARE, *asked, "--json").json["variants"] == names
+    assert genrekit(*PREPARE, *options, "--json").json["variants"] == names
     strength = open_cache(music / "cache.h5").strength
     assert np.isnan(strength[0]).all()
     assert np.isfinite(strength[3]).tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("options", "message"),
     [
         pytest.param(("--copies", "2"), "copies must be 0 without augment, got 2", id="copies alone"),
         pytest.param(("--augment", "--augmentations", "nose"), "'nose': did you mean noise?", id="unknown kind"),
@@ -230,28 +226,28 @@ def test_variants_are_what_is_asked_for(music: Path, genrekit: CommandLine) -> N
         pytest.param(("--store", "wave"), "unknown store 'wave'", id="unknown store"),
     ],
 )
-def test_variants_that_cannot_be_are_refused(
-    music: Path, genrekit: CommandLine, asked: tuple[str, ...], says: str
+def test_invalid_variants_are_refused(
+    music: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
 ) -> None:
-    outcome = genrekit(*PREPARE, *asked)
+    outcome = genrekit(*PREPARE, *options)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
-def test_the_same_recording_twice_is_told_with_both_genres(music: Path, genrekit: CommandLine) -> None:
+def test_duplicates_are_reported_with_their_genres(music: Path, genrekit: CommandLine) -> None:
     samples, rate = soundfile.read(music / "blues" / "blues-0.wav")
     soundfile.write(music / "jazz" / "twin.flac", samples, rate)
     outcome = genrekit(*PREPARE)
     assert "note: blues/blues-0 (blues) and jazz/twin (jazz) are sample-identical" in outcome.err
 
 
-def test_a_misspelled_folder_is_answered_with_the_one_that_is_there(music: Path, genrekit: CommandLine) -> None:
+def test_a_misspelled_folder_suggests_an_existing_one(music: Path, genrekit: CommandLine) -> None:
     music.rename(music.with_name("genres_original"))
     outcome = genrekit("prepare", "genres_orignal", "--out", "cache.h5")
     assert outcome.err == "genrekit: no folder genres_orignal: did you mean genres_original?\n"
 
 
-def test_less_space_than_needed_is_found_before_work_begins(
+def test_too_little_disk_space_is_an_error_before_work_starts(
     music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1_000))
@@ -269,7 +265,7 @@ def test_less_space_than_needed_is_found_before_work_begins(
         pytest.param(20_000, "mel spectrograms of originals only (", id="mel of originals"),
     ],
 )
-def test_a_refusal_for_lack_of_space_says_what_would_fit(
+def test_the_error_for_too_little_space_suggests_a_smaller_cache(
     music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, free: int, fitting: str
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=free))

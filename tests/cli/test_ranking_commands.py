@@ -1,4 +1,4 @@
-"""genrekit compare, evaluate, predict and info, as they are typed."""
+"""genrekit compare, evaluate, predict and info."""
 
 import json
 import shutil
@@ -22,12 +22,12 @@ class TestCompare:
     """genrekit compare."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("compare", "--json").json
-        assert set(found) == {"runs", "ranking", "ties", "skipped"}
-        assert sorted(found["ranking"]) == ["cel", "mlp"]
-        ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in found["runs"]]
+        result = genrekit("compare", "--json").json
+        assert set(result) == {"runs", "ranking", "ties", "skipped"}
+        assert sorted(result["ranking"]) == ["cel", "mlp"]
+        ranks = [(-run["track_accuracy"]["mean"], run["loss"]) for run in result["runs"]]
         assert ranks == sorted(ranks)
-        for run in found["runs"]:
+        for run in result["runs"]:
             assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
             assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
 
@@ -52,10 +52,8 @@ class TestCompare:
         assert row["track_accuracy"]["low"] <= row["track_accuracy"]["mean"] <= row["track_accuracy"]["high"]
 
     @pytest.mark.slow
-    def test_configurations_whose_runs_are_named_alike_have_names_of_their_own(
-        self, here: Path, genrekit: CommandLine
-    ) -> None:
-        """A study that finds a folder taken puts a number behind the name of its own."""
+    def test_configurations_with_similar_run_names_get_different_names(self, here: Path, genrekit: CommandLine) -> None:
+        """A study appends a number to the name of a run if the folder exists."""
         for epochs, suffix in (("1", ""), ("2", "-2")):
             for seed in (0, 1):
                 common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", epochs, "--seed", seed, "--quiet")
@@ -70,10 +68,12 @@ class TestCompare:
         shutil.copytree("runs/cel", "runs/copy")
         outcome = genrekit("compare", "--json")
         assert outcome.json["runs"] == before
-        assert "left out, of a seed and configuration that is there: copy" in genrekit("compare").err
+        assert (
+            "runs that repeat the configuration and seed of another run are left out: copy" in genrekit("compare").err
+        )
 
     @pytest.mark.slow
-    def test_the_trial_by_which_a_search_chose_is_apart_from_what_repeats_it(
+    def test_a_trial_of_a_search_is_separate_from_the_runs_that_repeat_it(
         self, here: Path, genrekit: CommandLine
     ) -> None:
         common = ("--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--quiet")
@@ -85,13 +85,15 @@ class TestCompare:
         rows = {run["name"]: run["seeds"] for run in genrekit("compare", "--json").json["runs"]}
         assert (rows["own"], rows["own-seed1000 (trial)"]) == ([0, 1], [1_000])
 
-    def test_what_cannot_be_told_from_the_first_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_run_that_is_not_significantly_different_from_the_first_is_a_tie(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
         """Three validation tracks tell nothing from anything."""
-        found = genrekit("compare", "--json").json
-        assert sorted(found["ties"]) == ["cel", "mlp"]
-        assert "= cannot be told from the first" in genrekit("compare").out
+        result = genrekit("compare", "--json").json
+        assert sorted(result["ties"]) == ["cel", "mlp"]
+        assert "= not significantly different from the first" in genrekit("compare").out
 
-    def test_where_the_first_kept_no_answers_nothing_is_its_tie(self, here: Path, genrekit: CommandLine) -> None:
+    def test_without_stored_predictions_there_are_no_ties(self, here: Path, genrekit: CommandLine) -> None:
         for width in (4, 5):
             genrekit("train", "--arch", "mlp", "--hidden", f"4,{width}", "--epochs", "1", "--quiet")
         first = genrekit("compare", "--json").json["ranking"][0]
@@ -107,18 +109,16 @@ class TestCompare:
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
         assert "cannot be ranked together: their splits are track, seed 0 and track, seed 1" in outcome.err
 
-    def test_runs_of_different_splits_are_ranked_apart(self, here: Path, genrekit: CommandLine) -> None:
+    def test_runs_of_different_splits_are_ranked_separately(self, here: Path, genrekit: CommandLine) -> None:
         genrekit("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--split-seed", "1", "--quiet")
         outcome = genrekit("compare")
-        assert "validation, track, seed 0 split" in outcome.out
-        assert "validation, track, seed 1 split" in outcome.out
+        assert "validation set (track, seed 0 split" in outcome.out
+        assert "validation set (track, seed 1 split" in outcome.out
         assert sum(line.split()[0].endswith("*1") for line in outcome.out.splitlines() if line.split()) == 2
-        assert "ranked apart: their figures cannot be compared" in outcome.err
+        assert "ranked separately, as they are not comparable" in outcome.err
 
     @pytest.mark.slow
-    def test_runs_of_two_collections_whose_splits_are_named_alike_are_ranked_apart(
-        self, here: Path, genrekit: CommandLine
-    ) -> None:
+    def test_runs_of_two_collections_are_ranked_separately(self, here: Path, genrekit: CommandLine) -> None:
         """Their ties are marked each in their own ranking."""
         write_collection(Path("fewer"), {"blues": 10, "jazz": 10}, duration_s=1.0, sample_rate=8_000)
         genrekit("prepare", "fewer", *SMALL, "--out", "fewer.h5", "--quiet")
@@ -134,9 +134,7 @@ class TestCompare:
         assert [row["group"].rpartition(" ")[2] for row in rows] == ["1", "1", "2", "2"]
         assert {row["name"].partition("-")[0] for row in rows[:2]} in ({"fewer"}, {"cel", "mlp"})
 
-    def test_a_run_of_before_there_were_answers_is_ranked_and_described(
-        self, here: Path, genrekit: CommandLine
-    ) -> None:
+    def test_a_run_without_stored_predictions_is_ranked_and_described(self, here: Path, genrekit: CommandLine) -> None:
         Path("runs/cel/answers.safetensors").unlink()
         result = json.loads(Path("runs/cel/result.json").read_text())
         old = {
@@ -155,14 +153,14 @@ class TestCompare:
             shutil.copy("runs/mlp/result.json", Path("runs", name))
         outcome = genrekit("compare", "runs")
         assert outcome.code == 0
-        assert "finished runs left out, whose models are gone: gone, lost" in outcome.err
+        assert "finished runs without a model are left out: gone, lost" in outcome.err
         twice = genrekit("compare", "runs", "runs", "--json").json
         assert [(item["path"], item["reason"]) for item in twice["skipped"]] == [
-            ("runs/gone", "its model is gone"),
-            ("runs/lost", "its model is gone"),
+            ("runs/gone", "its model was removed"),
+            ("runs/lost", "its model was removed"),
         ]
 
-    def test_a_folder_of_runs_without_models_says_what_they_lack(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_folder_of_runs_without_models_is_an_error(self, here: Path, genrekit: CommandLine) -> None:
         Path("old/gone").mkdir(parents=True)
         shutil.copy("runs/mlp/result.json", "old/gone")
         outcome = genrekit("compare", "old")
@@ -186,7 +184,9 @@ class TestCompare:
         ("name", "message"),
         [
             pytest.param("cnn", "cnn is a study: genrekit study run cnn", id="study"),
-            pytest.param("optimisers", "no folder optimisers: did you mean genrekit study run optimizers?", id="close"),
+            pytest.param(
+                "optimisers", "optimisers does not exist: did you mean genrekit study run optimizers?", id="close"
+            ),
             pytest.param("my.toml", "my.toml is not a run: genrekit study run my.toml, or genrekit search", id="file"),
         ],
     )
@@ -206,9 +206,9 @@ class TestEvaluate:
     """genrekit evaluate."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("evaluate", "best_models/", "--json").json
-        assert len(found["models"]) == 2
-        for model in found["models"]:
+        result = genrekit("evaluate", "best_models/", "--json").json
+        assert len(result["models"]) == 2
+        for model in result["models"]:
             assert (model["fragments"], model["tracks"], model["left_out"]) == (6, 3, 0)
             assert model["genres"] == ["blues", "jazz", "metal"]
             assert np.array(model["confusion"]).shape == (3, 3)
@@ -216,22 +216,22 @@ class TestEvaluate:
             for name in FIGURES:
                 assert model[name]["low"] <= model[name]["value"] <= model[name]["high"]
 
-    def test_models_stand_in_the_order_of_validation(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("evaluate", "best_models/", "--json").json
-        ranks = [read_metadata(Path(model["bundle"])).rank for model in found["models"]]
+    def test_models_are_in_the_order_of_validation_accuracy(self, here: Path, genrekit: CommandLine) -> None:
+        result = genrekit("evaluate", "best_models/", "--json").json
+        ranks = [read_metadata(Path(model["bundle"])).rank for model in result["models"]]
         assert ranks == sorted(ranks)
 
-    def test_it_says_how_often_the_test_part_was_read(self, here: Path, genrekit: CommandLine) -> None:
-        assert "has now been read once" in genrekit("evaluate", "best_models/").out
-        assert "has now been read 2 times" in genrekit("evaluate", "best_models/").out
+    def test_the_number_of_evaluations_is_printed(self, here: Path, genrekit: CommandLine) -> None:
+        assert "The test set has now been evaluated once." in genrekit("evaluate", "best_models/").out
+        assert "The test set has now been evaluated 2 times." in genrekit("evaluate", "best_models/").out
         assert genrekit("evaluate", "best_models/", "--json").json["readings"] == 3
 
     def test_the_text_has_genres_and_a_confusion_matrix(self, here: Path, genrekit: CommandLine) -> None:
         out = genrekit("evaluate", "best_models/").out
         assert "precision" in out
-        assert "95 % intervals by resampling tracks" in out
-        matrix = out[out.index("confusion") :].splitlines()
-        assert matrix[1].split() == ["is", "\\", "called", "blu", "jaz", "met"]
+        assert "95 % intervals, resampling tracks" in out
+        matrix = out[out.index("confusion matrix") :].splitlines()
+        assert matrix[1].split() == ["true", "\\", "predicted", "blu", "jaz", "met"]
         assert [line.split()[0] for line in matrix[2:5]] == ["blues", "jazz", "metal"]
 
     def test_tracks_that_the_model_has_seen_are_left_out_and_counted(self, here: Path, genrekit: CommandLine) -> None:
@@ -246,20 +246,20 @@ class TestEvaluate:
         outcome = genrekit("evaluate", "runs/mlp/best", "--json")
         (model,) = outcome.json["models"]
         assert (model["tracks"], model["left_out"]) == (2, 1)
-        assert "has seen 1 of the test tracks" in outcome.err
+        assert "1 track left out, used in training or validation" in outcome.err
 
     def test_a_bundle_of_other_genres_is_refused_with_the_difference(self, here: Path, genrekit: CommandLine) -> None:
         other = write_collection(here / "other", {"blues": 4, "polka": 4}, duration_s=1.1, sample_rate=8_000)
         genrekit("prepare", other, "--out", "other.h5", *SMALL, "--workers", "1")
         outcome = genrekit("evaluate", "best_models/", "--cache", "other.h5")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-        assert "they differ in jazz, metal, polka" in outcome.err
+        assert "have different genres (jazz, metal, polka)" in outcome.err
 
-    def test_a_bundle_of_another_front_end_is_refused(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_bundle_with_other_features_is_refused(self, here: Path, genrekit: CommandLine) -> None:
         genrekit("prepare", "--out", "other.h5", *SMALL, "--top-db", "60", "--workers", "1")
         outcome = genrekit("evaluate", "best_models/", "--cache", "other.h5")
         assert outcome.code == 1
-        assert "another front end (top_db 80.0 there, 60.0 in the cache)" in outcome.err
+        assert "features that differ from other.h5 (top_db 80.0, cache 60.0)" in outcome.err
 
     @pytest.mark.parametrize("damage", ["model.json", "model.safetensors"])
     def test_a_damaged_bundle_is_refused(self, here: Path, genrekit: CommandLine, damage: str) -> None:
@@ -278,15 +278,15 @@ class TestPredict:
     """genrekit predict."""
 
     def test_json_has_the_keys_that_others_rely_on(self, here: Path, genrekit: CommandLine) -> None:
-        found = genrekit("predict", "data/blues/blues-0.wav", "--json").json
-        (file,) = found["files"]
+        result = genrekit("predict", "data/blues/blues-0.wav", "--json").json
+        (file,) = result["files"]
         assert set(file) >= {"path", "genre", "probabilities", "fragments"}
         assert sum(file["probabilities"].values()) == pytest.approx(1)
         assert file["genre"] == max(file["probabilities"], key=file["probabilities"].get)
         assert [fragment["start_s"] for fragment in file["fragments"]] == [0.0, 0.5]
         assert set(file["fragments"][0]) == {"start_s", "genre", "probability"}
 
-    def test_a_file_is_heard_as_its_cached_fragments_are(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_file_gives_the_predictions_of_its_cached_fragments(self, here: Path, genrekit: CommandLine) -> None:
         """At another rate, with two channels and in another format the answer hardly changes."""
         samples, _ = soundfile.read("data/metal/metal-3.wav")
         soundfile.write("twice.flac", np.column_stack([samples, samples]), 8_000)
@@ -307,7 +307,7 @@ class TestPredict:
     def test_without_any_readable_file_nothing_is_printed_on_stdout(self, here: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("predict", "absent.wav", "--quiet")
         assert (outcome.code, outcome.out) == (1, "")
-        assert "no file could be read, the first is absent.wav" in outcome.err
+        assert "genrekit: absent.wav: No such file or directory" in outcome.err
 
     def test_without_a_model_it_says_what_to_do(self, here: Path, genrekit: CommandLine) -> None:
         shutil.rmtree("best_models")
@@ -326,20 +326,18 @@ class TestInfo:
     def test_it_describes_a_cache_a_run_and_a_bundle(
         self, here: Path, genrekit: CommandLine, path: str, kind: str, key: str
     ) -> None:
-        found = genrekit("info", path, "--json").json
-        assert found["kind"] == kind
-        assert key in found["facts"]
+        result = genrekit("info", path, "--json").json
+        assert result["kind"] == kind
+        assert key in result["facts"]
         assert key in genrekit("info", path).out
 
-    def test_a_cache_tells_its_splits_and_near_duplicates(self, here: Path, genrekit: CommandLine) -> None:
+    def test_a_cache_lists_its_splits_and_near_duplicates(self, here: Path, genrekit: CommandLine) -> None:
         facts = genrekit("info", "data/cache.h5", "--json").json["facts"]
         assert facts["tracks_per_split"] == {"track, seed 0": {"train": 24, "validation": 3, "test": 3}}
         assert facts["near_duplicates"] == []
         assert facts["minutes"] == pytest.approx(60 * 0.5 / 60)
 
-    def test_verifying_passes_a_whole_cache_and_names_the_tracks_of_a_damaged_one(
-        self, here: Path, genrekit: CommandLine
-    ) -> None:
+    def test_verify_names_the_damaged_tracks(self, here: Path, genrekit: CommandLine) -> None:
         assert "all 300 rows match their checksums" in genrekit("info", "data/cache.h5", "--verify").out
         cache = open_cache(Path("data/cache.h5"))
         with open("data/cache.h5", "r+b") as file:
@@ -349,10 +347,10 @@ class TestInfo:
             file.write(bytes([byte[0] ^ 16]))
         outcome = genrekit("info", "data/cache.h5", "--verify")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-        assert "1 of 300 rows are damaged, of 1 tracks (blues/blues-1)" in outcome.err
+        assert "1 of 300 rows are damaged, in 1 track (blues/blues-1)" in outcome.err
 
     @pytest.mark.slow
-    def test_plots_show_and_sound_each_genre_with_its_variants(self, here: Path, genrekit: CommandLine) -> None:
+    def test_plots_and_audio_are_written_for_each_genre_and_variant(self, here: Path, genrekit: CommandLine) -> None:
         outcome = genrekit("info", "data/cache.h5", "--plot", "look")
         assert outcome.code == 0
         assert "3 pictures and 15 WAV files in look" in outcome.out
@@ -365,10 +363,12 @@ class TestInfo:
         np.testing.assert_allclose(samples, stored, atol=1e-4)
 
     @pytest.mark.parametrize("option", [("--verify",), ("--plot", "look")])
-    def test_only_a_cache_has_rows(self, here: Path, genrekit: CommandLine, option: tuple[str, ...]) -> None:
+    def test_only_a_cache_can_be_verified_or_plotted(
+        self, here: Path, genrekit: CommandLine, option: tuple[str, ...]
+    ) -> None:
         outcome = genrekit("info", "runs/mlp", *option)
         assert outcome.code == 1
-        assert "runs/mlp is no cache" in outcome.err
+        assert "runs/mlp is not a cache" in outcome.err
 
     @pytest.mark.parametrize("command", ["info", "compare"])
     def test_a_run_whose_model_was_deleted_says_so(self, here: Path, genrekit: CommandLine, command: str) -> None:
@@ -379,7 +379,7 @@ class TestInfo:
         assert "runs/gone is finished, but its model, runs/gone/best, is gone: only studies count it" in outcome.err
 
     @pytest.mark.parametrize("path", ["absent", "data", "runs"])
-    def test_what_is_nothing_of_ours_is_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:
+    def test_other_paths_are_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:
         outcome = genrekit("info", path)
         assert outcome.code == 1
-        assert f"{path} is no cache, finished run or bundle" in outcome.err
+        assert f"{path} is not a cache, a finished run or a bundle" in outcome.err

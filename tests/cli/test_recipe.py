@@ -1,4 +1,4 @@
-"""The commands that a report names make the same configurations again."""
+"""The commands that a report shows give the same configurations."""
 
 import tomllib
 from pathlib import Path
@@ -9,7 +9,7 @@ from tiny_bundle import describe
 from tiny_cli import CommandLine
 from tiny_training import tiny_config
 
-from genrekit.cli.recipe import recipe
+from genrekit.cli.recipe import commands_for
 from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.models.bundle import read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
@@ -34,15 +34,15 @@ def test_the_line_for_training_gives_the_same_configuration(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = TrainConfig.of(values)
-    line = recipe(trained(config))[1]
+    line = commands_for(trained(config))[1]
     assert line.startswith("genrekit train ")
     outcome = genrekit(*line.split()[1:], "--print-config")
     assert TrainConfig.of(tomllib.loads(outcome.out)) == config
 
 
 def test_the_line_for_preparing_names_what_is_not_the_default(here: Path, genrekit: CommandLine) -> None:
-    """The workspace's own line, typed again, finds its cache complete."""
-    line = recipe(read_metadata(Path("runs/cel/best")))[0]
+    """Running the command again reuses the workspace's complete cache."""
+    line = commands_for(read_metadata(Path("runs/cel/best")))[0]
     assert line == (
         "genrekit prepare --sample-rate=8000 --duration-s=0.5 --n-fft=512 --hop-length=256 --n-mels=16 --augment"
     )
@@ -50,4 +50,4 @@ def test_the_line_for_preparing_names_what_is_not_the_default(here: Path, genrek
 
 
 def test_defaults_need_no_options() -> None:
-    assert recipe(trained(TrainConfig())) == ["genrekit prepare", "genrekit train --arch=cel --input=mel"]
+    assert commands_for(trained(TrainConfig())) == ["genrekit prepare", "genrekit train --arch=cel --input=mel"]

@@ -36,7 +36,7 @@ def search(here: Path) -> Path:
 def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLine) -> None:
     plan = genrekit("search", "tiny.toml", "--dry-run").out
     assert "0.0001 to 0.01, logarithmic" in plan
-    assert "2 trials to do, 0 are there" in plan
+    assert "2 trials to do, 0 are already finished" in plan
     assert not Path("reports").exists()
     outcome = genrekit("search", "tiny.toml")
     assert outcome.code == 0

@@ -1,4 +1,4 @@
-"""Signals that wait: the first for what is being finished, a second for nothing."""
+"""Deferred signals: the first waits for the end of a block, a second one does not."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ KINDS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signa
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Hear both signals, and leave the handlers as they were."""
+def _handlers() -> Iterator[None]:
+    """Install the handlers for both signals, and restore the previous ones."""
     before = {number: signal.getsignal(number) for number in KINDS}
     listen()
     yield
@@ -27,13 +27,13 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", KINDS)
-def test_a_signal_that_nothing_waits_for_is_raised_at_once(number: signal.Signals) -> None:
+def test_a_signal_is_raised_immediately_outside_waiting(number: signal.Signals) -> None:
     with pytest.raises(KINDS[number]):
         send(number)
 
 
 def run(waiting_for: tuple[int, ...], *actions: Callable[[], object]) -> list[int]:
-    """Do some things within a block that waits; say after each, in `done`, that it is done."""
+    """Run actions within a block that defers signals; return the numbers of those that ended, then -1."""
     done: list[int] = []
 
     def block() -> None:
@@ -56,20 +56,20 @@ class TestWaiting:
     def test_without_a_check_it_is_raised_when_the_block_ends(self, number: int) -> None:
         assert run((number,), lambda: send(number), lambda: None) == [1, 2]
 
-    def test_a_second_one_does_not_wait(self, number: int) -> None:
+    def test_a_second_signal_is_raised_immediately(self, number: int) -> None:
         assert run((number,), lambda: send(number), lambda: send(number)) == [1]
 
-    def test_the_other_kind_does_not_wait(self, number: int) -> None:
+    def test_a_signal_of_the_other_kind_is_raised_immediately(self, number: int) -> None:
         (other,) = set(KINDS) - {number}
         assert run((number,), lambda: send(other)) == []
 
-    def test_after_the_block_nothing_waits(self, number: int) -> None:
+    def test_after_the_block_signals_are_raised_immediately(self, number: int) -> None:
         with waiting(number):
             pass
         with pytest.raises(KINDS[number]):
             send(number)
 
-    def test_a_block_within_a_block_lets_both_kinds_wait_and_leaves_the_outer_as_it_was(self, number: int) -> None:
+    def test_nested_blocks_defer_both_kinds(self, number: int) -> None:
         (other,) = set(KINDS) - {number}
         inner: list[int] = []
         assert run((number,), lambda: inner.extend(run((other,), lambda: send(number))), check) == [1]

@@ -1,4 +1,4 @@
-"""The power spectrogram goes through the same commands as what a cache stores, of which it is computed."""
+"""Models on power spectrograms, which are computed from the cached waveforms, with all commands."""
 
 import json
 import tomllib
@@ -16,29 +16,29 @@ STFT = ("train", "--input", "stft", "--channels", "2,4", "--device", "cpu", "--e
 
 
 @pytest.mark.slow
-def test_a_model_on_power_spectrograms_is_trained_evaluated_and_asked(here: Path, genrekit: CommandLine) -> None:
+def test_a_model_on_power_spectrograms_is_trained_evaluated_and_used(here: Path, genrekit: CommandLine) -> None:
     trained = genrekit(*STFT, "--spec-freq-mask", "20", "--spec-time-mask", "4", "--out", "runs/stft")
     assert trained.code == 0, trained.err
     assert "cel on stft: " in trained.err
     assert genrekit("evaluate", "runs/stft/best", "--json").json["models"][0]["tracks"] == 3
     assert "stft" in genrekit("info", "runs/stft/best").out
     Path("data/cache.h5").rename("hidden.h5")  # a bundle predicts from the file alone
-    asked = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/stft/best", "--json").json["files"][0]
+    predicted = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/stft/best", "--json").json["files"][0]
     cache, bundle = open_cache(Path("hidden.h5")), load_bundle("runs/stft/best")
     source = FragmentSource(cache, "stft", ["jazz/jazz-0"])
     expected = bundle.model(source.inputs(source.rows)).softmax(dim=1).mean(dim=0).tolist()
-    np.testing.assert_allclose(list(asked["probabilities"].values()), expected, rtol=1e-5)
+    np.testing.assert_allclose(list(predicted["probabilities"].values()), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("arch", ["mlp", "mlp2", "cel2"])
-def test_every_network_reads_them(here: Path, genrekit: CommandLine, arch: str) -> None:
+def test_every_network_accepts_power_spectrograms(here: Path, genrekit: CommandLine, arch: str) -> None:
     layers = ("--channels", "2,4") if arch == "cel2" else ("--hidden", "4,4")
     outcome = genrekit("train", "--arch", arch, "--input", "stft", *layers, "--epochs", "1", "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.json["run"].endswith(f"-{arch}-stft-adam-none")
 
 
-def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genrekit: CommandLine) -> None:
+def test_a_cache_without_waveforms_is_refused(here: Path, genrekit: CommandLine) -> None:
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", "mel", "--workers", "1")
     outcome = genrekit(*STFT, "--cache", "one.h5", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
@@ -49,7 +49,7 @@ def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genreki
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         pytest.param(
             ("--spec-freq-mask", "201"), "spec_freq_mask must be less than the bands of stft (201)", id="bands"
@@ -61,12 +61,12 @@ def test_a_cache_of_mels_alone_is_refused_with_what_it_lacks(here: Path, genreki
         pytest.param(("--arch", "lda", "--channels", "none"), "input must be mel for lda", id="classical"),
     ],
 )
-def test_what_does_not_go_with_them_is_refused(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], says: str
+def test_incompatible_options_are_refused(
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
 ) -> None:
     outcome = genrekit(*STFT, *options, "--out", "runs/new")
     assert outcome.code == 2
-    assert says in outcome.err
+    assert message in outcome.err
     assert not Path("runs/new").exists()
 
 
@@ -78,7 +78,7 @@ def test_the_input_is_in_the_printed_configuration_and_read_from_it(here: Path, 
     assert json.loads(Path("runs/again/config.json").read_text())["input"] == "stft"
 
 
-def test_a_stopped_training_resumes_to_the_same_weights(here: Path, genrekit: CommandLine) -> None:
+def test_an_interrupted_stft_run_resumes_to_the_same_weights(here: Path, genrekit: CommandLine) -> None:
     assert genrekit(*STFT, "--out", "runs/whole").code == 0
     whole = Path("runs/whole/best/model.safetensors").read_bytes()
     Path("runs/whole/result.json").unlink()

@@ -31,7 +31,7 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert "fast is better" in outcome.out
     assert "report reports/tiny/report.md" in outcome.out
     lines = [line for line in outcome.err.splitlines() if line.strip()]
-    assert lines[0] == "6 runs to do, 0 are there; each is told when it ends"
+    assert lines[0] == "6 runs to do, 0 are already finished"
     assert lines[-1].startswith("6/6  fast-seed2 finished, best ")
     assert Path("reports/tiny/report.html").exists()
     assert "genrekit study run tiny.toml --seeds 3" not in outcome.err

@@ -14,7 +14,7 @@ def test_waiting_threads_sleep_soon() -> None:
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
-def test_what_the_user_has_set_stays(name: str) -> None:
+def test_variables_of_the_user_are_not_changed(name: str) -> None:
     environment = {name: "ACTIVE"}
     limit_spinning(environment)
     assert environment == {name: "ACTIVE"}

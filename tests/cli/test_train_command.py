@@ -1,4 +1,4 @@
-"""genrekit train, as it is typed."""
+"""genrekit train."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from genrekit.training.checkpoint import load_checkpoint
 from genrekit.training.validation_log import load_answers
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
-"""Of a key's form, and nobody's."""
+"""A key of the right form that belongs to no account."""
 
 SMALL_CEL = ("train", "--arch", "cel", "--channels", "4,8")
 
@@ -35,21 +35,21 @@ def history(run: Path) -> list[dict[str, str]]:
 def test_json_has_the_keys_that_others_rely_on(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, "--epochs", "3", "--json")
     assert outcome.code == 0
-    found = outcome.json
-    assert found["run"].startswith("runs/20")
-    assert found["run"].endswith("-cel-mel-adam-none")
-    assert found["bundle"] == f"{found['run']}/best"
-    assert (found["epochs"], found["seconds"] > 0) == (3, True)
-    assert 1 <= found["best_epoch"] <= 3
-    assert found["parameters"] == read_metadata(Path(found["bundle"])).parameters
+    result = outcome.json
+    assert result["run"].startswith("runs/20")
+    assert result["run"].endswith("-cel-mel-adam-none")
+    assert result["bundle"] == f"{result['run']}/best"
+    assert (result["epochs"], result["seconds"] > 0) == (3, True)
+    assert 1 <= result["best_epoch"] <= 3
+    assert result["parameters"] == read_metadata(Path(result["bundle"])).parameters
     figures = {"loss", "fragment_accuracy", "track_accuracy"}
-    assert set(found["validation"]) == set(found["last"]) == figures
-    assert {name: set(values) for name, values in found["training"].items()} == {"best": figures, "last": figures}
-    assert 0 <= found["dead_channels"] <= 1
-    assert found["monitor"] == "loss"
+    assert set(result["validation"]) == set(result["last"]) == figures
+    assert {name: set(values) for name, values in result["training"].items()} == {"best": figures, "last": figures}
+    assert 0 <= result["dead_channels"] <= 1
+    assert result["monitor"] == "loss"
 
 
-def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: CommandLine) -> None:
+def test_the_stored_predictions_give_the_accuracies_of_the_history(here: Path, genrekit: CommandLine) -> None:
     result = genrekit(*SMALL_CEL, "--epochs", "3", "--lr", "0.02", "--out", "runs/one", "--json").json
     answers, rows = load_answers(Path("runs/one/answers.safetensors")), history(Path("runs/one"))
     assert answers.track_ids == tuple(sorted(read_metadata(Path("runs/one/best")).validation))
@@ -58,7 +58,7 @@ def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: Com
     assert answers.right.mean(axis=1).tolist() == [float(row["validation_track_accuracy"]) for row in rows]
     # Each track has as many fragments as another here.
     assert answers.loss.mean(axis=1) == pytest.approx([float(row["validation_loss"]) for row in rows], rel=1e-5)
-    assert {name: asdict(found) for name, found in answers.training.items()} == result["training"]
+    assert {name: asdict(figures) for name, figures in answers.training.items()} == result["training"]
     assert answers.dead_channels == result["dead_channels"]
     last = {name: float(rows[-1][f"validation_{name}"]) for name in result["last"]}
     assert result["last"] == last
@@ -66,9 +66,7 @@ def test_the_answers_of_a_run_are_those_of_its_history(here: Path, genrekit: Com
     assert kept.items() <= json.loads(Path("runs/one/result.json").read_text()).items()
 
 
-def test_norms_of_gradients_are_columns_of_the_history_where_they_are_asked_for(
-    here: Path, genrekit: CommandLine
-) -> None:
+def test_gradient_norms_are_optional_columns_of_the_history(here: Path, genrekit: CommandLine) -> None:
     for name, flags in {"plain": (), "logged": ("--log-gradients",)}.items():
         options = ("--epochs", "2", "--device", "cpu", "--out", f"runs/{name}")
         assert genrekit(*SMALL_CEL, *options, *flags).code == 0
@@ -81,7 +79,7 @@ def test_norms_of_gradients_are_columns_of_the_history_where_they_are_asked_for(
     assert plain == logged
 
 
-def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
+def test_the_last_epoch_can_be_the_result(here: Path, genrekit: CommandLine) -> None:
     options = ("--epochs", "3", "--lr", "0.5", "--device", "cpu", "--out")
     refused = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last")
     assert (refused.code, Path("runs/last").exists()) == (2, False)
@@ -89,7 +87,7 @@ def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, *options, "runs/last", "--monitor", "last", "--patience", "0")
     assert outcome.code == 0
     assert "validation, last epoch 3: loss " in outcome.out
-    assert "chosen on these tracks" not in outcome.out
+    assert "also used to select the epoch" not in outcome.out
     assert "best" not in outcome.err
     result = json.loads(Path("runs/last/result.json").read_text())
     assert (result["best_epoch"], result["monitor"]) == (3, "last")
@@ -97,7 +95,7 @@ def test_the_last_epoch_can_count(here: Path, genrekit: CommandLine) -> None:
     assert result["training"]["best"] == result["training"]["last"]
 
 
-def test_a_run_holds_everything_about_its_training(here: Path, genrekit: CommandLine) -> None:
+def test_the_folder_of_a_run_has_all_its_files(here: Path, genrekit: CommandLine) -> None:
     genrekit(*SMALL_CEL, "--opt", "sgd", "--sched", "cosine", "--epochs", "3", "--seed", "5", "--out", "runs/one")
     run = Path("runs/one")
     config = json.loads((run / "config.json").read_text())
@@ -121,10 +119,10 @@ def test_progress_shows_size_before_and_a_line_for_each_epoch(here: Path, genrek
     assert size < first
     assert lines[first + 1].strip().startswith("2/2")
     assert "24 tracks" in outcome.err
-    assert "of tracks (track, seed 0 split; chosen on these tracks)" in outcome.out
+    assert "of tracks correct (track, seed 0 split; also used to select the epoch)" in outcome.out
 
 
-def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: CommandLine) -> None:
+def test_sizes_of_checkpoint_and_memory_are_printed_before_training(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*SMALL_CEL, "--epochs", "1", "--device", "cpu", "--out", "runs/one")
     said = re.search(r"checkpoint ([\d.]+) kB, about ([\d.]+) MB of memory", outcome.err)
     assert said is not None, outcome.err
@@ -140,7 +138,7 @@ def test_checkpoint_and_memory_are_said_before_training(here: Path, genrekit: Co
         pytest.param(("--arch", "mlp", "--hidden", "500,500"), "choose fewer or narrower layers", id="layers"),
     ],
 )
-def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
+def test_too_little_memory_gives_one_warning(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], remedy: str
 ) -> None:
     monkeypatch.setattr("genrekit.workflows.train_run.free_memory", lambda _: 100_000)
@@ -151,7 +149,7 @@ def test_a_training_that_takes_more_memory_than_is_free_is_warned_of_once(
     )
 
 
-def test_bf16_trains_to_a_bundle_of_ordinary_weights(here: Path, genrekit: CommandLine) -> None:
+def test_bf16_training_gives_a_bundle_in_fp32(here: Path, genrekit: CommandLine) -> None:
     for precision in ("fp32", "bf16", "auto"):
         options = ("--epochs", "2", "--device", "cpu", "--precision", precision)
         assert genrekit(*SMALL_CEL, *options, "--out", f"runs/{precision}").code == 0
@@ -168,7 +166,7 @@ def test_the_same_command_gives_the_same_weights(here: Path, genrekit: CommandLi
     assert first == second
 
 
-def test_a_waveform_model_trains_too(here: Path, genrekit: CommandLine) -> None:
+def test_a_waveform_model_is_trained(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("train", "--arch", "cel3", "--input", "waveform", "--channels", "2,4", "--epochs", "1", "--json")
     assert outcome.code == 0
     assert read_metadata(Path(outcome.json["bundle"])).train.input == "waveform"
@@ -185,7 +183,7 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         pytest.param(("--cache", "absent.h5"), "no cache at absent.h5: prepare a collection first", id="no cache"),
         pytest.param(("--cache", "notes.txt"), "notes.txt is not a readable cache", id="no HDF5"),
@@ -200,21 +198,21 @@ def test_the_five_best_are_kept(here: Path, genrekit: CommandLine) -> None:
         pytest.param(("--lr", "1e30"), "the loss is no longer a number in epoch 1", id="diverged"),
     ],
 )
-def test_what_stands_in_the_way_is_one_line(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
+def test_a_problem_before_training_is_one_line(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
     Path("notes.txt").write_text("no cache")
     before = sorted(Path().rglob("*"))
     outcome = genrekit("train", "--quiet", "--arch", "cel", "--channels", "4", "--epochs", "2", *arguments)
     assert outcome.code == 1
-    assert says in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert set(before) <= set(Path().rglob("*"))
 
 
 @pytest.mark.parametrize("option", ["spec-freq-mask", "spec-time-mask"])
-def test_a_mask_that_could_hide_all_is_refused_before_anything_is_made(
+def test_a_mask_wider_than_the_input_is_refused_before_a_run_is_created(
     here: Path, genrekit: CommandLine, option: str
 ) -> None:
     before = sorted(Path().rglob("*"))
@@ -232,7 +230,7 @@ def test_the_options_of_training_reach_the_run(here: Path, genrekit: CommandLine
     assert (config["random_start"], config["gain_db"], config["mixup"], config["ema"]) == (True, 3.0, 0.2, 0.9)
 
 
-def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrekit: CommandLine) -> None:
+def test_a_genre_with_too_few_tracks_is_an_error_that_says_what_to_do(here: Path, genrekit: CommandLine) -> None:
     for number in range(1, 10):
         Path(f"data/jazz/jazz-{number}.wav").unlink()
     genrekit("prepare", *SMALL, "--out", "few.h5", "--workers", "1")
@@ -242,7 +240,7 @@ def test_a_genre_with_too_few_tracks_is_named_with_the_remedy(here: Path, genrek
 
 
 @pytest.mark.parametrize(("store", "other"), [("mel", "waveform"), ("waveform", "mel")])
-def test_a_cache_without_the_input_is_refused_before_anything_is_made(
+def test_a_cache_without_the_input_is_refused_before_a_run_is_created(
     here: Path, genrekit: CommandLine, store: str, other: str
 ) -> None:
     genrekit("prepare", *SMALL, "--out", "one.h5", "--store", store, "--workers", "1")
@@ -270,10 +268,10 @@ def test_the_key_is_in_no_file_and_no_message(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "message"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
-    here: Path, number: signal.Signals, code: int, says: str
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    here: Path, number: signal.Signals, code: int, message: str
 ) -> None:
     options = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
     command = [sys.executable, "-m", "genrekit", *options, "--out", "runs/stopped"]
@@ -285,8 +283,8 @@ def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
             break
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in err
-    assert err.splitlines()[-1] == f"genrekit: {says}"
+    assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in err
+    assert err.splitlines()[-1] == f"genrekit: {message}"
     # The number of threads decides the order of sums: all three run in processes alike.
     for rest in (("train", "--resume", "--out", "runs/stopped"), (*options, "--out", "runs/whole")):
         subprocess.run([sys.executable, "-m", "genrekit", *rest, "--quiet"], check=True, capture_output=True)
@@ -296,9 +294,7 @@ def test_a_stopped_training_says_how_to_resume_and_ends_as_if_it_had_not_been(
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == [str(number) for number in range(1, 61)]
 
 
-def test_a_run_that_was_stopped_in_its_first_epoch_resumes_from_the_beginning(
-    here: Path, genrekit: CommandLine
-) -> None:
+def test_a_run_interrupted_in_its_first_epoch_resumes_from_the_start(here: Path, genrekit: CommandLine) -> None:
     for name in ("result.json", "last.safetensors", "history.csv"):
         Path("runs/cel", name).unlink()
     whole = Path("runs/cel/best/model.safetensors").read_bytes()
@@ -310,7 +306,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *options: str) -> None:
-    """What is left of runs/stopped goes on and ends as a training that was never stopped."""
+    """Resume runs/stopped and compare its weights with those of an uninterrupted run."""
     assert genrekit("train", "--resume", "--out", "runs/stopped").code == 0
     assert genrekit(*options, "--out", "runs/whole").code == 0
     for name in ("best/model.safetensors", "answers.safetensors"):
@@ -328,7 +324,7 @@ def assert_resumable_to_the_weights_of_a_whole_one(genrekit: CommandLine, *optio
         pytest.param([signal.SIGINT], 2, id="Ctrl-C"),
     ],
 )
-def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
+def test_sigterm_waits_for_the_current_step_and_a_second_signal_does_not(
     here: Path,
     genrekit: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
@@ -337,12 +333,12 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
 ) -> None:
     """An epoch has two steps here; the signal comes within the third."""
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
-    steps = {"begun": 0, "finished": 0}
+    steps = {"started": 0, "finished": 0}
     learn = trainer.Trainer._update_weights
 
     def stopped(training: trainer.Trainer, loss: torch.Tensor) -> None:
-        steps["begun"] += 1
-        if steps["begun"] == 3:
+        steps["started"] += 1
+        if steps["started"] == 3:
             for number in numbers:
                 os.kill(os.getpid(), number)
         learn(training, loss)
@@ -351,16 +347,16 @@ def test_sigterm_lets_the_running_step_end_and_a_second_signal_does_not(
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "_update_weights", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
-    assert steps == {"begun": 3, "finished": finished}
+    assert steps == {"started": 3, "finished": finished}
     assert outcome.code == CODES[numbers[-1]]
-    assert "to go on from the last whole epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
+    assert "to resume from the last complete epoch: genrekit train --resume --out runs/stopped\n" in outcome.err
     assert [row["epoch"] for row in history(Path("runs/stopped"))] == ["1"]
     assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", CODES)
-def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
+def test_a_signal_waits_until_the_checkpoint_is_written(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     options = (*SMALL_CEL, "--epochs", "3", "--device", "cpu")
@@ -375,13 +371,13 @@ def test_a_checkpoint_that_is_being_written_is_written_to_its_end(
         patch.setattr(os, "fsync", stopped)
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == CODES[number]
-    assert "to go on from the last whole epoch: " in outcome.err
+    assert "to resume from the last complete epoch: " in outcome.err
     assert len(load_checkpoint(Path("runs/stopped/last.safetensors")).progress["history"]) == 1
     assert_resumable_to_the_weights_of_a_whole_one(genrekit, *options)
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_training_is_stopped_at_once_before_its_first_step(
+def test_a_run_stops_immediately_before_its_first_step(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     with monkeypatch.context() as patch:
@@ -392,7 +388,7 @@ def test_a_training_is_stopped_at_once_before_its_first_step(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
+def test_a_run_interrupted_before_its_first_checkpoint_starts_again(
     here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
     Path("data/cache.h5").rename("my cache.h5")
@@ -403,7 +399,7 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
         outcome = genrekit(*options, "--out", "runs/stopped")
     assert outcome.code == code
     command = "genrekit train --resume --out runs/stopped --cache 'my cache.h5'"
-    assert f"to begin again with epoch 1: {command}\n" in outcome.err
+    assert f"to resume from epoch 1: {command}\n" in outcome.err
     assert sorted(path.name for path in Path("runs/stopped").iterdir()) == [".lock", "config.json"]
     assert genrekit(*shlex.split(command)[1:]).code == genrekit(*options, "--out", "runs/whole").code == 0
     stopped, whole = (Path(f"runs/{name}/best/model.safetensors").read_bytes() for name in ("stopped", "whole"))
@@ -411,13 +407,13 @@ def test_a_training_that_is_stopped_before_its_first_checkpoint_begins_again(
 
 
 def unfinished(run: Path) -> bytes:
-    """Let a finished run be one that was stopped right before its end; return its weights."""
+    """Turn a finished run into one that was interrupted right before its end; return its weights."""
     (run / "result.json").unlink()
     return (run / "best" / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("options", "spoil", "says"),
+    ("options", "spoil", "message"),
     [
         pytest.param(("--augment", "--top-db", "60"), "", "configuration", id="configuration"),
         pytest.param((), "", "configuration", id="no augmentation"),
@@ -426,8 +422,8 @@ def unfinished(run: Path) -> bytes:
         pytest.param(("--augment",), "renamed", "genres", id="a genre renamed"),
     ],
 )
-def test_resuming_on_another_cache_is_refused_with_what_differs(
-    here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, says: str
+def test_resuming_with_another_cache_is_refused_and_names_the_difference(
+    here: Path, genrekit: CommandLine, options: tuple[str, ...], spoil: str, message: str
 ) -> None:
     unfinished(Path("runs/cel"))
     before = {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()}
@@ -442,19 +438,19 @@ def test_resuming_on_another_cache_is_refused_with_what_differs(
     outcome = genrekit("train", "--resume", "--out", "runs/cel", "--cache", "other.h5", "--quiet")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "genrekit: runs/cel was started with another cache (different " in outcome.err
-    assert says in outcome.err.partition(" (different ")[2].partition("):")[0]
+    assert message in outcome.err.partition(" (different ")[2].partition("):")[0]
     assert outcome.err.endswith("resume with that cache, or start a new run\n")
     assert {path: path.read_bytes() for path in Path("runs/cel").rglob("*") if path.is_file()} == before
 
 
-def test_the_same_cache_in_another_place_goes_on(here: Path, genrekit: CommandLine) -> None:
+def test_a_run_resumes_with_the_same_cache_at_another_path(here: Path, genrekit: CommandLine) -> None:
     whole = unfinished(Path("runs/cel"))
     genrekit("prepare", *SMALL, "--augment", "--out", "elsewhere.h5", "--workers", "1")
     assert genrekit("train", "--resume", "--out", "runs/cel", "--cache", "elsewhere.h5").code == 0
     assert Path("runs/cel/best/model.safetensors").read_bytes() == whole
 
 
-def test_resuming_puts_right_what_a_kill_left_half_done(here: Path, genrekit: CommandLine) -> None:
+def test_resuming_repairs_files_that_were_partly_written(here: Path, genrekit: CommandLine) -> None:
     """Killed between checkpoint and history, and while files and the bundle were written."""
     run = Path("runs/cel")
     names, table = sorted(run.rglob("*")), history(run)
@@ -478,7 +474,7 @@ def test_a_printed_configuration_is_read_back(here: Path, genrekit: CommandLine)
     assert not [path for path in Path("runs").iterdir() if path.name not in ("cel", "mlp")]
 
 
-def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(here: Path, genrekit: CommandLine) -> None:
+def test_options_override_the_file_and_the_file_overrides_defaults(here: Path, genrekit: CommandLine) -> None:
     Path("run.toml").write_text('arch = "mlp2"\ndropout = 0.5\nepochs = 7\n')
     lines = genrekit("train", "--config", "run.toml", "--epochs", "9", "--print-config").out.splitlines()
     assert {'arch = "mlp2"', "dropout = 0.5", "epochs = 9", "batch_size = 32"} <= set(lines)
@@ -491,20 +487,20 @@ def test_the_configuration_of_a_run_gives_the_same_weights_again(here: Path, gen
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "says"),
+    ("text", "code", "message"),
     [
         pytest.param("epohcs = 3", 2, "run.toml: unknown key 'epohcs': did you mean epochs?", id="unknown key"),
         pytest.param('arch = "cell"', 2, "run.toml: unknown arch 'cell': did you mean cel", id="unknown name"),
         pytest.param("epochs = ", 1, "cannot read run.toml: ", id="no TOML"),
     ],
 )
-def test_a_file_that_cannot_be_is_refused_with_its_name(
-    here: Path, genrekit: CommandLine, text: str, code: int, says: str
+def test_an_invalid_configuration_file_is_an_error_that_names_it(
+    here: Path, genrekit: CommandLine, text: str, code: int, message: str
 ) -> None:
     Path("run.toml").write_text(text)
     outcome = genrekit("train", "--config", "run.toml")
     assert (outcome.code, outcome.err.count("\n")) == (code, 1)
-    assert says in outcome.err
+    assert message in outcome.err
 
 
 def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandLine) -> None:
@@ -514,9 +510,7 @@ def test_resuming_with_another_setting_is_refused(here: Path, genrekit: CommandL
     assert "runs/mlp was started with lr 0.001, got 0.5: leave lr out, or start a new run" in outcome.err
 
 
-def test_a_run_goes_on_with_another_device_than_it_was_begun_with(
-    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_resumes_on_another_device(here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     Path("runs/mlp/result.json").unlink()
     config = Path("runs/mlp/config.json")

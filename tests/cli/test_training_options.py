@@ -1,4 +1,4 @@
-"""Options of training that change what is learned from, or how, as they are typed."""
+"""Options of genrekit train that change its inputs or its optimization."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ SMALL_CEL = ("train", "--arch", "cel", "--channels", "2,4", "--device", "cpu", "
 
 
 def resumed(run: Path, genrekit: CommandLine) -> bytes:
-    """Weights of a finished run that is taken back an epoch and resumed."""
+    """Weights of a finished run after its last epoch is undone and trained again."""
     (run / "result.json").unlink()
     (run / "previous-last.safetensors").rename(run / "last.safetensors")
     assert genrekit("train", "--resume", "--out", run).code == 0
@@ -22,7 +22,7 @@ def resumed(run: Path, genrekit: CommandLine) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["mel", "waveform", "stft"])
-def test_inputs_that_are_not_standardized_are_fed_as_they_are(here: Path, genrekit: CommandLine, kind: str) -> None:
+def test_inputs_are_not_standardized_if_switched_off(here: Path, genrekit: CommandLine, kind: str) -> None:
     options = (*SMALL_CEL, "--input", kind, "--no-standardize", "--out", "runs/plain")
     assert genrekit(*options).code == 0
     bundle = load_bundle("runs/plain/best")
@@ -45,7 +45,7 @@ def test_a_penalty_of_norms_reaches_the_run(here: Path, genrekit: CommandLine) -
 
 
 @pytest.mark.slow
-def test_noise_and_the_cosines_reach_the_run_and_resume(here: Path, genrekit: CommandLine) -> None:
+def test_noise_and_cosine_schedules_are_used_and_resumed(here: Path, genrekit: CommandLine) -> None:
     settings = {
         "noise": ("--noise-std", "0.05"),
         "epochs": ("--sched", "cosine", "--sched-by", "epoch", "--eta-min", "1e-6"),
@@ -91,7 +91,7 @@ def test_altered_fragments_need_waveforms(here: Path, genrekit: CommandLine) -> 
     assert sorted(Path().rglob("*")) == before
 
 
-def test_where_altered_fragments_cannot_be_kept_it_says_so(here: Path, genrekit: CommandLine) -> None:
+def test_altered_fragments_that_cannot_be_stored_are_reported(here: Path, genrekit: CommandLine) -> None:
     Path("data/cache.altered").write_text("no folder")
     outcome = genrekit(*ALTERED, "--quiet", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)

@@ -1,4 +1,4 @@
-"""Places that cannot be read or written: one line that names the path and says what to do, and exit code 1."""
+"""Paths that cannot be read or written: one line with the path and what to do, and exit code 1."""
 
 import sys
 from pathlib import Path
@@ -101,7 +101,7 @@ NEW = ("prepare", *SMALL, "--workers", "1", "--out", "new/cache.h5")
         pytest.param("empty", CLOSED, ("demo", "empty"), "empty", id="demo, closed folder"),
     ],
 )
-def test_a_place_that_cannot_be_used_is_one_line(
+def test_a_path_that_cannot_be_used_is_one_line(
     place: Path, genrekit: CommandLine, path: str, mode: int, arguments: tuple[str, ...], named: str
 ) -> None:
     with closed(place / path, mode):
@@ -124,7 +124,7 @@ def test_a_place_that_cannot_be_used_is_one_line(
         pytest.param("data/blues", ("evaluate", "best_models", "--data", "data"), "blues", id="labelled genre"),
     ],
 )
-def test_one_of_many_that_cannot_be_read_is_a_warning(
+def test_one_unreadable_path_of_several_is_a_warning(
     place: Path, genrekit: CommandLine, path: str, arguments: tuple[str, ...], warned: str
 ) -> None:
     with closed(place / path, CLOSED):
@@ -154,22 +154,22 @@ def test_a_current_directory_that_was_removed_is_one_line(
     (tmp_path / "gone").rmdir()
     outcome = genrekit(command)
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "genrekit: the current directory does not exist any more: change to another one\n"
+    assert outcome.err == "genrekit: the current directory no longer exists: change to another one\n"
 
 
-def test_a_model_that_cannot_be_read_keeps_no_other_from_being_kept(place: Path, genrekit: CommandLine) -> None:
+def test_an_unreadable_model_does_not_prevent_others_from_being_kept(place: Path, genrekit: CommandLine) -> None:
     first = sorted((place / "best_models").glob("[a-z]*"))[0]
     with closed(first, CLOSED):
         assert genrekit(*MLP, "--quiet", "--json").json["kept"]
 
 
-def test_unwritable_best_models_are_found_out_before_the_training(place: Path, genrekit: CommandLine) -> None:
+def test_unwritable_best_models_are_an_error_before_training(place: Path, genrekit: CommandLine) -> None:
     with closed(place / "best_models", READ_ONLY):
         genrekit(*MLP, "--out", "runs/new")
     assert not Path("runs/new").exists()
 
 
-def test_a_report_that_cannot_be_written_costs_no_reading(place: Path, genrekit: CommandLine) -> None:
+def test_a_report_that_cannot_be_written_counts_no_evaluation(place: Path, genrekit: CommandLine) -> None:
     with closed(place / "empty", READ_ONLY):
         genrekit("evaluate", "best_models", "--report", "empty/report.html")
     assert not Path("data/cache.splits/readings.json").exists()

@@ -1,4 +1,4 @@
-"""The front end's two executors, numpy and torch, give the same."""
+"""The features in torch are those in numpy."""
 
 from typing import Any, get_args
 
@@ -40,10 +40,10 @@ def test_mels_are_those_of_numpy(normalization: str, n_fft: int, fmax: float | N
     prepared = config(normalization=normalization, n_fft=n_fft, fmax=fmax)
     batch = clips(prepared.front_end.n_samples)
     expected = [unit_mels([normalize_waveform(clip, normalization)], prepared.front_end)[0] for clip in batch]
-    found = torch_front_end(prepared, "mel")(torch.from_numpy(batch)).numpy()
-    assert found.shape == (len(batch), *prepared.front_end.shape("mel"))
-    np.testing.assert_allclose(found, np.stack(expected), atol=2e-4)
-    assert np.abs(found - np.stack(expected)).mean() < 1e-6
+    computed = torch_front_end(prepared, "mel")(torch.from_numpy(batch)).numpy()
+    assert computed.shape == (len(batch), *prepared.front_end.shape("mel"))
+    np.testing.assert_allclose(computed, np.stack(expected), atol=2e-4)
+    assert np.abs(computed - np.stack(expected)).mean() < 1e-6
 
 
 @pytest.mark.parametrize("normalization", ["peak", "rms", "none"])
@@ -51,9 +51,9 @@ def test_waveforms_are_those_of_numpy(normalization: str) -> None:
     prepared = config(normalization=normalization)
     batch = clips(prepared.front_end.n_samples)
     expected = [quantized(normalize_waveform(clip, normalization)) / np.float32(FULL_SCALE) for clip in batch]
-    found = torch_front_end(prepared, "waveform")(torch.from_numpy(batch)).numpy()
-    np.testing.assert_allclose(found, np.stack(expected), atol=1.01 / FULL_SCALE)
-    assert np.mean(found != np.stack(expected).astype(np.float32)) < 0.02
+    computed = torch_front_end(prepared, "waveform")(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(computed, np.stack(expected), atol=1.01 / FULL_SCALE)
+    assert np.mean(computed != np.stack(expected).astype(np.float32)) < 0.02
 
 
 def test_mels_are_rounded_as_the_cache_stores_them() -> None:

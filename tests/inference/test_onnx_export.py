@@ -1,4 +1,4 @@
-"""An exported model answers as its bundle does, for any number of clips, and says what it is."""
+"""An exported model gives the probabilities of its bundle for any number of clips, and describes itself."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tiny_training import FRONT_END, tiny_config
 from genrekit._types import FloatArray
 from genrekit.config import CLASSICAL, Input, Network, PrepareConfig
 from genrekit.errors import GenrekitError
-from genrekit.inference.onnx_export import Listener, expected_probabilities, largest_difference, to_onnx
+from genrekit.inference.onnx_export import WaveformModel, expected_probabilities, largest_difference, to_onnx
 from genrekit.inference.prediction import predict_file
 from genrekit.models.bundle import Bundle, load_bundle, save_bundle
 
@@ -37,10 +37,12 @@ def clips(count: int = 5, n_samples: int = FRONT_END.n_samples) -> FloatArray:
 
 @pytest.mark.parametrize("arch", get_args(Network))
 @pytest.mark.parametrize("kind", get_args(Input))
-def test_front_end_and_model_in_torch_answer_as_the_bundle(tmp_path: Path, arch: str, kind: Input) -> None:
+def test_features_and_model_in_torch_give_the_probabilities_of_the_bundle(
+    tmp_path: Path, arch: str, kind: Input
+) -> None:
     made = bundle(tmp_path / "best", arch=arch, input=kind)
-    found = Listener(made)(torch.from_numpy(clips())).detach().numpy()
-    np.testing.assert_allclose(found, expected_probabilities(made, clips()), atol=1e-5)
+    computed = WaveformModel(made)(torch.from_numpy(clips())).detach().numpy()
+    np.testing.assert_allclose(computed, expected_probabilities(made, clips()), atol=1e-5)
 
 
 @pytest.mark.slow
@@ -54,7 +56,7 @@ def test_front_end_and_model_in_torch_answer_as_the_bundle(tmp_path: Path, arch:
         pytest.param({}, {"arch": "cel", "input": "stft"}, id="power-spectrogram"),
     ],
 )
-def test_the_exported_model_answers_as_the_bundle(
+def test_the_exported_model_gives_the_probabilities_of_the_bundle(
     tmp_path: Path, front_end: dict[str, object], values: dict[str, object]
 ) -> None:
     made = bundle(tmp_path / "best", front_end, **values)
@@ -64,7 +66,7 @@ def test_the_exported_model_answers_as_the_bundle(
 
 
 @pytest.mark.slow
-def test_the_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+def test_the_file_describes_its_input_and_output(tmp_path: Path) -> None:
     made = bundle(tmp_path / "best", arch="mlp2")
     model = to_onnx(made)
     assert largest_difference(model, made, clips()) < 1e-5
@@ -91,5 +93,5 @@ def test_a_clip_gives_what_predicting_its_file_gives(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arch", CLASSICAL)
 def test_a_classical_model_is_refused(tmp_path: Path, arch: str) -> None:
     made = bundle(tmp_path / "best", arch=arch, hidden=(), epochs=1, patience=10, batch_size=32)
-    with pytest.raises(GenrekitError, match=f"holds {arch}, whose statistics ONNX has no operators for"):
+    with pytest.raises(GenrekitError, match=f"is a {arch} model, whose features ONNX cannot compute"):
         to_onnx(made)

@@ -1,4 +1,4 @@
-"""A file that is heard in blocks gives what the cache would hold of it, however long it is."""
+"""A file that is read in blocks gives the inputs that a cache would store, however long it is."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from genrekit.audio.transform import FULL_SCALE, transform_track
 from genrekit.config import Input, PrepareConfig
 from genrekit.errors import UnreadableAudioError
 from genrekit.inference import streaming
-from genrekit.inference.streaming import Recording, hear
+from genrekit.inference.streaming import FragmentBatches, Recording
 
 RATE = 8_000
 N_SAMPLES = 4_000
@@ -32,30 +32,40 @@ def config(**front_end: object) -> PrepareConfig:
 
 
 def music(n_samples: int, rate: int = RATE) -> FloatArray:
-    """A chord that swells, with a noise: the loudest fragment is the last one."""
+    """A chord that becomes louder, with noise: the last fragment is the loudest."""
     chord = sine(220, n_samples, rate, 0.3) + sine(660, n_samples, rate, 0.2) + white_noise(n_samples, amplitude=0.1)
     return chord * np.linspace(0.05, 1, n_samples, dtype=np.float32)
 
 
-def heard(
+def stream_file(
+    path: Path,
+    prepared: PrepareConfig,
+    kind: Input = "mel",
+    hop: int = N_SAMPLES,
+    on_block: Callable[[], None] | None = None,
+) -> FragmentBatches:
+    return Recording(path, RATE, on_block=on_block).fragments(prepared, kind, hop)
+
+
+def read_all(
     path: Path, prepared: PrepareConfig, kind: Input = "mel", hop: int = N_SAMPLES
 ) -> tuple[list[int], FloatArray]:
     """All starts and inputs at once."""
-    starts, inputs = zip(*hear(path, prepared, kind, hop).batches, strict=True)
-    return [start for some in starts for start in some], np.concatenate(inputs)
+    starts, inputs = zip(*stream_file(path, prepared, kind, hop).batches, strict=True)
+    return [start for batch in starts for start in batch], np.concatenate(inputs)
 
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks that fall anywhere within fragments."""
+    """Make blocks so small that their edges fall within fragments."""
     monkeypatch.setattr(decoding, "_BLOCK", 3_001)
 
 
 @pytest.fixture
 def long(small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is longer than a fragment is decoded once a pass, and its spectrograms are not kept."""
-    monkeypatch.setattr(streaming, "HELD_S", 0.5)
-    monkeypatch.setattr(streaming, "HELD_SPECTROGRAMS", 2)
+    """Decode whatever is longer than a fragment once per pass, and keep no spectrograms."""
+    monkeypatch.setattr(streaming, "MAX_WAVEFORM_S", 0.5)
+    monkeypatch.setattr(streaming, "MAX_SPECTROGRAMS", 2)
     monkeypatch.setattr(streaming, "BATCH", 3)
 
 
@@ -100,9 +110,9 @@ def test_cutting_blocks_is_cutting_the_whole(sizes: list[int], n_samples: int, d
     assert [*starts] == ([*range(0, len(whole) - n_samples + 1, hop)] or [0])
     assert tuple(starts_every(n_samples, len(whole), n_samples)) == fragment_starts(len(whole), n_samples, "all")
     spread = fragment_starts(len(whole), n_samples, data.draw(st.integers(1, 9)))
-    found = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
-    assert [start for start, _ in found] == [*starts, *spread]
-    for start, piece in found:
+    pieces = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
+    assert [start for start, _ in pieces] == [*starts, *spread]
+    for start, piece in pieces:
         np.testing.assert_array_equal(piece, cut(whole, start, n_samples))
 
 
@@ -116,17 +126,19 @@ def test_a_level_that_is_measured_in_blocks_is_that_of_the_whole(normalization: 
     np.testing.assert_allclose(level.apply(whole), expected, rtol=1e-6 if normalization == "rms" else 0)
 
 
-class TestHear:
+class TestFragments:
     @pytest.mark.parametrize("reference", ["track", "fragment"])
     @pytest.mark.parametrize("normalization", ["peak", "none"])
-    def test_a_file_is_heard_as_the_cache_stores_it(self, tmp_path: Path, reference: str, normalization: str) -> None:
+    def test_a_file_gives_the_fragments_that_the_cache_stores(
+        self, tmp_path: Path, reference: str, normalization: str
+    ) -> None:
         prepared = config(db_reference=reference, normalization=normalization)
         soundfile.write(tmp_path / "x.flac", music(19_000, 11_025), 11_025)
         stored = transform_track("x", tmp_path / "x.flac", prepared)
-        starts, mels = heard(tmp_path / "x.flac", prepared)
+        starts, mels = read_all(tmp_path / "x.flac", prepared)
         np.testing.assert_array_equal(np.array(starts) / RATE, stored.start_s)
         np.testing.assert_array_equal(mels, stored.tensors["mel"].astype(np.float32))
-        _, waveforms = heard(tmp_path / "x.flac", prepared, "waveform")
+        _, waveforms = read_all(tmp_path / "x.flac", prepared, "waveform")
         np.testing.assert_array_equal(waveforms, stored.tensors["waveform"].astype(np.float32) / FULL_SCALE)
 
     @pytest.mark.parametrize("kind", get_args(Input))
@@ -138,16 +150,16 @@ class TestHear:
     ) -> None:
         prepared = config(normalization=normalization, db_reference=reference)
         soundfile.write(tmp_path / "x.flac", music(50_000, 11_025), 11_025)
-        starts, inputs = heard(tmp_path / "x.flac", prepared, kind, hop)
+        starts, inputs = read_all(tmp_path / "x.flac", prepared, kind, hop)
         request.getfixturevalue("long")
-        again, streamed = heard(tmp_path / "x.flac", prepared, kind, hop)
+        again, streamed = read_all(tmp_path / "x.flac", prepared, kind, hop)
         assert again == starts == [*range(0, 36_281 - N_SAMPLES + 1, hop)]
         np.testing.assert_array_equal(streamed, inputs)
 
     @pytest.mark.parametrize("fragments", ["all", "first", 1, 3, 40])
     @pytest.mark.parametrize("normalization", ["peak", "rms", "none"])
     @pytest.mark.parametrize("n_samples", [1_500, 4_000, 50_000])
-    def test_the_fragments_of_a_cache_are_heard_in_memory_and_from_the_file(
+    def test_a_recording_gives_the_fragments_of_a_cache_from_memory_and_from_the_file(
         self,
         tmp_path: Path,
         request: pytest.FixtureRequest,
@@ -164,12 +176,12 @@ class TestHear:
             recording = Recording(tmp_path / "x.flac", RATE, digest=True)
             assert (recording.digest, recording.silent) == (stored.digest, False)
             for kind in prepared.inputs:
-                starts, inputs = zip(*recording.hear(prepared, kind).batches, strict=True)
-                assert [start / RATE for some in starts for start in some] == stored.start_s.tolist()
+                starts, inputs = zip(*recording.fragments(prepared, kind).batches, strict=True)
+                assert [start / RATE for batch in starts for start in batch] == stored.start_s.tolist()
                 expected = stored.tensors[kind].astype(np.float32) / np.float32(FULL_SCALE if kind == "waveform" else 1)
                 np.testing.assert_array_equal(np.concatenate(inputs), expected)
 
-    def test_silence_is_told_from_the_rest(self, tmp_path: Path) -> None:
+    def test_silence_is_detected(self, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "x.wav", np.zeros(RATE), RATE)
         assert Recording(tmp_path / "x.wav", RATE, digest=True).silent
 
@@ -179,7 +191,7 @@ class TestHear:
             path = tmp_path / f"{seconds}.wav"
             soundfile.write(path, music(seconds * RATE), RATE)
             tracemalloc.start()
-            for _ in hear(path, config(), "mel", N_SAMPLES).batches:
+            for _ in stream_file(path, config()).batches:
                 pass
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
@@ -191,21 +203,21 @@ class TestHear:
     @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5])
     def test_a_file_not_longer_than_a_fragment_gives_one(self, tmp_path: Path, seconds: float) -> None:
         soundfile.write(tmp_path / "x.wav", music(round(seconds * RATE)), RATE)
-        starts, waveforms = heard(tmp_path / "x.wav", config(), "waveform")
+        starts, waveforms = read_all(tmp_path / "x.wav", config(), "waveform")
         assert starts == [0]
         assert not waveforms[0, round(seconds * RATE) :].any()
-        assert hear(tmp_path / "x.wav", config(), "mel", 4_000).duration_s == pytest.approx(seconds)
+        assert stream_file(tmp_path / "x.wav", config()).duration_s == pytest.approx(seconds)
 
-    def test_silence_is_heard_as_zeros(self, tmp_path: Path) -> None:
+    def test_silence_gives_zeros(self, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "x.wav", np.zeros(RATE), RATE)
-        assert not heard(tmp_path / "x.wav", config())[1].any()
+        assert not read_all(tmp_path / "x.wav", config())[1].any()
 
     @pytest.mark.usefixtures("long")
     @pytest.mark.parametrize("calls", [1, 30])
-    def test_whoever_is_called_with_each_block_may_stop_it(self, tmp_path: Path, calls: int) -> None:
+    def test_the_callback_for_blocks_can_stop_the_pass(self, tmp_path: Path, calls: int) -> None:
         soundfile.write(tmp_path / "x.wav", music(30_000), RATE)
         with pytest.raises(KeyboardInterrupt):
-            for _ in hear(tmp_path / "x.wav", config(), "mel", N_SAMPLES, stopping_at(calls)).batches:
+            for _ in stream_file(tmp_path / "x.wav", config(), on_block=stopping_at(calls)).batches:
                 pass
 
 

@@ -1,4 +1,4 @@
-"""A genre is written beside the audio, never into it."""
+"""Writing genre tags changes the metadata and never the audio."""
 
 import stat
 from pathlib import Path
@@ -38,7 +38,7 @@ def genre_of(path: Path) -> list[str]:
 
 
 def audio_bytes(path: Path) -> bytes:
-    """The part of a file that holds its audio, found without the library that writes tags."""
+    """The audio bytes of a file, without using the library that writes tags."""
     content = path.read_bytes()
     if path.suffix in (".wav", ".aiff"):
         name, order = (b"data", "little") if path.suffix == ".wav" else (b"SSND", "big")
@@ -61,7 +61,7 @@ def audio_bytes(path: Path) -> bytes:
 
 @pytest.mark.parametrize(("suffix", "form", "subtype"), FORMATS, ids=[f"{row[1]}-{row[2]}" for row in FORMATS])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_the_genre_is_there_and_the_audio_as_before(
+def test_the_genre_is_written_and_the_audio_unchanged(
     tmp_path: Path, suffix: str, form: str, subtype: str, in_place: bool
 ) -> None:
     source = write(tmp_path / f"song.{suffix}", form, subtype)
@@ -71,7 +71,7 @@ def test_the_genre_is_there_and_the_audio_as_before(
         tag_genre(source if genre == "jazz" else target, target, genre)
         assert genre_of(target) == [genre]
         np.testing.assert_array_equal(soundfile.read(target)[0], before)
-        if suffix != "ogg":  # whose pages are numbered anew
+        if suffix != "ogg":  # Ogg pages are renumbered
             assert audio_bytes(target) == bytes_before
     assert in_place or source.read_bytes() == whole
     assert [path.name for path in target.parent.iterdir() if path.name != "copies"] == [source.name]
@@ -105,19 +105,19 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
-    [("song.au", "no tags can be written into au files"), ("absent.wav", "tags cannot be written: ")],
+    ("name", "message"),
+    [("song.au", "tags cannot be written into au files"), ("absent.wav", "tags cannot be written: ")],
 )
-def test_what_cannot_be_tagged_is_told_and_left_alone(tmp_path: Path, name: str, says: str) -> None:
+def test_a_file_that_cannot_be_tagged_is_an_error_and_unchanged(tmp_path: Path, name: str, message: str) -> None:
     write(tmp_path / "song.au", "AU", "PCM_16")
     before = (tmp_path / "song.au").read_bytes()
-    with pytest.raises(GenrekitError, match=says):
+    with pytest.raises(GenrekitError, match=message):
         tag_genre(tmp_path / name, tmp_path / name, "jazz")
     assert [path.name for path in tmp_path.iterdir()] == ["song.au"]
     assert (tmp_path / "song.au").read_bytes() == before
 
 
-def test_whatever_stops_it_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_the_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "song.wav", "WAV", "PCM_16")
     before = source.read_bytes()
 
@@ -132,7 +132,7 @@ def test_whatever_stops_it_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch
     assert source.read_bytes() == before
 
 
-def test_a_file_whose_audio_would_be_another_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_audio_would_change_is_left_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "song.wav", "WAV", "PCM_16")
     before = source.read_bytes()
 
