@@ -81,17 +81,28 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag, described = f"--{name.replace('_', '-')}", option_of(field)
     # Text is read by the configuration, whose errors name the value; only a flag has none.
     kind: Any = bool if bool in _members(field.annotation) else str
+    choices = listed_choices(field)
     option = typer.Option(
         *((flag,) if kind is not bool else (f"{flag}/--no-{flag[2:]}",)),
         help=f"{field.description}{_shown(field.get_default(call_default_factory=True))}",
         show_default=False,
-        metavar=_metavar(field.annotation) if kind is str else None,
-        autocompletion=_completion(field.annotation) if kind is str else None,
+        metavar=("|".join(choices) or _metavar(field.annotation)) if kind is str else None,
+        autocompletion=(completes(choices) if choices else _completion(field.annotation)) if kind is str else None,
         rich_help_panel=None if described is None else described.panel,
+        hidden=described is not None and described.hidden,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
+
+
+def listed_choices(field: FieldInfo) -> list[str]:
+    """Return the names that help and completion list for an option; empty if its type decides."""
+    described = option_of(field)
+    if described is None or not (described.choices or described.hidden_choices):
+        return []
+    names = _choices(field.annotation) if described.choices is None else described.choices()
+    return [name for name in names if name not in described.hidden_choices]
 
 
 def _metavar(annotation: Any) -> str | None:

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
+from genrekit.config.architectures import Architecture, architecture, architecture_names, is_registered
 from genrekit.config.base import Config, Option, fields_with, split_items
 from genrekit.config.prepare import Input
 
-Network = Literal["mlp", "mlp2", "cel", "cel2", "cel3"]
-Classical = Literal["logreg", "lda", "svm", "forest"]
-Architecture = Literal[Network, Classical]
 SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest", "fragment"]
 Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(split_items)]
 
-DEFAULT_HIDDEN: dict[str, tuple[int, ...]] = {
-    "mlp": (256, 128),
-    "mlp2": (512, 256),
-    "cel": (),
-    "cel2": (),
-    "cel3": (),
-} | dict.fromkeys(get_args(Classical), ())
-"""Hidden dense layers of each architecture where none are given."""
-
-DEFAULT_CHANNELS: dict[str, tuple[int, ...]] = {
-    "mel": (16, 32, 64, 128, 128),
-    "stft": (16, 32, 64, 128, 128),
-    "waveform": (16, 32, 32, 64, 64, 64, 64, 64),
-}
-"""Convolution blocks of the cel family for each input where none are given."""
-
 DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
-"""Learning rate of each optimizer where none is given."""
+"""The default learning rate of each optimizer."""
 
-CONVOLUTIONAL = ("cel", "cel2", "cel3")
 
-CLASSICAL: tuple[Classical, ...] = ("logreg", "lda", "svm", "forest")
-"""Architectures that are fitted at once, on statistics of mel spectrograms."""
+def _registered(name: Any) -> Any:
+    names = architecture_names()
+    if name not in names:  # the error of an unknown literal, whose choices are listed
+        raise PydanticKnownError("literal_error", {"expected": " or ".join(f"'{known}'" for known in names)})
+    return name
+
+
+def _list_architectures(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(architecture_names())
 
 
 class TrainConfig(Config):
@@ -48,8 +37,14 @@ class TrainConfig(Config):
     never a default on a CPU: `precision` and `compile`, each of which repeats itself, but gives other weights.
     """
 
-    arch: Annotated[Architecture, Option("Model", used_by="all models", affects_cost=True)] = Field(
-        "cel", description="Architecture: a network, or a classical model on mel statistics."
+    arch: Annotated[
+        str,
+        BeforeValidator(_registered),
+        Option("Model", used_by="all models", affects_cost=True, choices=architecture_names),
+    ] = Field(
+        "cel",
+        description="Architecture: a network, or a classical model on mel statistics.",
+        json_schema_extra=_list_architectures,
     )
     input: Annotated[Input, Option("Model", used_by="all models", affects_cost=True)] = Field(
         "mel", description="What the model reads: stft is the linear power spectrogram of the waveform."
@@ -189,34 +184,37 @@ class TrainConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        """Spell out what depends on the architecture, the input and the optimizer."""
+        """Fill in the defaults that depend on the architecture, the input and the optimizer."""
         if not isinstance(values, dict):
             return values
-        # What is no name at all, such as a list, has no defaults and is refused later.
-        arch, kind, opt = (str(values.get(*pair)) for pair in (("arch", "cel"), ("input", "mel"), ("opt", "adam")))
+        arch, kind, opt = (values.get(name, cls.model_fields[name].default) for name in ("arch", "input", "opt"))
         filled = dict(values)
-        if filled.get("hidden") is None:
-            filled["hidden"] = DEFAULT_HIDDEN.get(arch)
-        if filled.get("channels") is None:
-            filled["channels"] = DEFAULT_CHANNELS.get(kind) if arch in CONVOLUTIONAL else ()
         if filled.get("lr") is None:
-            filled["lr"] = DEFAULT_LR.get(opt)
-        if arch in CLASSICAL and filled.get("epochs") is None:
+            filled["lr"] = DEFAULT_LR.get(str(opt))
+        if not is_registered(str(arch)):
+            return filled  # refused by the field's own check
+        model = architecture(str(arch))
+        if filled.get("hidden") is None:
+            filled["hidden"] = model.hidden or ()
+        if filled.get("channels") is None:
+            filled["channels"] = () if model.channels is None else model.channels.get(str(kind))
+        if not model.trained_by_gradient and filled.get("epochs") is None:
             filled["epochs"] = 1
         return filled
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.arch in CONVOLUTIONAL and not self.channels:
-            raise ValueError(f"channels must name at least one convolution block for {self.arch}, got none")
-        if self.arch not in CONVOLUTIONAL and self.channels:
+    def _suits_the_architecture(self) -> Self:
+        model = self.architecture
+        if model.channels is None and self.channels:
             raise ValueError(f"channels must be none for {self.arch}, which has no convolutions, got {self.channels}")
-        if self.arch in CLASSICAL:
-            self._require_classical()
-        if self.arch == "mlp" and len(self.hidden_widths) != 2:
-            raise ValueError(f"hidden must be two widths for mlp (three linear layers), got {len(self.hidden_widths)}")
-        if self.arch == "mlp2" and self.hidden_widths and self.batch_size == 1:
-            raise ValueError("batch_size must be at least 2 for mlp2, whose batch norm compares fragments, got 1")
+        if self.input not in model.inputs:
+            raise ValueError(f"input must be {' or '.join(model.inputs)} for {self.arch}, got {self.input}")
+        if not model.trained_by_gradient:
+            self._require_defaults_of_networks()
+        elif model.hidden is None and self.hidden:
+            raise ValueError(f"hidden must be none for {self.arch}, which does not use it, got {self.hidden}")
+        if model.check is not None:
+            model.check(self)
         return self
 
     @model_validator(mode="after")
@@ -286,27 +284,30 @@ class TrainConfig(Config):
         """Whether training reads its fragments at another tempo or pitch."""
         return (self.altered_tempo, self.altered_pitch) != (1.0, 0.0)
 
-    def _require_classical(self) -> None:
-        """Refuse values that a classical model would ignore."""
-        if self.input != "mel":
-            raise ValueError(f"input must be mel for {self.arch}, which reads its statistics, got {self.input}")
+    def _require_defaults_of_networks(self) -> None:
+        """Refuse values that a model that is fitted once would ignore."""
         used = fields_with(TrainConfig, lambda option: option.used_by == "all models")
         defaults = {"hidden": (), "epochs": 1, "lr": DEFAULT_LR[self.opt]}
         for name, field in TrainConfig.model_fields.items():
             if name not in used and getattr(self, name) != defaults.get(name, field.default):
                 raise ValueError(
-                    f"{name} is for networks: leave it out for {self.arch}, which is fitted at once, "
+                    f"{name} is for networks: leave it out for {self.arch}, which is fitted once, "
                     f"got {getattr(self, name)}"
                 )
 
     @property
+    def architecture(self) -> Architecture:
+        """The registered architecture that `arch` names."""
+        return architecture(self.arch)
+
+    @property
     def stem(self) -> str:
-        """What tells this training from others, for names of runs and bundles; a classical model has no optimizer.
+        """The start of the names of runs and bundles: architecture, input, and the optimizer and schedule if used.
 
         >>> TrainConfig.of({"arch": "mlp"}).stem, TrainConfig.of({"arch": "lda"}).stem
         ('mlp-mel-adam-none', 'lda-mel')
         """
-        parts = (self.arch, self.input, *(() if self.arch in CLASSICAL else (self.opt, self.sched)))
+        parts = (self.arch, self.input, *((self.opt, self.sched) if self.architecture.trained_by_gradient else ()))
         return "-".join(parts)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genrekit.config import CLASSICAL, Config
+from genrekit.config import Config
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
 from genrekit.metrics.formatting import percent
@@ -44,7 +44,7 @@ def learning(metadata: BundleMetadata) -> Html:
     """The learning curves, or why there are none."""
     history, best = metadata.history, metadata.best_epoch
     heading = element("h3", "Learning")
-    if metadata.train.arch in CLASSICAL:
+    if not metadata.train.architecture.trained_by_gradient:
         return joined([heading, element("p", "This model was fitted at once: it has no learning curves.")])
     if not history:
         return joined([heading, element("p", "The bundle does not tell how the training went.")])

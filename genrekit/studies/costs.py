@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genrekit._types import AnyPath
-from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
+from genrekit.config import PrepareConfig, TrainConfig, fields_with
 from genrekit.data.cache.hdf5 import Cache, open_cache
 from genrekit.data.loader import part_source
 from genrekit.data.splits.folds import TrainedSplits
@@ -168,7 +168,7 @@ def plan_search(
     sizes = [
         _footprint(config, splits.cache.config, len(splits.cache.genres)).memory
         for config in drawn
-        if config.arch not in CLASSICAL
+        if config.architecture.trained_by_gradient
     ]
     return SearchPlan(
         search=search.name,
@@ -208,7 +208,7 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
 
 def _shortages(missing: Sequence[Experiment], cache: Cache, workers: int) -> tuple[str, str]:
     """What missing runs need more of than is free, of memory and of disk; nothing where there is enough."""
-    networks = [item for item in missing if item.config.arch not in CLASSICAL]
+    networks = [item for item in missing if item.config.architecture.trained_by_gradient]
     if not networks:
         return "", ""
     sizes = [_footprint(item.config, cache.config, len(cache.genres)) for item in networks]
@@ -243,7 +243,7 @@ def _plan(
     sizes = [
         _disk(_footprint(item.config, cache.config, len(cache.genres)))
         for item in missing
-        if cache is not None and item.config.arch not in CLASSICAL
+        if cache is not None and item.config.architecture.trained_by_gradient
     ]
     noise = USUAL if cache is None else noise_of(study, experiments, folds)
     return StudyPlan(
@@ -292,7 +292,7 @@ def _arm(
         group=arm.group,
         epochs=config.epochs,
         parameters=size.parameters,
-        memory=None if config.arch in CLASSICAL else size.memory,
+        memory=size.memory if config.architecture.trained_by_gradient else None,
         seconds=None if splits is None or pace is None else _seconds(config, own, splits, pace),
         finished=sum(item.finished for item in own),
         missing=sum(item.missing for item in own),
@@ -304,7 +304,7 @@ def _seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSpli
     done = [sum(epoch.seconds for epoch in read_history(item.run / HISTORY)) for item in own if item.finished]
     if done:
         return sum(done) / len(done)
-    if config.arch in CLASSICAL:
+    if not config.architecture.trained_by_gradient:
         return None
     counts = _fragments(splits.cache, splits.of(config), config)
     steps = -(-counts["train"] // config.batch_size)

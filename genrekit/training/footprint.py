@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.models.layer_sizes import output_sizes
 from genrekit.training.optimizers import make_optimizer
@@ -75,7 +75,7 @@ def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], devic
     """
     parameters = list(model.parameters())
     gradients = _bytes(parameters)
-    batch = 0 if config.arch in CLASSICAL else config.batch_size * _left_of_a_fragment(model, shape)
+    batch = config.batch_size * _left_of_a_fragment(model, shape) if config.architecture.trained_by_gradient else 0
     return Footprint(
         parameters=sum(parameter.numel() for parameter in parameters),
         weights=_bytes(model.state_dict().values()),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from genrekit.config import CLASSICAL, FeatureConfig, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.data.cache.hdf5 import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches, part_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
@@ -15,8 +16,8 @@ from genrekit.data.splits.folds import trained_split
 from genrekit.data.splits.split import Split
 from genrekit.errors import UsageError
 from genrekit.io.files import size_text
-from genrekit.models import Model, build_model
-from genrekit.models.classical import Classifier
+from genrekit.models import build_model
+from genrekit.models.standardize import find_standardize
 from genrekit.models.torchaudio_import import load_torchaudio
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, free_memory, measure
@@ -34,14 +35,14 @@ class TrainRun:
     split: Split
     data: TrainingBatches
     device: torch.device
-    model: Model
+    model: nn.Module
     footprint: Footprint
     reporter: Reporter
 
     @property
     def is_network(self) -> bool:
         """Whether the model is trained in epochs. A classical model is fitted once."""
-        return self.config.arch not in CLASSICAL
+        return self.config.architecture.trained_by_gradient
 
     @property
     def split_name(self) -> str:
@@ -73,13 +74,13 @@ def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool,
         seed=config.seed,
         random_start=config.random_start,
     )
-    device = choose_device("cpu" if config.arch in CLASSICAL else config.device)
+    device = choose_device(config.device if config.architecture.trained_by_gradient else "cpu")
     footprint = _measure_footprint(cache, config, device)
-    if config.arch not in CLASSICAL:
+    if config.architecture.trained_by_gradient:
         _warn_if_memory_is_short(footprint, config, device, reporter)
     model = build_model(config, cache.config.front_end, len(cache.genres))
-    if config.standardize and not isinstance(model, Classifier):
-        model.standardize.set_statistics(*data.statistics())
+    if config.standardize and (layer := find_standardize(model)) is not None:
+        layer.set_statistics(*data.statistics())
     if device.type == "cuda":
         data.live_on(device, _room_for_data(device, footprint))
     for note in split.notes:

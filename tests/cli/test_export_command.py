@@ -58,8 +58,8 @@ def test_a_file_that_is_there_is_replaced_by_force_only(here: Path, genrekit: Co
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        pytest.param(("runs/mlp",), 1, "runs/mlp is no bundle", id="no-bundle"),
-        pytest.param(("absent",), 1, "absent is no bundle", id="absent"),
+        pytest.param(("runs/mlp",), 1, "runs/mlp is not a bundle", id="no-bundle"),
+        pytest.param(("absent",), 1, "absent is not a bundle", id="absent"),
         pytest.param(
             ("runs/mlp/best", "--format", "onyx"), 2, "unknown format 'onyx': did you mean onnx?", id="format"
         ),
