@@ -22,14 +22,13 @@ from genrekit.data.splits.split import Split, artist_clusters, split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import size_text
 from genrekit.metrics.comparison import detectable_difference
-from genrekit.models import build_model
 from genrekit.studies.noise import USUAL, Noise, noise_of
 from genrekit.studies.optuna_trials import TRIALS_FILE, count_ended
 from genrekit.studies.plan import Experiment, StudyOptions, distinct, plan_experiments
 from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
 from genrekit.studies.search_schema import Search, describe, read_search
 from genrekit.training.devices import choose_device
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, free_memory, measure, model_to_measure
 from genrekit.training.runtime_estimate import Pace, measure_pace
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import HISTORY, read_history
@@ -340,8 +339,7 @@ def _measured(config: TrainConfig) -> TrainConfig:
 
 @lru_cache(maxsize=1_000)
 def _meta_model(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> torch.nn.Module:
-    with torch.device("meta"):
-        return build_model(config, prepared.front_end, n_genres)
+    return model_to_measure(config, prepared.front_end, n_genres)
 
 
 def _disk(size: Footprint) -> int:

@@ -20,14 +20,14 @@ from genrekit.models import build_model
 from genrekit.models.standardize import find_standardize
 from genrekit.models.torchaudio_import import load_torchaudio
 from genrekit.training.devices import choose_device, choose_precision
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, free_memory, measure, measure_weights
 from genrekit.training.tracking import Tracker
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 
 
 @dataclass(frozen=True)
 class TrainRun:
-    """Everything that the steps of a training run need; `footprint` is the memory that the model will take."""
+    """Everything that the steps of a training run need. `footprint` is the estimated memory."""
 
     folder: Path
     config: TrainConfig
@@ -75,10 +75,7 @@ def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool,
         random_start=config.random_start,
     )
     device = choose_device(config.device if config.architecture.trained_by_gradient else "cpu")
-    footprint = _measure_footprint(cache, config, device)
-    if config.architecture.trained_by_gradient:
-        _warn_if_memory_is_short(footprint, config, device, reporter)
-    model = build_model(config, cache.config.front_end, len(cache.genres))
+    model, footprint = _build_and_measure(cache, config, device, reporter)
     if config.standardize and (layer := find_standardize(model)) is not None:
         layer.set_statistics(*data.statistics())
     if device.type == "cuda":
@@ -141,25 +138,35 @@ def _training_source(cache: Cache, config: TrainConfig, split: Split, reporter: 
     return source
 
 
-def _measure_footprint(cache: Cache, config: TrainConfig, device: torch.device) -> Footprint:
-    """Measure the memory of training on a model without values, so that it is known before the real one is built."""
-    front_end = cache.config.front_end
+def _build_and_measure(
+    cache: Cache, config: TrainConfig, device: torch.device, reporter: Reporter
+) -> tuple[nn.Module, Footprint]:
+    """Build the model on a device and estimate the memory of its training; warn if it is not free.
+
+    A model on the meta device takes no memory, so its weights are measured before the model itself is built.
+    """
+    features, n_genres = cache.config.front_end, len(cache.genres)
     with torch.device("meta"):
-        empty = build_model(config, front_end, len(cache.genres))
-    return measure(empty, config, front_end.shape(config.input), device)
-
-
-def _warn_if_memory_is_short(
-    footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter
-) -> None:
+        weights = measure_weights(build_model(config, features, n_genres), config, device)
     free = free_memory(device)
-    if free is None or footprint.memory <= free:
-        return
+    fits = _warn_if_memory_is_short(weights, config, free, reporter)
+    model = build_model(config, features, n_genres).to(device)
+    footprint = measure(model, config, features.shape(config.input), device)
+    if fits:
+        _warn_if_memory_is_short(footprint, config, free, reporter)
+    return model, footprint
+
+
+def _warn_if_memory_is_short(footprint: Footprint, config: TrainConfig, free: int | None, reporter: Reporter) -> bool:
+    """Warn if less memory is free than training needs, and return whether it is enough."""
+    if free is None or footprint.memory <= free or not config.architecture.trained_by_gradient:
+        return True
     mostly_batch = footprint.batch > footprint.checkpoint
     remedy = f"a batch_size below {config.batch_size}" if mostly_batch else "fewer or narrower layers"
     reporter.warning(
         f"training needs about {size_text(footprint.memory)} of memory, only {size_text(free)} is free: choose {remedy}"
     )
+    return False
 
 
 def _room_for_data(device: torch.device, footprint: Footprint) -> float:

@@ -485,7 +485,7 @@ def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypa
     monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
     ears = Ears()
     result = run(study, cache, ears, seeds=1)
-    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
+    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: choose a smaller batch_size")
     assert result.ranking == ("fast",)
 
 
