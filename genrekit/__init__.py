@@ -14,8 +14,8 @@ The verbs of the command line as functions. Each returns a record, the one that 
     30
     >>> info(folder / "cache.h5").facts["fragments"]
     60
-    >>> network = {"arch": "mlp", "hidden": (8, 8), "epochs": 1, "split": "track"}
-    >>> run = train(folder / "cache.h5", network, runs=folder / "runs", best_models=folder / "best_models")
+    >>> folders = {"runs": folder / "runs", "best_models": folder / "best_models"}
+    >>> run = train(folder / "cache.h5", arch="mlp", hidden=(8, 8), epochs=1, split="track", **folders)
     >>> len(compare([folder / "runs"]).ranking)
     1
     >>> evaluate(run.bundle, folder / "cache.h5").readings  # the test part is read here only, and that is counted
@@ -60,7 +60,7 @@ from typing import TYPE_CHECKING, Any
 from genrekit._version import __version__
 
 if TYPE_CHECKING:
-    from genrekit.config import PrepareConfig
+    from genrekit.config import Architecture, FeatureConfig, PrepareConfig, TrainConfig, register_architecture
     from genrekit.errors import GenrekitError
     from genrekit.inference.model import load_model
     from genrekit.studies.plan import StudyOptions
@@ -76,12 +76,15 @@ if TYPE_CHECKING:
     from genrekit.workflows.train import train
 
 __all__ = [
+    "Architecture",
+    "FeatureConfig",
     "GenrekitError",
     "PrepareConfig",
     "Progress",
     "Reporter",
     "StudyOptions",
     "Tracking",
+    "TrainConfig",
     "__version__",
     "compare",
     "evaluate",
@@ -90,17 +93,21 @@ __all__ = [
     "load_model",
     "predict",
     "prepare",
+    "register_architecture",
     "run_study",
     "train",
 ]
 
 _HOMES = {
+    "Architecture": ("genrekit.config", "Architecture"),
+    "FeatureConfig": ("genrekit.config", "FeatureConfig"),
     "GenrekitError": ("genrekit.errors", "GenrekitError"),
     "PrepareConfig": ("genrekit.config", "PrepareConfig"),
     "Progress": ("genrekit.workflows.reporter", "Progress"),
     "Reporter": ("genrekit.workflows.reporter", "Reporter"),
     "StudyOptions": ("genrekit.studies.plan", "StudyOptions"),
     "Tracking": ("genrekit.training.tracking", "Tracking"),
+    "TrainConfig": ("genrekit.config", "TrainConfig"),
     "compare": ("genrekit.workflows.compare", "compare"),
     "evaluate": ("genrekit.workflows.evaluate", "evaluate"),
     "export": ("genrekit.workflows.export", "export"),
@@ -108,6 +115,7 @@ _HOMES = {
     "load_model": ("genrekit.inference.model", "load_model"),
     "predict": ("genrekit.workflows.predict", "predict"),
     "prepare": ("genrekit.workflows.prepare", "prepare"),
+    "register_architecture": ("genrekit.config", "register_architecture"),
     "run_study": ("genrekit.studies.runner", "run_study"),
     "train": ("genrekit.workflows.train", "train"),
 }

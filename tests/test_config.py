@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import librosa
 import numpy as np
@@ -21,6 +21,7 @@ from genrekit.config import (
     Option,
     PrepareConfig,
     TrainConfig,
+    TrainOptions,
     fields_with,
     option_of,
 )
@@ -598,3 +599,11 @@ def test_a_classical_model_refuses_each_field_that_only_networks_use(name: str) 
 
 def test_the_seed_and_the_fold_tell_repeated_runs_apart() -> None:
     assert fields_with(TrainConfig, lambda option: option.scope == "repetition") == ("seed", "fold")
+
+
+def test_the_keyword_arguments_of_train_are_the_fields_of_its_configuration() -> None:
+    hints = get_type_hints(TrainOptions)
+    assert tuple(hints) == tuple(TrainConfig.model_fields)
+    for name, hint in hints.items():
+        if name not in ("hidden", "channels"):  # any sequence, which the configuration makes a tuple
+            assert hint == TrainConfig.model_fields[name].annotation, name

@@ -31,6 +31,7 @@ from genrekit.config.train import (
     TrainConfig,
     split_name,
 )
+from genrekit.config.train_options import TrainOptions
 
 __all__ = [
     "AUGMENTATIONS",
@@ -51,6 +52,7 @@ __all__ = [
     "SplitPolicy",
     "Stored",
     "TrainConfig",
+    "TrainOptions",
     "architecture",
     "architecture_names",
     "fields_with",
