@@ -41,10 +41,10 @@ Panel = Literal[
     "Machine",
     "Split",
 ]
-"""The headings under which help pages list options."""
+"""The headings of options on help pages."""
 
 Scope = Literal["model", "comparison", "split", "run", "repetition"]
-"""What a value of a training configuration belongs to.
+"""What a field of a training configuration describes.
 
 - `model`: a study or a search may vary it.
 - `comparison`: a study may vary it, but all trials of a search share it, so that they can be compared.
@@ -56,7 +56,7 @@ Scope = Literal["model", "comparison", "split", "run", "repetition"]
 
 @dataclass(frozen=True)
 class Option:
-    """Facts about a field beside its type, default, range and description, given in its annotation.
+    """What a field's annotation says about it beside its type, default, range and description.
 
     - `panel`: the heading of the field on the help page.
     - `scope`: what the field belongs to.
@@ -98,7 +98,7 @@ def fields_with(schema: type[Config], has: Callable[[Option], bool]) -> tuple[st
 
 
 def split_items(value: object) -> object:
-    """Split "64,32" into the items 64 and 32, and "none" into no items; return other values unchanged."""
+    """Split the text "64,32" into 64 and 32, and "none" into no items. Other values are returned unchanged."""
     if isinstance(value, str):
         return () if value.strip().lower() in ("", "none") else tuple(part.strip() for part in value.split(","))
     return value

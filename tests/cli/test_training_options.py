@@ -98,3 +98,10 @@ def test_where_altered_fragments_cannot_be_kept_it_says_so(here: Path, genrekit:
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "cannot keep altered fragments in data/cache.altered: " in outcome.err
     assert not Path("runs/new").exists()
+
+
+def test_help_does_not_list_options_that_only_reproduce_older_results(genrekit: CommandLine) -> None:
+    text = genrekit("train", "--help").out
+    assert "--sched" in text
+    for name in ("--sched-by", "loss-cosine", "--penalty", "norms", "stft", "--altered-tempo", "--altered-pitch"):
+        assert name not in text
