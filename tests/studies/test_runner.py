@@ -184,8 +184,8 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
     [
         ("result.json", "", "cannot read"),
         ("result.json", '{"format_version": 1', "cannot read"),
-        ("result.json", "[]", "is no result of format 1"),
-        ("result.json", '{"format_version": 99}', "is no result of format 1"),
+        ("result.json", "[]", "is not a result of format 1"),
+        ("result.json", '{"format_version": 99}', "is not a result of format 1"),
         ("result.json", '{"format_version": 1}', "has no parameters"),
         (
             "result.json",
