@@ -1,5 +1,10 @@
 """A network from outside the package goes through every command, and a bundle says where its network comes from."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +128,7 @@ def test_a_network_without_statistics_of_the_input_is_trained_with_masks(here: P
     register_architecture(Architecture("plain", lambda _, features, n: Plain(features.n_mels * features.n_frames, n)))
     run = train(CACHE, arch="plain", epochs=1, spec_time_mask=3, device="cpu", out="runs/plain")
     assert run.dead_channels is None
+    assert predict(["data/jazz/jazz-0.wav"], run.bundle).files
 
 
 def test_a_bundle_names_what_registers_its_architecture(here: Path, genrekit: CommandLine) -> None:
@@ -132,9 +138,62 @@ def test_a_bundle_names_what_registers_its_architecture(here: Path, genrekit: Co
         load_model(run.bundle)
     assert str(caught.value) == (
         f"{run.bundle} has the architecture 'resnet-tiny', which is not registered: "
-        f"import {build.__module__}, which has it, before you load it"
+        f"install or import {build.__module__}"
     )
     outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--model", run.bundle)
     assert outcome.code == 1
     assert outcome.err.count("\n") == 1
-    assert f"import {build.__module__}" in outcome.err
+    assert outcome.err.endswith(f": install or import {build.__module__}\n")
+
+
+def test_the_example_in_the_documentation_runs(here: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "own-architecture.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, str(page), "exec"), {"__name__": "example"})
+    (run,) = (path for path in Path("runs").iterdir() if "flat" in path.name)
+    assert (run / "best" / "model.json").exists()
+
+
+PACKAGE = """
+from genrekit import Architecture
+from torch import nn
+
+def build(config, features, n_genres):
+    return nn.Sequential(nn.Flatten(), nn.Linear(features.n_mels * features.n_frames, n_genres))
+
+FLAT = Architecture("flat", build, inputs=("mel",))
+"""
+
+
+def install(folder: Path, entry_points: str) -> dict[str, str]:
+    """Write an installed package, and return the environment of processes that find it."""
+    (folder / "flat-1.0.dist-info").mkdir(parents=True)
+    (folder / "flat-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: flat\nVersion: 1.0\n")
+    (folder / "flat-1.0.dist-info" / "entry_points.txt").write_text(f"[genrekit.architectures]\n{entry_points}\n")
+    (folder / "flat.py").write_text(PACKAGE)
+    paths = [str(folder), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@pytest.mark.slow
+def test_the_command_line_finds_the_architecture_of_an_installed_package(here: Path, tmp_path: Path) -> None:
+    environment = install(tmp_path / "site", "flat = flat:FLAT")
+
+    def genrekit(*arguments: str) -> str:
+        command = [sys.executable, "-m", "genrekit", *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert "flat" in genrekit("train", "--help")
+    genrekit("train", "--arch", "flat", "--epochs", "1", "--out", "runs/flat", "--device", "cpu")
+    assert json.loads(genrekit("predict", "data/jazz/jazz-0.wav", "--model", "runs/flat/best", "--json"))["files"]
+
+
+def test_an_installed_architecture_that_cannot_be_loaded_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "broken = flat:ABSENT")
+    monkeypatch.syspath_prepend(tmp_path)
+    architectures._register_installed.cache_clear()
+    with pytest.warns(UserWarning, match=r"cannot load the architecture broken \(flat:ABSENT\): "):
+        assert not architectures.is_registered("broken")
+    assert architectures.is_registered("cel")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genrekit.config.prepare import FeatureConfig, Input
@@ -59,12 +62,12 @@ class Architecture:
 
     @property
     def outside_module(self) -> str | None:
-        """The Python module that has the builder; None for an architecture that comes with genrekit."""
-        if self.name in _BUILT_IN:
-            return None
+        """The Python module that has the builder; None if it is genrekit's own or that of a script."""
         if isinstance(self.builder, str):
-            return self.builder.partition(":")[0]
-        return str(getattr(self.builder, "func", self.builder).__module__)  # a functools.partial has a func
+            module = self.builder.partition(":")[0]
+        else:
+            module = str(getattr(self.builder, "func", self.builder).__module__)  # a functools.partial has a func
+        return None if self.name in _BUILT_IN or module == "__main__" else module
 
     def build(self, config: Any, features: FeatureConfig, n_genres: int) -> nn.Module:
         """Make an untrained model."""
@@ -84,13 +87,18 @@ def _load(function: Any) -> Any:
     return getattr(import_module(module), name)
 
 
+_ENTRY_POINTS = "genrekit.architectures"
+
 _REGISTERED: dict[str, Architecture] = {}
 
 _BUILT_IN: frozenset[str] = frozenset()
 
 
 def register_architecture(architecture: Architecture) -> None:
-    """Add an architecture, so that `arch` can name it in the Python API, on the command line and in study files.
+    """Add an architecture, so that `arch` can name it in the Python API and in study files.
+
+    The command line and the processes of studies register the architectures of installed packages by themselves: the
+    package declares an entry point of the group "genrekit.architectures" that refers to an `Architecture`.
 
     Registering the same name again replaces the architecture, except for the ones that come with genrekit.
     Errors: ValueError for an invalid name, the name of a built-in architecture, or an unknown input.
@@ -116,19 +124,35 @@ def architecture(name: str) -> Architecture:
     >>> architecture("cel").trained_by_gradient, architecture("lda").trained
     (True, 'fitted once')
     """
-    if name not in _REGISTERED:
+    if not is_registered(name):
         raise unknown_name("architecture", name, _REGISTERED)
     return _REGISTERED[name]
 
 
 def is_registered(name: str) -> bool:
-    """Whether an architecture of that name is registered."""
+    """Return whether an architecture of that name is registered, or comes with an installed package."""
+    if name not in _REGISTERED:
+        _register_installed()
     return name in _REGISTERED
 
 
 def architecture_names() -> tuple[str, ...]:
     """Return the names of all registered architectures, genrekit's own first."""
+    _register_installed()
     return tuple(_REGISTERED)
+
+
+@cache
+def _register_installed() -> None:
+    """Register the architectures of installed packages. One that cannot be loaded is left out with a warning."""
+    for entry_point in entry_points(group=_ENTRY_POINTS):
+        try:
+            register_architecture(entry_point.load())
+        except Exception as error:  # noqa: BLE001 - another package's code, which must not break genrekit
+            text = " ".join(str(error).split())
+            warnings.warn(
+                f"cannot load the architecture {entry_point.name} ({entry_point.value}): {text}", stacklevel=2
+            )
 
 
 _CHANNELS = {

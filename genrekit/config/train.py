@@ -19,10 +19,10 @@ DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
 
 
 def _registered(name: Any) -> Any:
-    names = architecture_names()
-    if name not in names:  # the error of an unknown literal, whose choices are listed
-        raise PydanticKnownError("literal_error", {"expected": " or ".join(f"'{known}'" for known in names)})
-    return name
+    if isinstance(name, str) and is_registered(name):
+        return name
+    names = " or ".join(f"'{known}'" for known in architecture_names())
+    raise PydanticKnownError("literal_error", {"expected": names})  # the error of an unknown literal lists the choices
 
 
 def _list_architectures(schema: dict[str, Any]) -> None:

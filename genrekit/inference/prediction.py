@@ -15,6 +15,7 @@ from genrekit._types import AnyPath, FloatArray
 from genrekit.config import PredictConfig
 from genrekit.errors import BundleError, UsageError
 from genrekit.inference.streaming import hear
+from genrekit.models import device_of
 from genrekit.models.bundle import Bundle
 
 
@@ -65,7 +66,7 @@ def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:
     from being used again.
     Shapes: float32 [F, *shape], as `hear` gives them.
     """
-    device = next(bundle.model.buffers()).device
+    device = device_of(bundle.model)
     with torch.inference_mode():
         logits = bundle.model(torch.from_numpy(inputs).to(device)).cpu()
     return logits.double().softmax(dim=1).tolist()

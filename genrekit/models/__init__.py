@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -22,3 +24,9 @@ def build_model(config: TrainConfig, features: FeatureConfig, n_genres: int) -> 
 def count_parameters(model: nn.Module) -> int:
     """Count the values of a model's parameters, whether they are trained by gradient or fitted once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's parameters or buffers; the CPU if it has none."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))

@@ -117,8 +117,8 @@ def _require_architecture(folder: Path, values: dict[str, Any]) -> None:
     arch = train.get("arch") if isinstance(train, dict) else None
     if not isinstance(arch, str) or is_registered(arch):
         return
-    remedy = f"import {module}, which has it," if isinstance(module, str) else "register it"
-    raise BundleError(f"{folder} has the architecture {arch!r}, which is not registered: {remedy} before you load it")
+    remedy = f"install or import {module}" if isinstance(module, str) else "register it before you load the bundle"
+    raise BundleError(f"{folder} has the architecture {arch!r}, which is not registered: {remedy}")
 
 
 def load_bundle(path: AnyPath) -> Bundle:

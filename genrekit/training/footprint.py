@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.models import build_model
+from genrekit.models import build_model, device_of
 from genrekit.training.optimizers import make_optimizer
 
 _FRAGMENTS = 2
@@ -99,7 +99,10 @@ def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], devic
 
 
 def model_to_measure(config: TrainConfig, features: FeatureConfig, n_genres: int) -> nn.Module:
-    """Build a model on the meta device, without values, if its forward pass works there; otherwise on the CPU."""
+    """Build a model on the meta device, without values, if its forward pass works there; otherwise on the CPU.
+
+    The first forward pass on the meta device imports torch's compiler, which takes about 1.6 s.
+    """
     with torch.device("meta"):
         model = build_model(config, features, n_genres)
         if not config.architecture.trained_by_gradient:
@@ -116,7 +119,7 @@ def model_to_measure(config: TrainConfig, features: FeatureConfig, n_genres: int
 
 def _bytes_per_fragment(model: nn.Module, shape: tuple[int, ...]) -> int:
     """Measure what the forward pass keeps of a fragment; the backward pass starts with a copy of the largest array."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     owned = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.UntypedStorage] = {}  # the storages, so that no other one gets the same address
 

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.io.memory import kept
-from genrekit.models import build_model, count_parameters
+from genrekit.models import build_model, count_parameters, device_of
 from genrekit.training.optimizers import make_optimizer
 
 _TRIES = 3
@@ -54,7 +54,7 @@ def count_operations(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, int
 
     A multiplication and an addition are two operations.
     """
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     training = model.training
     with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.random.fork_rng([]):
         model.eval()(torch.zeros(1, *shape, device=device))

@@ -25,6 +25,7 @@ from genrekit.inference.prediction import FilePrediction, predict_file
 from genrekit.inference.tags import require_tags, tag_genre
 from genrekit.io.files import require_writable
 from genrekit.io.memory import kept
+from genrekit.models import device_of
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.training.devices import choose_device
 from genrekit.workflows.reporter import Reporter
@@ -184,7 +185,7 @@ Outcome = FilePrediction | UnreadableAudioError
 def _heard(paths: list[Path], bundle: Bundle, config: PredictConfig, workers: int) -> Generator[tuple[Path, Outcome]]:
     """Listen to files in their order, several at once; only a few are begun before their turn."""
     stopped = threading.Event()
-    on_cpu = next(bundle.model.buffers()).device.type == "cpu"
+    on_cpu = device_of(bundle.model).type == "cpu"
     # Any other device works on one batch at a time anyway, and not each takes work from several threads.
     turn = nullcontext() if on_cpu else threading.Lock()
 

@@ -244,7 +244,7 @@ def without_genres(values: dict[str, Any]) -> None:
         pytest.param(lambda v: v.update(genres=["blues"]), "model.json is damaged: genres: ", id="one-genre"),
         pytest.param(
             lambda v: v["train"].update(arch="cel4"),
-            "has the architecture 'cel4', which is not registered: register it before you load it",
+            "has the architecture 'cel4', which is not registered: register it before you load the bundle",
             id="an-unknown-architecture",
         ),
         pytest.param(lambda v: v["train"].update(lr=math.nan), "train.lr: input should be a finite number", id="a-nan"),
