@@ -363,7 +363,7 @@ REFUSED = [
     pytest.param(
         TrainConfig,
         {"random_start": True},
-        "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam",
+        "random_start must be off for mel: fragments are padded by reflection, so they cannot be joined",
         id="random-start-mel",
     ),
 ]

@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tiny_cli import CommandLine
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ from genrekit import (
 from genrekit.config import architectures
 from genrekit.errors import BundleError
 from genrekit.io.json_values import to_json
+from genrekit.models.classical import Linear
 from genrekit.models.standardize import Standardize
 
 CACHE = "data/cache.h5"
@@ -129,6 +132,23 @@ def test_a_network_without_statistics_of_the_input_is_trained_with_masks(here: P
     run = train(CACHE, arch="plain", epochs=1, spec_time_mask=3, device="cpu", out="runs/plain")
     assert run.dead_channels is None
     assert predict(["data/jazz/jazz-0.wav"], run.bundle).files
+
+
+def test_a_model_that_is_fitted_once_can_be_registered(here: Path) -> None:
+    """The mean of each genre's statistics, and the nearest one by their products."""
+
+    def fit_centroids(model: nn.Module, statistics: Any, genres: Any, _config: TrainConfig) -> None:
+        assert isinstance(model, Linear)
+        means = torch.stack([torch.from_numpy(statistics[genres == genre].mean(0)) for genre in range(model.n_genres)])
+        model.set_map(means, -means.square().sum(1) / 2)
+
+    register_architecture(
+        Architecture("centroid", lambda _, features, n: Linear(features, n), fit=fit_centroids, inputs=("mel",))
+    )
+    run = train(CACHE, arch="centroid", out="runs/centroid")
+    assert (run.epochs, run.monitor) == (1, None)
+    assert run.validation.track_accuracy > 1 / 3
+    assert load_model(run.bundle).predict("data/jazz/jazz-0.wav").genre in ("blues", "jazz", "metal")
 
 
 def test_a_bundle_names_what_registers_its_architecture(here: Path, genrekit: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""The registry of architectures: which models `arch` can name, and what a configuration may say about each."""
+"""The registry of architectures: the models that `arch` can name, and the options that each of them uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from genrekit.config.prepare import FeatureConfig, Input
 from genrekit.errors import unknown_name
@@ -49,11 +49,6 @@ class Architecture:
     hidden: tuple[int, ...] | None = None
     channels: Mapping[str, tuple[int, ...]] | None = field(default=None, hash=False)
     check: Callable[[Any], None] | None = None
-
-    @property
-    def trained(self) -> Literal["by gradient", "fitted once"]:
-        """How the model learns."""
-        return "by gradient" if self.fit is None else "fitted once"
 
     @property
     def trained_by_gradient(self) -> bool:
@@ -121,8 +116,8 @@ def architecture(name: str) -> Architecture:
 
     Errors: UsageError that lists the registered ones.
 
-    >>> architecture("cel").trained_by_gradient, architecture("lda").trained
-    (True, 'fitted once')
+    >>> architecture("cel").trained_by_gradient, architecture("lda").trained_by_gradient
+    (True, False)
     """
     if not is_registered(name):
         raise unknown_name("architecture", name, _REGISTERED)

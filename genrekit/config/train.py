@@ -265,18 +265,17 @@ class TrainConfig(Config):
             raise ValueError(f"gain_db needs input waveform, got {self.input}")
         if self.random_start and self.input == "mel":
             raise ValueError(
-                "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam"
+                "random_start must be off for mel: fragments are padded by reflection, so they cannot be joined"
             )
         if self.random_start and self.fragments == "first":
-            raise ValueError("random_start needs all fragments, whose neighbours it reads, got fragments first")
+            raise ValueError("random_start needs all fragments, because it reads their neighbours, got fragments first")
         if self.random_start and self.input != "waveform":
             raise ValueError(f"random_start needs input waveform, got {self.input}")
         if self.alters_fragments and self.input != "waveform":
             raise ValueError(f"altered_tempo and altered_pitch need input waveform, got {self.input}")
         if self.alters_fragments and self.random_start:
             raise ValueError(
-                "random_start must be off with altered_tempo or altered_pitch: fragments that are altered one by one "
-                "do not go on in each other"
+                "random_start must be off with altered_tempo or altered_pitch: altered fragments cannot be joined"
             )
         return self
 
