@@ -176,7 +176,7 @@ def overhead(bench: Bench) -> Sample:
     forward, backward, step = Stopwatch(), Stopwatch(), Stopwatch()
     data = timed_batches(cache, config, lambda: time.perf_counter() - forward.seconds - backward.seconds - step.seconds)
     model = build_model(config, cache.config.front_end, len(cache.genres))
-    model.forward = forward.around(model.forward)  # type: ignore[method-assign]
+    model.forward = forward.around(model.forward)
 
     def timed_optimizer(model: torch.nn.Module, config: TrainConfig) -> Optimizer:
         optimizer = make_optimizer(model, config)

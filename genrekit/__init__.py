@@ -31,9 +31,9 @@ The same on a small synthetic collection:
     30
     >>> info(cache).facts["fragments"]
     60
-    >>> network = {"arch": "mlp", "hidden": (8, 8), "epochs": 1, "split": "track"}
-    >>> best_models, tracking = folder / "best_models", Tracking("off")
-    >>> run = train(cache, network, runs=folder / "runs", best_models=best_models, tracking=tracking)
+    >>> best_models, folders = folder / "best_models", {"runs": folder / "runs", "best_models": folder / "best_models"}
+    >>> off = Tracking("off")
+    >>> run = train(cache, arch="mlp", hidden=(8, 8), epochs=1, split="track", tracking=off, **folders)
     >>> len(compare(folder / "runs").ranking)
     1
     >>> evaluate(run.bundle, cache).readings  # how often the test set has been evaluated
@@ -86,7 +86,15 @@ from typing import TYPE_CHECKING, Any
 from genrekit._version import __version__
 
 if TYPE_CHECKING:
-    from genrekit.config import Augmentation, FeatureConfig, PredictConfig, PrepareConfig
+    from genrekit.config import (
+        Architecture,
+        Augmentation,
+        FeatureConfig,
+        PredictConfig,
+        PrepareConfig,
+        TrainConfig,
+        register_architecture,
+    )
     from genrekit.data.cache.reader import open_cache
     from genrekit.data.dataset import FragmentDataset
     from genrekit.errors import GenrekitError
@@ -105,6 +113,7 @@ if TYPE_CHECKING:
     from genrekit.workflows.train import train
 
 __all__ = [
+    "Architecture",
     "Augmentation",
     "FeatureConfig",
     "FilePrediction",
@@ -117,6 +126,7 @@ __all__ = [
     "Reporter",
     "StudyOptions",
     "Tracking",
+    "TrainConfig",
     "__version__",
     "compare",
     "evaluate",
@@ -126,11 +136,13 @@ __all__ = [
     "open_cache",
     "predict",
     "prepare",
+    "register_architecture",
     "run_study",
     "train",
 ]
 
 _MODULES = {
+    "Architecture": "genrekit.config",
     "Augmentation": "genrekit.config",
     "FeatureConfig": "genrekit.config",
     "FilePrediction": "genrekit.inference.prediction",
@@ -143,6 +155,7 @@ _MODULES = {
     "Reporter": "genrekit.workflows.reporter",
     "StudyOptions": "genrekit.studies.plan",
     "Tracking": "genrekit.training.tracking",
+    "TrainConfig": "genrekit.config",
     "compare": "genrekit.workflows.compare",
     "evaluate": "genrekit.workflows.evaluate",
     "export": "genrekit.workflows.export",
@@ -151,6 +164,7 @@ _MODULES = {
     "open_cache": "genrekit.data.cache.reader",
     "predict": "genrekit.workflows.predict",
     "prepare": "genrekit.workflows.prepare",
+    "register_architecture": "genrekit.config",
     "run_study": "genrekit.studies.runner",
     "train": "genrekit.workflows.train",
 }

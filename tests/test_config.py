@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import librosa
 import numpy as np
@@ -10,19 +10,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from registered import CLASSICAL, CONVOLUTIONAL, NETWORKS
 
 from genrekit.config import (
     AUGMENTATIONS,
-    CLASSICAL,
-    CONVOLUTIONAL,
     Augmentation,
     Config,
     FeatureConfig,
     Input,
-    Network,
     Option,
     PrepareConfig,
     TrainConfig,
+    TrainOptions,
     fields_with,
     option_of,
 )
@@ -112,7 +111,7 @@ REFUSED = [
     pytest.param(
         FeatureConfig,
         {"hop_length": 2_049},
-        "hop_length must be in 1..n_fft (2048), got 2049",
+        "hop_length must be at most n_fft (2048), got 2049",
         id="hop-longer-than-the-window",
     ),
     pytest.param(
@@ -200,7 +199,7 @@ REFUSED = [
     pytest.param(
         TrainConfig,
         {"monitor": "last"},
-        "patience must be 0 with monitor last, which waits for no best epoch, got 10",
+        "patience must be 0 with monitor last, which has no best epoch, got 10",
         id="monitor-last-with-patience",
     ),
     pytest.param(
@@ -234,14 +233,14 @@ REFUSED = [
     pytest.param(
         TrainConfig,
         {"arch": "lda", "input": "waveform"},
-        "input must be mel for lda, which reads its statistics, got waveform",
+        "input must be mel for lda, got waveform",
         id="classical-on-waveforms",
     ),
     *(
         pytest.param(
             TrainConfig,
             {"arch": "forest", name: value},
-            f"{name} is for networks: leave it out for forest, which is fitted at once, got {shown}",
+            f"{name} is for networks: leave it out for forest, which is fitted once, got {shown}",
             id=f"classical-with-{name}",
         )
         for name, value, shown in (
@@ -364,7 +363,7 @@ REFUSED = [
     pytest.param(
         TrainConfig,
         {"random_start": True},
-        "random_start must be off for mel, whose fragments end in reflections and would be joined with a seam",
+        "random_start must be off for mel: fragments are padded by reflection, so they cannot be joined",
         id="random-start-mel",
     ),
 ]
@@ -458,7 +457,7 @@ class TestDefaults:
         assert (config.hidden, config.channels, config.lr) == (hidden, channels, lr)
         assert (config.hidden_widths, config.block_channels, config.learning_rate) == (hidden, channels, lr)
 
-    @pytest.mark.parametrize("arch", get_args(Network))
+    @pytest.mark.parametrize("arch", NETWORKS)
     @pytest.mark.parametrize("kind", get_args(Input))
     def test_every_architecture_has_defaults_that_are_accepted(self, arch: str, kind: str) -> None:
         assert TrainConfig.of({"arch": arch, "input": kind}).arch == arch
@@ -600,3 +599,11 @@ def test_a_classical_model_refuses_each_field_that_only_networks_use(name: str) 
 
 def test_the_seed_and_the_fold_tell_repeated_runs_apart() -> None:
     assert fields_with(TrainConfig, lambda option: option.scope == "repetition") == ("seed", "fold")
+
+
+def test_the_keyword_arguments_of_train_are_the_fields_of_its_configuration() -> None:
+    hints = get_type_hints(TrainOptions)
+    assert tuple(hints) == tuple(TrainConfig.model_fields)
+    for name, hint in hints.items():
+        if name not in ("hidden", "channels"):  # any sequence, which the configuration makes a tuple
+            assert hint == TrainConfig.model_fields[name].annotation, name

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from tiny_training import FRONT_END, tiny_model
+from torch import nn
 
 from genrekit.config import TrainConfig
-from genrekit.models import Model, count_parameters
+from genrekit.models import count_parameters
 from genrekit.models.bundle_metadata import BundleMetadata
 
 INTERVAL = {"value": 0.5, "low": 0.25, "high": 0.75}
@@ -38,7 +39,7 @@ def describe(config: TrainConfig, **values: Any) -> BundleMetadata:
     )
 
 
-def lived_in(config: TrainConfig) -> Model:
+def lived_in(config: TrainConfig) -> nn.Module:
     """A model whose parameters, buffers and statistics are none that a new model has."""
     model, generator = tiny_model(config), torch.Generator().manual_seed(7)
     for tensor in model.state_dict().values():

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genrekit.config import FeatureConfig, Input, TrainConfig
-from genrekit.models import Model, Network, build_model
+from genrekit.models import build_model
+from genrekit.models.cel import Cel
+from genrekit.models.mlp import Mlp
 
 torch.set_num_threads(1)  # tensors this small gain nothing from more
 
@@ -26,15 +28,15 @@ def tiny_config(**values: Any) -> TrainConfig:
     return TrainConfig.of({"batch_size": 4, "epochs": 3, "patience": 0, "device": "cpu", **small, **values})
 
 
-def tiny_model(config: TrainConfig) -> Model:
+def tiny_model(config: TrainConfig) -> nn.Module:
     """An untrained model for two genres."""
     return build_model(config, FRONT_END, 2)
 
 
-def tiny_network(config: TrainConfig) -> Network:
+def tiny_network(config: TrainConfig) -> Cel | Mlp:
     """An untrained network for two genres."""
     model = tiny_model(config)
-    assert isinstance(model, Network)
+    assert isinstance(model, (Cel, Mlp))
     return model
 
 

@@ -81,17 +81,28 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag, metadata = f"--{name.replace('_', '-')}", option_of(field)
     # The configuration parses the text, so that its error messages are used. Only a flag has no text.
     kind: Any = bool if bool in _members(field.annotation) else str
+    choices = listed_choices(field)
     option = typer.Option(
         *((flag,) if kind is not bool else (f"{flag}/--no-{flag[2:]}",)),
         help=f"{field.description}{_default_text(field.get_default(call_default_factory=True))}",
         show_default=False,
-        metavar=_metavar(field.annotation) if kind is str else None,
-        autocompletion=_completion(field.annotation) if kind is str else None,
+        metavar=("|".join(choices) or _metavar(field.annotation)) if kind is str else None,
+        autocompletion=(completes(choices) if choices else _completion(field.annotation)) if kind is str else None,
         rich_help_panel=None if metadata is None else metadata.panel,
+        hidden=metadata is not None and metadata.hidden,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
+
+
+def listed_choices(field: FieldInfo) -> list[str]:
+    """Return the names that help and completion list for an option; empty if its type decides."""
+    metadata = option_of(field)
+    if metadata is None or not (metadata.choices or metadata.hidden_choices):
+        return []
+    names = _choices(field.annotation) if metadata.choices is None else metadata.choices()
+    return [name for name in names if name not in metadata.hidden_choices]
 
 
 def _metavar(annotation: Any) -> str | None:

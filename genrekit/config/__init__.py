@@ -4,6 +4,13 @@ One schema serves the command line, JSON on disk and the Python API. Names, defa
 are defined here and nowhere else.
 """
 
+from genrekit.config.architectures import (
+    Architecture,
+    architecture,
+    architecture_names,
+    is_registered,
+    register_architecture,
+)
 from genrekit.config.base import Config, Option, Panel, Scope, fields_with, option_of, to_toml
 from genrekit.config.predict import PredictConfig
 from genrekit.config.prepare import (
@@ -19,36 +26,24 @@ from genrekit.config.prepare import (
     variant_kind,
 )
 from genrekit.config.train import (
-    CLASSICAL,
-    CONVOLUTIONAL,
-    DEFAULT_CHANNELS,
-    DEFAULT_HIDDEN,
     DEFAULT_LR,
-    Architecture,
-    Classical,
-    Network,
     SplitPolicy,
     TrainConfig,
     split_name,
 )
+from genrekit.config.train_options import TrainOptions
 
 __all__ = [
     "AUGMENTATIONS",
-    "CLASSICAL",
-    "CONVOLUTIONAL",
-    "DEFAULT_CHANNELS",
-    "DEFAULT_HIDDEN",
     "DEFAULT_LR",
     "STFT_HOP",
     "STFT_N_FFT",
     "Architecture",
     "Augmentation",
-    "Classical",
     "Config",
     "FeatureConfig",
     "Input",
     "Kind",
-    "Network",
     "Option",
     "Panel",
     "PredictConfig",
@@ -57,8 +52,13 @@ __all__ = [
     "SplitPolicy",
     "Stored",
     "TrainConfig",
+    "TrainOptions",
+    "architecture",
+    "architecture_names",
     "fields_with",
+    "is_registered",
     "option_of",
+    "register_architecture",
     "split_name",
     "to_toml",
     "variant_kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -56,10 +56,10 @@ Panel = Literal[
     "Machine",
     "Split",
 ]
-"""The headings under which help pages list options."""
+"""The headings of options on help pages."""
 
 Scope = Literal["model", "comparison", "split", "run", "repetition"]
-"""What a value of a training configuration belongs to.
+"""What a field of a training configuration describes.
 
 - `model`: a study or a search may vary it.
 - `comparison`: a study may vary it, but all trials of a search share it, so that they can be compared.
@@ -71,18 +71,24 @@ Scope = Literal["model", "comparison", "split", "run", "repetition"]
 
 @dataclass(frozen=True)
 class Option:
-    """Facts about a field beside its type, default, range and description, given in its annotation.
+    """What a field's annotation says about it beside its type, default, range and description.
 
     - `panel`: the heading of the field on the help page.
     - `scope`: what the field belongs to.
     - `used_by`: whether classical models use the field too, or only networks.
     - `affects_cost`: whether the field changes the time or the memory of a training step.
+    - `choices`: returns the names that the field accepts, if its type does not list them.
+    - `hidden`: whether help pages leave the field out. The command line accepts it anyway.
+    - `hidden_choices`: names that the field accepts but help pages do not list.
     """
 
     panel: Panel
     scope: Scope = "model"
     used_by: Literal["all models", "networks"] = "networks"
     affects_cost: bool = False
+    choices: Callable[[], Sequence[str]] | None = None
+    hidden: bool = False
+    hidden_choices: tuple[str, ...] = ()
 
 
 def option_of(field: FieldInfo) -> Option | None:
@@ -107,14 +113,14 @@ def fields_with(schema: type[Config], has: Callable[[Option], bool]) -> tuple[st
 
 
 def split_items(value: object) -> object:
-    """Split "64,32" into the items 64 and 32, and "none" into no items; return other values unchanged."""
+    """Split the text "64,32" into 64 and 32, and "none" into no items. Other values are returned unchanged."""
     if isinstance(value, str):
         return () if value.strip().lower() in ("", "none") else tuple(part.strip() for part in value.split(","))
     return value
 
 
 def to_toml(config: Config) -> str:
-    """Write a flat configuration as TOML, each value under what it means.
+    """Write a flat configuration as TOML, each value below its description.
 
     >>> from genrekit.config import Augmentation
     >>> print(to_toml(Augmentation()).splitlines()[1])
@@ -123,14 +129,15 @@ def to_toml(config: Config) -> str:
     lines = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
-        # JSON's numbers, texts and lists are TOML's too; what has no value is left out.
+        # Numbers, texts and lists are the same in JSON and TOML. TOML has no null.
         lines += [f"# {field.description}", f"{name} = {json.dumps(value)}" if value is not None else f"# {name} ="]
     return "\n".join(lines) + "\n"
 
 
 def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
-    found = error.errors()
-    first = next((its for its in found if its["type"] == "extra_forbidden"), found[0])  # it may be why one is missing
+    errors = error.errors()
+    # A misspelled key is also reported as a missing one. Name the misspelling.
+    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     key = ".".join(
         str(part) for part in first["loc"] if not str(part).startswith(("function-", "literal[", "constrained-"))
     )
@@ -139,31 +146,31 @@ def _usage_error(cls: type[Config], error: ValidationError) -> UsageError:
         return _unknown_key(cls, [str(part) for part in first["loc"]])
     if kind == "literal_error" and key == "format_version":
         return UsageError(
-            f"format_version {first['input']!r} is of another genrekit: this one reads {context['expected']}"
+            f"format_version {first['input']!r} is not supported; this version of genrekit reads {context['expected']}"
         )
     if kind == "literal_error":
         return unknown_name(re.sub(r"\.\d+$", "", key), str(first["input"]), _choices(str(context["expected"])))
     if kind == "value_error":
         return UsageError(str(context["error"]))
-    if kind == "missing":  # what was given is all the rest
+    if kind == "missing":  # the input is the whole mapping, which is too long for a line
         return UsageError(f"{key}: field required")
-    said = _lower_first(first["msg"]).replace("valid tuple", "list")
-    return UsageError(f"{key}: {said}, got {first['input']!r}")
+    message = _lower_first(first["msg"]).replace("valid tuple", "list")
+    return UsageError(f"{key}: {message}, got {first['input']!r}")
 
 
 def _unknown_key(cls: type[Config], location: list[str]) -> UsageError:
-    """Compare a key with those of the part that it stands in."""
-    *parts, key = location
-    for part in parts:
-        if part in cls.model_fields:  # else it is a place in a list
-            cls = next(_configs(cls.model_fields[part].annotation), cls)
-    named = [part for part in reversed(parts) if not part.isdecimal()]
-    known = [name for name, its in cls.model_fields.items() if not its.exclude]
+    """Compare a key with the keys of the configuration that contains it."""
+    *parents, key = location
+    for parent in parents:
+        if parent in cls.model_fields:  # otherwise it is an index of a list
+            cls = next(_configs(cls.model_fields[parent].annotation), cls)
+    named = [parent for parent in reversed(parents) if not parent.isdecimal()]
+    known = [name for name, field in cls.model_fields.items() if not field.exclude]
     return unknown_name(" of ".join(["key", *named]), key, known)
 
 
 def _configs(annotation: Any) -> Iterator[type[Config]]:
-    """The configurations in an annotation, such as the one that a list is of."""
+    """Yield the configurations in an annotation, such as the items of a list."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         yield annotation
     for inner in get_args(annotation):

@@ -1,4 +1,4 @@
-"""What a cache holds: the front end, the augmented variants, and what is stored of each fragment."""
+"""The configuration of a cache: features, augmentation, and what is stored of each fragment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genrekit.config.base import Config, Option, split_items
 Kind = Literal["time_stretch", "pitch_shift", "noise", "resampling"]
 
 AUGMENTATIONS: tuple[Kind, ...] = ("time_stretch", "pitch_shift", "noise", "resampling")
-"""The kinds of augmentation, in the order of their variants after "original" and of the strengths in a cache."""
+"""The kinds of augmentation, in the order of their variants (after "original") and strengths in a cache."""
 
 Stored = Literal["mel", "waveform"]
 Input = Literal[Stored, "stft"]
@@ -20,47 +20,48 @@ Range = Annotated[tuple[float, float], BeforeValidator(split_items)]
 Kinds = Annotated[tuple[Kind, ...], BeforeValidator(split_items)]
 
 STFT_N_FFT, STFT_HOP = 400, 200
-"""Samples per window, and from one window to the next, of the power spectrogram that a model reads as "stft"."""
+"""Window length and hop length, in samples, of the power spectrogram that is the input "stft"."""
 
 
 class FeatureConfig(Config):
-    """How a track becomes waveform and mel fragments."""
+    """How waveforms and mel spectrograms of fragments are computed from a track."""
 
     sample_rate: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
-        22_050, ge=1_000, le=384_000, description="Samples per second after resampling."
+        22_050, ge=1_000, le=384_000, description="Sample rate in Hz, to which audio is resampled."
     )
     duration_s: Annotated[float, Option("Fragments")] = Field(
         5.0, gt=0, le=600, description="Length of a fragment in seconds."
     )
     normalization: Annotated[Literal["peak", "rms", "none"], Option("Waveform and mel spectrogram")] = Field(
-        "peak", description="Level of each track: peak to 1, rms to -20 dBFS, or none; always clipped to 1."
+        "peak",
+        description="Normalize each track by its peak (to 1), its RMS (to -20 dBFS) or not at all; then clip to 1.",
     )
     n_fft: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
-        2_048, ge=16, le=65_536, description="Samples per analysis window."
+        2_048, ge=16, le=65_536, description="Window length of the STFT, in samples."
     )
     hop_length: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
-        512, ge=1, description="Samples from one analysis window to the next."
+        512, ge=1, description="Hop length of the STFT, in samples."
     )
     n_mels: Annotated[int, Option("Waveform and mel spectrogram")] = Field(
-        128, ge=1, le=1_024, description="Mel bands."
+        128, ge=1, le=1_024, description="Number of mel bands."
     )
     fmin: Annotated[float, Option("Waveform and mel spectrogram")] = Field(
         30.0, ge=0, description="Lower edge of the lowest mel band in Hz."
     )
     fmax: Annotated[float | None, Option("Waveform and mel spectrogram")] = Field(
-        None, gt=0, description="Upper edge of the highest mel band in Hz; Nyquist if not given."
+        None, gt=0, description="Upper edge of the highest mel band in Hz; by default half the sample rate."
     )
     top_db: Annotated[float, Option("Waveform and mel spectrogram")] = Field(
-        80.0, gt=0, le=200, description="Range of a mel spectrogram in dB, mapped to [0, 1]."
+        80.0, gt=0, le=200, description="Dynamic range of mel spectrograms in dB, mapped to [0, 1]."
     )
     db_reference: Annotated[Literal["track", "fragment"], Option("Waveform and mel spectrogram")] = Field(
-        "track", description="Whose loudest value is 0 dB: the track's fragments' or each fragment's own."
+        "track", description="The loudest value of the track or of each fragment is 0 dB."
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length must be in 1..n_fft ({self.n_fft}), got {self.hop_length}")
+            raise ValueError(f"hop_length must be at most n_fft ({self.n_fft}), got {self.hop_length}")
         if not self.fmin < self.fmax_hz <= self.sample_rate / 2:
             raise ValueError(
                 f"fmax must be above fmin ({self.fmin:g} Hz) and at most half the sample rate "
@@ -81,7 +82,7 @@ class FeatureConfig(Config):
     @property
     def n_frames(self) -> int:
         """Frames per mel spectrogram of a fragment, with centred windows."""
-        odd = self.n_fft % 2  # half an odd window on both sides is a sample less than the window
+        odd = self.n_fft % 2  # padding by half an odd window on both sides is a sample less than the window
         return 1 + (self.n_samples - odd) // self.hop_length
 
     @property
@@ -90,7 +91,7 @@ class FeatureConfig(Config):
         return self.sample_rate / 2 if self.fmax is None else self.fmax
 
     def shape(self, kind: Input) -> tuple[int, ...]:
-        """Shape of one fragment: [n_mels, n_frames], [n_samples], or the bands and frames of a power spectrogram.
+        """Return the shape of a fragment: [n_mels, n_frames], [n_samples], or [bands, frames] of the power spectrogram.
 
         >>> FeatureConfig().shape("mel"), FeatureConfig().shape("waveform"), FeatureConfig().shape("stft")
         ((128, 216), (110250,), (201, 552))
@@ -101,42 +102,44 @@ class FeatureConfig(Config):
 
 
 class Augmentation(Config):
-    """Augmented variants of each fragment; each draws its strength uniformly from its range.
+    """Augmented variants of each fragment. The strength of each is drawn uniformly from its range.
 
-    The default ranges are what a listener still takes for the same piece of music: 10 % of tempo and two semitones are
-    within what performances of a piece differ by, noise stays at the level of a good recording's, and band limits are
-    those of old recordings and low bit rates. What that costs logistic regression on mel statistics that heard clean
-    music only (`benchmarks/augmentation_strength.py`; 197 tracks, give or take 0.07): clean 0.55; tempo 0.9 and 1.1
-    0.50, 0.7 and 1.4 0.39 and 0.45; 2 semitones down and up 0.43 and 0.47, 6 0.29 and 0.37; noise at 40 dB 0.56, at 30
-    0.48, at 20 0.42; resampling to 0.8 0.41, to 0.4 0.15: such a model is lost where its upper bands are empty.
+    With the default ranges, a listener still recognizes the same piece of music: performances of a piece differ by 10 %
+    of tempo and two semitones, the noise is that of a good recording, and the bandwidths are those of old recordings
+    and low bit rates.
+
+    `benchmarks/augmentation_strength.py` measures the accuracy of logistic regression, trained on mel statistics of
+    clean music, on augmented music (197 tracks, plus or minus 0.07). Clean: 0.55. Tempo 0.9 and 1.1: 0.50; 0.7: 0.39;
+    1.4: 0.45. Two semitones down: 0.43, up: 0.47; six down: 0.29, up: 0.37. Noise at 40 dB: 0.56, at 30: 0.48, at 20:
+    0.42. Resampling to 0.8: 0.41, to 0.4: 0.15, because its upper bands are empty.
     """
 
     augment: Annotated[bool, Option("Augmentation")] = Field(
-        False, description="Add augmented variants of every fragment: by default one of each kind."
+        False, description="Add augmented variants of each fragment, by default one of each kind."
     )
     augmentations: Annotated[Kinds, Option("Augmentation")] = Field(
-        AUGMENTATIONS, description="The kinds in use, of time_stretch, pitch_shift, noise and resampling."
+        AUGMENTATIONS, description="Kinds of augmentation to use: time_stretch, pitch_shift, noise, resampling."
     )
     variants_each: Annotated[int, Option("Augmentation")] = Field(
-        1, ge=0, le=50, description="Variants of each kind, each with a strength of its own."
+        1, ge=0, le=50, description="Variants of each kind, each with another strength."
     )
     copies: Annotated[int, Option("Augmentation")] = Field(
-        0, ge=0, le=200, description="Further variants, each a random chain of the kinds in use."
+        0, ge=0, le=200, description="Additional variants, each a random chain of the kinds."
     )
     time_stretch: Annotated[Range, Option("Augmentation")] = Field(
-        (0.9, 1.1), description="Speed factors: tempo changes, pitch stays."
+        (0.9, 1.1), description="Range of tempo factors; the pitch stays the same."
     )
     pitch_shift: Annotated[Range, Option("Augmentation")] = Field(
-        (-2.0, 2.0), description="Semitones: pitch changes, tempo stays."
+        (-2.0, 2.0), description="Range of pitch shifts in semitones; the tempo stays the same."
     )
     noise: Annotated[Range, Option("Augmentation")] = Field(
-        (30.0, 50.0), description="White noise, as a signal-to-noise ratio in dB."
+        (30.0, 50.0), description="Range of signal-to-noise ratios in dB of white noise."
     )
     resampling: Annotated[Range, Option("Augmentation")] = Field(
-        (0.4, 0.8), description="A lower rate, as a share of the sample rate, and back: bandwidth is lost."
+        (0.4, 0.8), description="Range of lower sample rates, as a share of the sample rate, that limit the bandwidth."
     )
     augment_seed: Annotated[int, Option("Augmentation")] = Field(
-        0, ge=0, description="Seed of the drawn strengths and of the noise."
+        0, ge=0, description="Seed of the strengths and the noise."
     )
 
     @model_validator(mode="after")
@@ -156,12 +159,12 @@ class Augmentation(Config):
         if self.augment and len(self.variants) == 1:
             raise ValueError("augment needs a kind of augmentation, and variants_each or copies above 0")
         if len(self.variants) > 256:
-            raise ValueError(f"a fragment can have 256 variants, got {len(self.variants)}")
+            raise ValueError(f"a fragment can have at most 256 variants, got {len(self.variants)}")
         return self
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds in use, in their usual order."""
+        """The kinds in use, in the order of `AUGMENTATIONS`."""
         return tuple(kind for kind in AUGMENTATIONS if kind in self.augmentations)
 
     @property
@@ -183,7 +186,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def variant_kind(variant: str) -> str:
-    """The kind of a variant by its name; a chain's is "chain".
+    """Return the kind of a variant from its name. The kind of a chain is "chain".
 
     >>> variant_kind("time_stretch_2"), variant_kind("pitch_shift"), variant_kind("chain")
     ('time_stretch', 'pitch_shift', 'chain')
@@ -200,25 +203,25 @@ def _fragments(value: object) -> object:
 
 
 class PrepareConfig(Config):
-    """What a cache holds: two caches with the same configuration and audio are equal."""
+    """The configuration of a cache. Caches with the same configuration and audio are equal."""
 
     front_end: FeatureConfig = FeatureConfig()
     fragments: Annotated[Literal["all", "first"] | int, BeforeValidator(_fragments), Option("Fragments")] = Field(
-        "all", description="Fragments per track: all whole ones, the first, or N evenly spread ones."
+        "all", description="Fragments per track: all whole ones, the first one, or N evenly spread ones."
     )
     store: Annotated[Literal["both", "mel", "waveform"], Option("Fragments")] = Field(
-        "both", description="What the cache holds of each fragment."
+        "both", description="What the cache stores of each fragment."
     )
     mel_dtype: Annotated[Literal["float16", "float32"], Option("Fragments")] = Field(
-        "float16", description="Numbers of mel spectrograms; float16 is exact to 0.04 dB and half the size."
+        "float16", description="Number format of mel spectrograms. float16 is exact to 0.04 dB and half the size."
     )
     augmentation: Augmentation = Augmentation()
 
     @property
     def inputs(self) -> tuple[Stored, ...]:
-        """What the cache holds of each fragment."""
+        """What the cache stores of each fragment."""
         return ("waveform", "mel") if self.store == "both" else (self.store,)
 
     def dtype(self, kind: Stored) -> str:
-        """How the numbers of a stored input are written: int16 for waveforms, to be divided by 32,767."""
+        """Return the number format of a stored input: int16 for waveforms, to be divided by 32,767."""
         return "int16" if kind == "waveform" else self.mel_dtype

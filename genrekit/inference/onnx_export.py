@@ -23,7 +23,6 @@ from genrekit.inference.front_end import torch_front_end
 from genrekit.inference.prediction import probabilities
 from genrekit.inference.streaming import INPUTS
 from genrekit.models.bundle import Bundle
-from genrekit.models.classical import Classifier
 
 OPSET = 20
 """Version of the ONNX operators; onnxruntime supports it since 1.17."""
@@ -62,7 +61,7 @@ def to_onnx(bundle: Bundle) -> bytes:
     Errors: GenrekitError for a classical model, whose features are computed outside torch.
     """
     metadata = bundle.metadata
-    if isinstance(bundle.model, Classifier):
+    if not metadata.train.architecture.trained_by_gradient:
         raise GenrekitError(
             f"{bundle.path} is a {metadata.train.arch} model, whose features ONNX cannot compute: export a network"
         )

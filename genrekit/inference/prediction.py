@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from genrekit.audio.resample import resample
 from genrekit.config import PredictConfig
 from genrekit.errors import BundleError, UsageError
 from genrekit.inference.streaming import FragmentBatches, Recording, fragment_batches
+from genrekit.models import device_of
 from genrekit.models.bundle import Bundle
 
 
@@ -68,12 +68,6 @@ _MIN_RATE, _MAX_RATE = 1_000, 1_000_000
 """Sample rates in Hz, the same as for files."""
 
 
-def model_device(bundle: Bundle) -> torch.device:
-    """Return the device of the bundle's model; the CPU if it has no tensors."""
-    tensor = next(chain(bundle.model.parameters(), bundle.model.buffers()), None)
-    return torch.device("cpu") if tensor is None else tensor.device
-
-
 def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:
     """Predict the probabilities of the genres for some fragments; the model may be on any device.
 
@@ -81,7 +75,7 @@ def probabilities(bundle: Bundle, inputs: FloatArray) -> list[list[float]]:
     Shapes: float32 [fragments, *shape] to [fragments][n_genres].
     """
     with torch.inference_mode():
-        logits = bundle.model(torch.from_numpy(inputs).to(model_device(bundle))).cpu()
+        logits = bundle.model(torch.from_numpy(inputs).to(device_of(bundle.model))).cpu()
     return logits.double().softmax(dim=1).tolist()
 
 

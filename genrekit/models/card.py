@@ -1,26 +1,26 @@
-"""The model card: what a bundle tells a reader, in the form that model hubs read."""
+"""The model card of a bundle, in the format that model hubs read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 
-from genrekit.config import CLASSICAL, STFT_HOP, STFT_N_FFT, FeatureConfig, Input, PrepareConfig
+from genrekit.config import STFT_HOP, STFT_N_FFT, FeatureConfig, Input, PrepareConfig
 from genrekit.io.markdown import plain, table
 from genrekit.metrics.formatting import percent, percent_bounds
 from genrekit.metrics.intervals import Interval
-from genrekit.models.bundle_metadata import BundleMetadata, Figure
+from genrekit.models.bundle_metadata import BundleMetadata
 
 
 def model_card(metadata: BundleMetadata) -> str:
-    """Markdown with a YAML head: data, split, figures with intervals, intended use, limits, and how to load.
+    """Write Markdown with a YAML head: data, split, figures with intervals, intended use, limits, and how to load.
 
-    It says what `model.json` says; whoever publishes the model adds a licence and the collection's name.
+    Everything in it comes from `model.json`. To publish the model, add a licence and the name of the collection.
     """
     sections = {
         "Data": _data(metadata),
         "Figures": _figures(metadata),
-        "What it hears": _HEARD[metadata.train.input](metadata.prepare),
+        "Input": _INPUTS[metadata.train.input](metadata.prepare),
         "Intended use": _USE,
         "Limits": _LIMITS,
         "How to load": _LOAD,
@@ -30,14 +30,14 @@ def model_card(metadata: BundleMetadata) -> str:
 
 
 def _head(metadata: BundleMetadata) -> str:
-    """YAML, with text as JSON, which YAML reads."""
+    """Write the YAML head. Text is written as JSON, which is also YAML."""
     figures = metadata.validation_figures
     accuracies = {"track": figures.track_accuracy.value, "fragment": figures.fragment_accuracy.value}
     results = "".join(
         f"    - type: accuracy\n      name: Validation accuracy per {unit}\n      value: {value:.4f}\n"
         for unit, value in accuracies.items()
     )
-    dataset = _text(f"validation part, {metadata.split_name} split")
+    dataset = _text(f"validation set, {metadata.split_name} split")
     return (
         "library_name: genrekit\n"
         "pipeline_tag: audio-classification\n"
@@ -55,10 +55,10 @@ def _text(value: str) -> str:
 
 
 def _summary(metadata: BundleMetadata) -> str:
-    kind = "A classical model" if metadata.train.arch in CLASSICAL else "A neural network"
+    kind = "A neural network" if metadata.train.architecture.trained_by_gradient else "A classical model"
     seconds = f"{metadata.prepare.front_end.duration_s:g}"
     return (
-        f"{kind} ({metadata.train.arch}, {metadata.parameters:,} parameters) that names the genre of music by "
+        f"{kind} ({metadata.train.arch}, {metadata.parameters:,} parameters) that predicts the genre of music from "
         f"fragments of {seconds} seconds, one of {len(metadata.genres)}: {plain(', '.join(metadata.genres))}. "
         f"Trained with genrekit {metadata.genrekit_version} on {metadata.created[:10]}."
     )
@@ -70,8 +70,8 @@ def _data(metadata: BundleMetadata) -> str:
     return (
         f"- Training: {len(metadata.training):,} tracks{kinds}\n"
         f"- Validation: {len(metadata.validation):,} tracks, unaltered\n"
-        f"- Split: {metadata.split_name}; fragments of one track never stand on two sides\n"
-        "- Names and digests of all these tracks are in `model.json`, so that a test can leave them out"
+        f"- Split: {metadata.split_name}; all fragments of a track are in the same set\n"
+        "- `model.json` has the ids and digests of all these tracks, so that a test can exclude them"
     )
 
 
@@ -79,16 +79,15 @@ def _figures(metadata: BundleMetadata) -> str:
     figures = metadata.validation_figures
     rows = [_row("per track", figures.track_accuracy), _row("per fragment", figures.fragment_accuracy)]
     return (
-        "On the validation part, on which the best epoch "
-        f"({metadata.best_epoch} of {metadata.epochs}) was chosen:\n\n"
+        "On the validation set, on which the best epoch "
+        f"({metadata.best_epoch} of {metadata.epochs}) was selected:\n\n"
         f"{table(('accuracy', '', '95 % interval'), rows)}\n"
-        f"Loss {figures.loss:.3f}. Figures of a test part are not part of a bundle: `genrekit evaluate` measures them."
+        f"Loss {figures.loss:.3f}. A bundle has no figures of a test set: measure them with `genrekit evaluate`."
     )
 
 
-def _row(name: str, figure: Figure) -> tuple[str, str, str]:
-    bounds = percent_bounds(Interval(figure.value, figure.low, figure.high), digits=1)
-    return name, percent(figure.value), f"{bounds} %"
+def _row(name: str, accuracy: Interval) -> tuple[str, str, str]:
+    return name, percent(accuracy.value), f"{percent_bounds(accuracy, digits=1)} %"
 
 
 def _mel(config: PrepareConfig) -> str:
@@ -116,24 +115,24 @@ def _stft(config: PrepareConfig) -> str:
     )
 
 
-_HEARD: dict[Input, Callable[[PrepareConfig], str]] = {"mel": _mel, "waveform": _waveform, "stft": _stft}
+_INPUTS: dict[Input, Callable[[PrepareConfig], str]] = {"mel": _mel, "waveform": _waveform, "stft": _stft}
 
 _USE = """
-Study of music genre recognition, and a first sorting of a music collection that a person goes through afterwards. It is
-not made to decide about people, rights or money.
+Research on music genre recognition, and a first sorting of a music collection that a person checks afterwards. Do not
+use it for decisions about people, rights or money.
 """
 
 _LIMITS = """
-- Genre is a convention: what one collection calls rock, another calls pop. The model knows its collection's use alone,
-  and calls whatever it hears, speech and noise included, by one of its genres.
-- Accuracy falls on artists, recordings and times that the collection lacks. Unless the split keeps artists apart, the
-  figures above are too high for artists that the model has not heard.
+- Genre is a convention: one collection's rock is another one's pop. The model has learned the labels of its
+  collection, and assigns one of them to every input, including speech and noise.
+- Accuracy is lower on artists, recordings and periods that are not in the collection. Unless the split keeps artists
+  apart, the figures above are too high for new artists.
 - Probabilities are not calibrated.
-- No licence is named: it depends on the music, too. Name one before you publish the model.
+- The model has no licence yet: it also depends on the music. Add one before you publish the model.
 """
 
 _LOAD = """
-Nothing but this folder is needed; no code in it is run.
+You need only this folder. No code in it is run.
 
 ```sh
 genrekit predict song.mp3 --model FOLDER

@@ -1,7 +1,7 @@
-"""Classical models as modules: statistics of the mel spectrogram, standardized, then what scikit-learn fitted.
+"""Classical models as torch modules: mel statistics, standardized, then parameters that scikit-learn has fitted.
 
-They are stored, loaded and asked as the networks are. The sizes of their tensors follow from the front end and the
-number of genres alone, so a bundle can be checked before anything is taken from it.
+They are saved, loaded and called like networks. The sizes of their tensors depend only on the features' configuration
+and the number of genres, so that a bundle is checked before its tensors are used.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from genrekit.audio.mel_descriptors import N_STATISTICS, mel_statistics
-from genrekit.config import FeatureConfig
+from genrekit.config import FeatureConfig, TrainConfig
 
 _SMALLEST_DEVIATION = 1e-6
 
 N_TREES = 100
 MAX_LEAVES = 256
 
-_LEAST_PROBABILITY = 1e-7
-"""No genre is impossible: the logarithm of 0 would make a single fragment's loss infinite."""
+_MIN_PROBABILITY = 1e-7
+"""Lower limit of a probability. The logarithm of 0 would make the loss infinite."""
 
 
 class Classifier(nn.Module):
-    """What all classical models share: from mel spectrograms to standardized statistics.
+    """Base class of models that are fitted once: from mel spectrograms to standardized statistics.
 
+    A subclass implements `decide`.
     Shapes: [B, n_mels, n_frames] in [0, 1] to logits [B, n_genres].
     """
 
@@ -37,7 +38,7 @@ class Classifier(nn.Module):
         self.register_buffer("deviation", torch.ones(N_STATISTICS))
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Take over mean and deviation of the training part's statistics, [N_STATISTICS] each."""
+        """Set the mean and deviation of the training set's statistics, [N_STATISTICS] each."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.clamp_min(_SMALLEST_DEVIATION))
 
@@ -46,22 +47,22 @@ class Classifier(nn.Module):
         return (statistics - self.mean) / self.deviation
 
     def decide(self, standardized: Tensor) -> Tensor:
-        """Logits from standardized statistics, [B, N_STATISTICS] to [B, n_genres]."""
+        """Compute logits from standardized statistics, [B, N_STATISTICS] to [B, n_genres]."""
         raise NotImplementedError
 
     def forward(self, mels: Tensor) -> Tensor:
-        """Logits of a batch; the statistics are computed on the CPU, and have no gradient."""
+        """Compute the logits of a batch. The statistics are computed on the CPU and have no gradient."""
         statistics = mel_statistics(mels.detach().cpu().numpy(), self.front_end)
         return self.decide(self.standardize(torch.from_numpy(statistics).to(mels.device)))
 
 
 def _fitted(values: Tensor) -> nn.Parameter:
-    """A parameter that counts as one, and that no optimizer changes."""
+    """Make a parameter that is counted but not trained by gradient."""
     return nn.Parameter(values, requires_grad=False)
 
 
 class Linear(Classifier):
-    """A linear map: logistic regression, linear discriminant analysis or one linear support vector machine a genre."""
+    """A linear map: logistic regression, linear discriminant analysis or linear support vector machines."""
 
     def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
         super().__init__(front_end, n_genres)
@@ -69,22 +70,22 @@ class Linear(Classifier):
         self.bias = _fitted(torch.zeros(n_genres))
 
     def set_map(self, weight: Tensor, bias: Tensor) -> None:
-        """Take over a map, [n_genres, N_STATISTICS] and [n_genres]; for two genres also the second one's alone."""
+        """Set the map, [n_genres, N_STATISTICS] and [n_genres]. For two genres, the row of the second is enough."""
         if len(weight) == 1 and self.n_genres == 2:
-            # A logit of 0 for the first genre makes the softmax the logistic function of the second one's.
+            # With a logit of 0 for the first genre, the softmax is the logistic function of the second logit.
             weight, bias = torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
         self.weight.copy_(weight)
         self.bias.copy_(bias)
 
     def decide(self, standardized: Tensor) -> Tensor:
-        """Logits, [B, n_genres]."""
+        """Compute logits, [B, n_genres]."""
         return nn.functional.linear(standardized, self.weight, self.bias)
 
 
 class Forest(Classifier):
-    """Decision trees of one size: node arrays, filled up with leaves that nothing leads to.
+    """Decision trees as node arrays of equal size, padded with unreachable leaves.
 
-    A fragment goes left where its feature is at most the threshold. A leaf's children are itself.
+    A fragment goes left if its feature is at most the threshold. A leaf is its own child.
     Shapes of the arrays: [N_TREES, nodes], and `share` [N_TREES, nodes, n_genres].
     """
 
@@ -99,44 +100,64 @@ class Forest(Classifier):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int32))
         self.threshold = _fitted(torch.zeros(shape))
         self.share = _fitted(torch.full((*shape, n_genres), 1 / n_genres))
+        self.register_load_state_dict_post_hook(_check_nodes)  # type: ignore[no-untyped-call]
 
     def set_tree(
         self, number: int, feature: Tensor, threshold: Tensor, left: Tensor, right: Tensor, share: Tensor
     ) -> None:
-        """Take over one tree's nodes; children below 0 mean none, as scikit-learn has it.
+        """Set the nodes of one tree. As in scikit-learn, a negative child means that the node is a leaf.
 
         Shapes: [nodes] each, thresholds float64, and shares [nodes, n_genres].
         """
-        here, n_nodes = torch.arange(len(left)), len(left)
+        index, n_nodes = torch.arange(len(left)), len(left)
         leaf = left < 0
         self.feature[number, :n_nodes] = torch.where(leaf, 0, feature).int()
-        self.left[number, :n_nodes] = torch.where(leaf, here, left).int()
-        self.right[number, :n_nodes] = torch.where(leaf, here, right).int()
+        self.left[number, :n_nodes] = torch.where(leaf, index, left).int()
+        self.right[number, :n_nodes] = torch.where(leaf, index, right).int()
         self.threshold[number, :n_nodes] = round_down(threshold)
         self.share[number, :n_nodes] = share.float()
 
-    def leads_nowhere_else(self) -> bool:
-        """Whether all nodes read statistics that there are, and lead to nodes that there are."""
+    def has_valid_nodes(self) -> bool:
+        """Return whether the features and children of all nodes exist."""
         limits = {N_STATISTICS: (self.feature,), self.feature.shape[1]: (self.left, self.right)}
         return all(
             bool(((values >= 0) & (values < limit)).all()) for limit, tensors in limits.items() for values in tensors
         )
 
     def decide(self, standardized: Tensor) -> Tensor:
-        """Log-probabilities, [B, n_genres]: the mean over the trees of the shares in the leaves."""
+        """Compute log-probabilities, [B, n_genres]: the mean over the trees of the shares in the leaves."""
         trees = torch.arange(N_TREES, device=standardized.device)
         node = torch.zeros(len(standardized), N_TREES, dtype=torch.int64, device=standardized.device)
-        for _ in range(MAX_LEAVES):  # no path is longer
+        for _ in range(MAX_LEAVES):  # no path is longer than that
             value = standardized.gather(1, self.feature[trees, node].long())
             below = torch.where(value <= self.threshold[trees, node], self.left[trees, node], self.right[trees, node])
             if torch.equal(below, node.int()):
                 break
             node = below.long()
-        return self.share[trees, node].mean(dim=1).clamp_min(_LEAST_PROBABILITY).log()
+        return self.share[trees, node].mean(dim=1).clamp_min(_MIN_PROBABILITY).log()
+
+
+def _check_nodes(forest: nn.Module, _: object) -> None:
+    """Refuse tensors that would read outside the arrays.
+
+    Errors: ValueError.
+    """
+    if isinstance(forest, Forest) and not forest.has_valid_nodes():
+        raise ValueError("its trees refer to nodes or statistics that do not exist")
+
+
+def build_linear(_: TrainConfig, features: FeatureConfig, n_genres: int) -> Linear:
+    """Build `logreg`, `lda` or `svm`."""
+    return Linear(features, n_genres)
+
+
+def build_forest(_: TrainConfig, features: FeatureConfig, n_genres: int) -> Forest:
+    """Build `forest`."""
+    return Forest(features, n_genres)
 
 
 def round_down(values: Tensor) -> Tensor:
-    """The largest float32 that is not above each float64: whoever is a float32 is at most both or neither.
+    """Round float64 down to float32, so that every float32 compares with the result as with the original.
 
     >>> bool(round_down(torch.tensor([0.1], dtype=torch.float64)).double() <= 0.1)
     True

@@ -1,4 +1,4 @@
-"""The few best bundles of each split, kept under readable names."""
+"""Keep the best bundles of each split under readable names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from genrekit.models.bundle import new_folder, read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
 
 KEPT = 5
-"""How many bundles of one split are kept."""
+"""Number of bundles that are kept for one split."""
 
 
 def require_best_folder(folder: Path) -> None:
-    """Make sure, before a run is trained, that its bundle can be kept in a folder, which need not exist yet.
+    """Check before a training run that its bundle can be copied to a folder, which need not exist yet.
 
-    Errors: GenrekitError that says why not.
+    Errors: GenrekitError if it cannot.
     """
     if folder.exists() and not folder.is_dir():
         raise GenrekitError(f"{folder} is not a directory; --best-models needs one")
@@ -27,33 +27,34 @@ def require_best_folder(folder: Path) -> None:
 
 
 def keep_best(bundle: Path, folder: Path, limit: int = KEPT) -> Path | None:
-    """Copy a bundle into a folder if it is among the best of its genres and split there; the one that falls out goes.
+    """Copy a bundle into a folder if it is among the `limit` best there of the same genres and split.
 
-    Returns the copy's path, or None where the bundle is not among the best.
-    Errors: BundleError where it is no bundle, or cannot be copied.
+    A bundle that is no longer among the best is removed.
+    Returns the path of the copy, or None if the bundle is not among the best.
+    Errors: BundleError if it is not a bundle, or cannot be copied.
     """
-    own = read_metadata(bundle)
+    metadata = read_metadata(bundle)
     try:
         with exclusive_lock(folder / ".lock", f"cannot keep a bundle in {folder}", wait=True):
-            return _keep(bundle, own, folder, limit)
+            return _keep(bundle, metadata, folder, limit)
     except OSError as error:
         raise BundleError(str(cannot("keep a bundle in", folder, error))) from error
 
 
-def _keep(bundle: Path, own: BundleMetadata, folder: Path, limit: int) -> Path | None:
+def _keep(bundle: Path, metadata: BundleMetadata, folder: Path, limit: int) -> Path | None:
     rivals = sorted(
-        ((metadata.rank, path) for path, metadata in _kept(folder) if _comparable(metadata, own)),
-        key=lambda r: r[0],
+        ((rival.rank, path) for path, rival in _kept(folder) if _comparable(rival, metadata)),
+        key=lambda item: item[0],
     )
-    if len(rivals) >= limit and own.rank >= rivals[limit - 1][0]:
+    if len(rivals) >= limit and metadata.rank >= rivals[limit - 1][0]:
         return None
-    place = _free_name(folder, own)
-    with new_folder(place) as scratch:
+    copy = _free_name(folder, metadata)
+    with new_folder(copy) as scratch:
         for path in filter(Path.is_file, bundle.iterdir()):
             shutil.copy(path, scratch)
     for _, path in rivals[limit - 1 :]:
         shutil.rmtree(path)
-    return place
+    return copy
 
 
 def _kept(folder: Path) -> Iterator[tuple[Path, BundleMetadata]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.models.standardize import Standardize
 
 
 class Mlp(nn.Module):
-    """Linear layers on the flattened, standardized fragment; logits out.
+    """Linear layers with ReLU on the flattened, standardized fragment, optionally with batch norm and dropout.
 
-    Without batch norm and dropout between them these are plain linear layers with ReLU.
-    Shapes: [B, *shape] to [B, n_genres].
+    Shapes: [B, *shape] to logits [B, n_genres].
     """
 
     def __init__(
@@ -41,3 +42,24 @@ class Mlp(nn.Module):
         """Logits of a batch."""
         logits: Tensor = self.layers(self.standardize(inputs))
         return logits
+
+
+def build_mlp(config: TrainConfig, features: FeatureConfig, n_genres: int) -> Mlp:
+    """Build `mlp`: linear layers with ReLU."""
+    return _build(config, features, n_genres, norm=False, dropout=0.0)
+
+
+def build_mlp2(config: TrainConfig, features: FeatureConfig, n_genres: int) -> Mlp:
+    """Build `mlp2`: linear layers with batch norm, ReLU and dropout."""
+    return _build(config, features, n_genres, norm=True, dropout=config.dropout)
+
+
+def _build(config: TrainConfig, features: FeatureConfig, n_genres: int, *, norm: bool, dropout: float) -> Mlp:
+    return Mlp(
+        Standardize.of(features, config.input),
+        math.prod(features.shape(config.input)),
+        config.hidden_widths,
+        n_genres,
+        norm=norm,
+        dropout=dropout,
+    )

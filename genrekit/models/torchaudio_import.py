@@ -19,6 +19,6 @@ def load_torchaudio() -> Any:
     """
     try:
         import torchaudio
-    except Exception as error:  # a library built for another torch fails with OSError, another CUDA with RuntimeError
+    except Exception as error:  # built for another torch: OSError; for another CUDA: RuntimeError
         raise unloadable("torchaudio", ["torch"], error) from error
     return torchaudio

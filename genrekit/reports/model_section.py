@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from genrekit.config import CLASSICAL, Config
+from genrekit.config import Config
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
@@ -61,7 +61,7 @@ class ModelSection:
         self.pairs = _pairs(figures)
         self.genres = _genres(figures)
         self.reliability, self.bins = _reliability(index, figures), _bins(figures)
-        self.fitted_at_once = metadata.train.arch in CLASSICAL
+        self.fitted_at_once = not metadata.train.architecture.trained_by_gradient
         self.learning = _learning(index, metadata)
         self.epochs = _epochs(metadata.history)
         self.configurations = [

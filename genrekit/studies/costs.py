@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genrekit._types import AnyPath
-from genrekit.config import CLASSICAL, PrepareConfig, TrainConfig, fields_with
+from genrekit.config import PrepareConfig, TrainConfig, fields_with
 from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.loader import subset_source
 from genrekit.data.splits.folds import TrainedSplits
@@ -24,14 +24,13 @@ from genrekit.data.splits.store import split_tracks
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import size_text
 from genrekit.metrics.comparison import detectable_difference
-from genrekit.models import build_model
 from genrekit.studies.noise import USUAL, Noise, noise_of
 from genrekit.studies.optuna_trials import TRIALS_FILE, count_ended
 from genrekit.studies.plan import Experiment, StudyOptions, distinct, plan_experiments
 from genrekit.studies.schema import Arm, Study, open_study, shipped_studies, study_arms
 from genrekit.studies.search_schema import Search, describe, read_search
 from genrekit.training.devices import choose_device
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, free_memory, measure, model_to_measure
 from genrekit.training.runtime_estimate import Pace, measure_pace
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import HISTORY, read_history
@@ -170,7 +169,7 @@ def plan_search(
     sizes = [
         _footprint(config, splits.cache.config, len(splits.cache.genres)).memory
         for config in drawn
-        if config.arch not in CLASSICAL
+        if config.architecture.trained_by_gradient
     ]
     return SearchPlan(
         search=search.name,
@@ -210,7 +209,7 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
 
 def _shortages(missing: Sequence[Experiment], cache: Cache, workers: int) -> tuple[str, str]:
     """What missing runs need more of than is free, of memory and of disk; nothing where there is enough."""
-    networks = [item for item in missing if item.config.arch not in CLASSICAL]
+    networks = [item for item in missing if item.config.architecture.trained_by_gradient]
     if not networks:
         return "", ""
     sizes = [_footprint(item.config, cache.config, len(cache.genres)) for item in networks]
@@ -245,7 +244,7 @@ def _plan(
     sizes = [
         _disk(_footprint(item.config, cache.config, len(cache.genres)))
         for item in missing
-        if cache is not None and item.config.arch not in CLASSICAL
+        if cache is not None and item.config.architecture.trained_by_gradient
     ]
     noise = USUAL if cache is None else noise_of(study, experiments, folds)
     return StudyPlan(
@@ -294,7 +293,7 @@ def _arm(
         group=arm.group,
         epochs=config.epochs,
         parameters=size.parameters,
-        memory=None if config.arch in CLASSICAL else size.memory,
+        memory=size.memory if config.architecture.trained_by_gradient else None,
         seconds=None if splits is None or pace is None else _seconds(config, own, splits, pace),
         finished=sum(item.finished for item in own),
         missing=sum(item.missing for item in own),
@@ -306,7 +305,7 @@ def _seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSpli
     done = [sum(epoch.seconds for epoch in read_history(item.run / HISTORY)) for item in own if item.finished]
     if done:
         return sum(done) / len(done)
-    if config.arch in CLASSICAL:
+    if not config.architecture.trained_by_gradient:
         return None
     counts = _fragments(splits.cache, splits.of(config), config)
     steps = -(-counts["train"] // config.batch_size)
@@ -342,8 +341,7 @@ def _measured(config: TrainConfig) -> TrainConfig:
 
 @lru_cache(maxsize=1_000)
 def _meta_model(config: TrainConfig, prepared: PrepareConfig, n_genres: int) -> torch.nn.Module:
-    with torch.device("meta"):
-        return build_model(config, prepared.front_end, n_genres)
+    return model_to_measure(config, prepared.front_end, n_genres)
 
 
 def _disk(size: Footprint) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.config import TrainConfig
 from genrekit.errors import counted, few
 from genrekit.metrics.comparison import (
     Difference,
@@ -86,7 +86,7 @@ class ArmRuns:
     @property
     def makes_steps(self) -> bool:
         """Whether an optimizer trains it; what is fitted at once has no state after as many steps as another."""
-        return self.config.arch not in CLASSICAL
+        return self.config.architecture.trained_by_gradient
 
 
 def arm_runs(arm: Arm, experiments: Sequence[Experiment], folds: int, declared_epochs: int) -> ArmRuns:

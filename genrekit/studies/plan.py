@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from genrekit.config import CLASSICAL, TrainConfig, fields_with
+from genrekit.config import TrainConfig, architecture, fields_with
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError, UsageError, unknown_name
 from genrekit.io.files import read_json, write_json
@@ -30,6 +30,8 @@ from genrekit.workflows.runs import (
 )
 
 PLAN_FORMAT_VERSION = 2
+
+_DEFAULT_ARCH = TrainConfig.model_fields["arch"].default
 
 _SPLIT_FIELDS = fields_with(TrainConfig, lambda option: option.scope == "split")
 
@@ -83,7 +85,7 @@ class StudyOptions:
         for name in ("fragments", *_SPLIT_FIELDS):
             if (value := getattr(self, name)) is not None and not (name in _SPLIT_FIELDS and name in arm.values):
                 changed[name] = value
-        if self.epochs is not None and arm.values.get("arch") not in CLASSICAL:
+        if self.epochs is not None and architecture(arm.values.get("arch", _DEFAULT_ARCH)).trained_by_gradient:
             changed["epochs"] = self.epochs
         return changed
 

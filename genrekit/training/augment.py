@@ -1,6 +1,6 @@
-"""Augmentation of batches while training: masks, mixup, gain and noise.
+"""Augment batches in training: masks, mixup, gain and noise.
 
-The random numbers depend on the seed and the epoch alone. torchaudio draws the masks and is imported for them only.
+The random numbers depend only on the seed and the epoch. torchaudio draws the masks, and is imported only for them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from genrekit.config import TrainConfig
 from genrekit.models.torchaudio_import import load_torchaudio
 
 _STREAM = 1
-"""Part of the seed, so that these random numbers differ from those for the order of fragments and their variants."""
+"""Added to the seed, so that these random numbers differ from those for the order and variants of fragments."""
 
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """Inputs, the genre of each fragment's larger part and, where two were mixed, that of the smaller one.
+    """Inputs and their genres. If fragments are mixed, each input has two genres.
 
-    Shapes: inputs as they were, targets [B], others [B]; `share` of each input, at least a half, is of `targets`.
+    `share`, at least a half, is the share of the genre in `targets`; the rest belongs to the genre in `others`.
+    Shapes: inputs [B, ...], targets [B], others [B].
     """
 
     inputs: Tensor
@@ -32,17 +33,17 @@ class MixedBatch:
     share: float = 1.0
 
     def loss(self, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """A loss `of` genre indices, in the shares of the mixed fragments."""
+        """Compute a loss of genre indices, weighted by the shares of mixed fragments."""
         if self.others is None:
             return of(self.targets)
         return self.share * of(self.targets) + (1 - self.share) * of(self.others)
 
 
 class BatchAugmentation:
-    """What a configuration asks for, on one epoch's batches in their order.
+    """Augments the batches of one epoch, in their order, as configured.
 
-    `neutral` [bands, 1] is what a mask leaves of each band: the mean that the model's first layer makes 0, so that a
-    masked area says nothing.
+    `neutral` [bands, 1] is the value of each masked band. It is the mean of the training set, which the model's
+    standardization turns into 0.
     """
 
     def __init__(self, config: TrainConfig, neutral: Tensor, epoch: int) -> None:
@@ -50,7 +51,7 @@ class BatchAugmentation:
         self._random = np.random.default_rng((config.seed, epoch, _STREAM))
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
-        """Augment a batch; masks come last, so that nothing is mixed into them and nothing sounds in them."""
+        """Augment a batch. Masks come last, so that masked areas have neither noise nor parts of other fragments."""
         if self._config.gain_db:
             inputs = self._amplified(inputs)
         batch = self._mixed(inputs, targets) if self._config.mixup else MixedBatch(inputs, targets)
@@ -61,20 +62,20 @@ class BatchAugmentation:
         return replace(batch, inputs=self._masked(batch.inputs))
 
     def _amplified(self, inputs: Tensor) -> Tensor:
-        """Multiply each waveform by a gain; peaks may pass 1, because clipping would distort them."""
+        """Multiply each waveform by a random gain. Peaks may exceed 1, because clipping would distort them."""
         gain_db = self._random.uniform(-self._config.gain_db, self._config.gain_db, len(inputs))
         factor = torch.from_numpy((10 ** (gain_db / 20)).astype(np.float32)).to(inputs.device)
         return inputs * factor[:, None]
 
     def _noisy(self, inputs: Tensor) -> Tensor:
-        """Add white Gaussian noise; values may leave their range, because clipping would shift their mean."""
+        """Add white Gaussian noise. Values may leave their range, because clipping would shift their mean."""
         noise = self._random.standard_normal(tuple(inputs.shape), dtype=np.float32)
         return inputs + torch.from_numpy(noise).mul_(self._config.noise_std).to(inputs.device)
 
     def _mixed(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
-        """Mix each fragment with another of the batch (Zhang et al. 2018), one share for all.
+        """Mix each fragment with another one of the batch (Zhang et al. 2018), all with the same share.
 
-        Beta(alpha, alpha) is symmetric: a share below a half is one above it with the fragments' parts exchanged.
+        Beta(alpha, alpha) is symmetric, so a share below a half is replaced by one above it with exchanged fragments.
         """
         share = float(self._random.beta(self._config.mixup, self._config.mixup))
         order = torch.from_numpy(self._random.permutation(len(inputs))).to(inputs.device)
@@ -86,7 +87,7 @@ class BatchAugmentation:
     def _masked(self, inputs: Tensor) -> Tensor:
         """Set a range of bands and one of frames to the neutral value in each fragment (SpecAugment, Park et al. 2019).
 
-        torch's CPU generator is seeded for the draw and put back; generators of other devices are not touched.
+        torch's CPU generator is seeded for the draw and restored. Generators of other devices do not change.
         """
         count, n_bands, n_frames = inputs.shape
         with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,7 @@
-"""The state of an interrupted training: one safetensors file, replaced atomically after each epoch.
+"""Checkpoints of training runs: a safetensors file that is replaced atomically after each epoch.
 
-Nothing is ever unpickled: tensors stand under "model.", "best.", "optimizer.", "answers." and, where weights are
-averaged, "average."; everything else is JSON in the file's metadata. The file before the last is kept.
+Reading one unpickles nothing. The names of tensors start with "model.", "best.", "optimizer.", "answers." and, if
+weights are averaged, "average."; everything else is JSON in the file's metadata. The previous file is kept, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after some epochs; `progress` holds JSON values, `answers` what validation found in each epoch."""
+    """The state of a run after an epoch. `progress` has JSON values, `answers` the validation results of each epoch."""
 
     model: State
     best: State
@@ -36,9 +36,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint at `path`; the one that was there becomes `previous` beside it.
+    """Replace the checkpoint at `path`, and keep the old one as `previous_path(path)`.
 
-    Errors: GenrekitError where it cannot be written, such as on a full disk; the one that was there stays.
+    Errors: GenrekitError if it cannot be written, such as on a full disk. The old checkpoint is then unchanged.
     """
     slots = checkpoint.optimizer["state"]
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
@@ -69,19 +69,21 @@ def _keep(path: Path, previous: Path) -> None:
 
 
 def previous_path(path: Path) -> Path:
-    """Where the checkpoint before the last is kept."""
+    """Return the path of the checkpoint before the last one."""
     return path.with_name(f"previous-{path.name}")
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
-    Errors: GenrekitError where there is none, or it is damaged or of another format version.
+    Errors: GenrekitError if it is missing, damaged or of another format version.
     """
     if not path.is_file():
-        raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; train anew")
+        raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; start a new run")
     try:
-        metadata, tensors = read_tensors(path, "pt", version=FORMAT_VERSION, what="checkpoint", remedy="train anew")
+        metadata, tensors = read_tensors(
+            path, "pt", version=FORMAT_VERSION, what="checkpoint", remedy="start a new run"
+        )
         slots: dict[int, State] = {}
         for name, tensor in _under("optimizer.", tensors).items():
             slot, _, key = name.partition(".")
@@ -93,7 +95,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(model, best, optimizer, metadata["progress"], average, answers)
     except DAMAGES as error:
         previous = previous_path(path)
-        remedy = f"put {previous.name} in its place to go on one epoch earlier" if previous.exists() else "train anew"
+        replace = f"replace it by {previous.name} to resume one epoch earlier"
+        remedy = replace if previous.exists() else "start a new run"
         raise GenrekitError(f"{path} is damaged ({error}): {remedy}") from error
 
 

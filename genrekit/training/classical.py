@@ -1,4 +1,4 @@
-"""Fitting a classical model with scikit-learn, which is imported where it is used: most commands need none of it."""
+"""Fit classical models with scikit-learn. It is imported when it is used, because most commands do not need it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ SVM_C = 1e-4
 
 _BATCH = 256
 
+Genres = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
-class Part:
-    """The fragments of a part of the split.
+class Subset:
+    """The fragments of the training or the validation set.
 
     Shapes: statistics float32 [F, N_STATISTICS], genre and track int64 [F].
     """
 
     statistics: FloatArray
-    genre: npt.NDArray[np.int64]
+    genre: Genres
     track: npt.NDArray[np.int64]
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -47,12 +49,12 @@ class Part:
 
 
 def fit_classical(
-    model: Classifier, training: Part, validation: Part, config: TrainConfig, genres: Sequence[str]
+    model: Classifier, training: Subset, validation: Subset, config: TrainConfig, genres: Sequence[str]
 ) -> FitResult:
-    """Fit a classical model to the training part's fragments; the history has one epoch.
+    """Fit a classical model to the fragments of the training set, and measure it. The history has one epoch.
 
-    The validation part is only asked. The same seed gives the same model.
-    Errors: GenrekitError where a genre has no training fragment.
+    The same seed gives the same model.
+    Errors: GenrekitError if a genre has no training fragment.
     """
     started = time.monotonic()
     missing = sorted(set(range(len(genres))) - set(training.genre.tolist()))
@@ -63,62 +65,99 @@ def fit_classical(
         training.statistics.std(axis=0, dtype=np.float64),
     )
     model.set_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
-    estimator = make_estimator(config)
-    estimator.fit(model.standardize(torch.from_numpy(training.statistics)).numpy(), training.genre)
-    take_over(model, estimator)
+    standardized = model.standardize(torch.from_numpy(training.statistics)).numpy()
+    config.architecture.fit_model(model, standardized, training.genre, config)
     head = _Head(model)
-    seen = predict_batches(head, training.batches(), torch.device("cpu"))
-    found = predict_batches(head, validation.batches(), torch.device("cpu"))
-    if not math.isfinite(found.loss):
-        raise GenrekitError(f"{config.arch} gave answers that are no numbers: train another model on this cache")
+    on_training = predict_batches(head, training.batches(), torch.device("cpu"))
+    on_validation = predict_batches(head, validation.batches(), torch.device("cpu"))
+    if not math.isfinite(on_validation.loss):
+        raise GenrekitError(f"the loss of {config.arch} on the validation set is not finite: train another model")
     epoch = Epoch(
         epoch=1,
         lr=config.learning_rate,
-        train_loss=seen.loss,
-        train_accuracy=seen.fragment_accuracy,
-        validation_loss=found.loss,
-        validation_fragment_accuracy=found.fragment_accuracy,
-        validation_track_accuracy=found.track_accuracy,
+        train_loss=on_training.loss,
+        train_accuracy=on_training.fragment_accuracy,
+        validation_loss=on_validation.loss,
+        validation_fragment_accuracy=on_validation.fragment_accuracy,
+        validation_track_accuracy=on_validation.track_accuracy,
         seconds=time.monotonic() - started,
     )
-    clean = TrainingFigures(seen.loss, seen.fragment_accuracy, seen.track_accuracy)
-    right, loss = track_results(found)
-    return FitResult((epoch,), 1, found, right[None], loss[None], {"best": clean, "last": clean}, None, 1)
+    figures = TrainingFigures(on_training.loss, on_training.fragment_accuracy, on_training.track_accuracy)
+    right, loss = track_results(on_validation)
+    return FitResult(
+        history=(epoch,),
+        best_epoch=1,
+        predictions=on_validation,
+        right=right[None],
+        loss=loss[None],
+        training={"best": figures, "last": figures},
+        dead_channels=None,
+        steps_per_epoch=1,
+    )
 
 
-def make_estimator(config: TrainConfig) -> Any:
-    """The scikit-learn estimator of an architecture, with the constants of this module."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.ensemble import RandomForestClassifier
+def fit_logreg(model: Linear, statistics: FloatArray, genres: Genres, config: TrainConfig) -> None:
+    """Fit logistic regression."""
+    _set_map(model, logreg(config).fit(statistics, genres))
+
+
+def fit_lda(model: Linear, statistics: FloatArray, genres: Genres, config: TrainConfig) -> None:
+    """Fit linear discriminant analysis."""
+    _set_map(model, lda(config).fit(statistics, genres))
+
+
+def fit_svm(model: Linear, statistics: FloatArray, genres: Genres, config: TrainConfig) -> None:
+    """Fit linear support vector machines."""
+    _set_map(model, svm(config).fit(statistics, genres))
+
+
+def fit_forest(model: Forest, statistics: FloatArray, genres: Genres, config: TrainConfig) -> None:
+    """Fit a random forest."""
+    for number, estimator in enumerate(forest(config).fit(statistics, genres).estimators_):
+        tree = estimator.tree_
+        arrays = (tree.feature, tree.threshold, tree.children_left, tree.children_right)
+        shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
+        model.set_tree(number, *(torch.from_numpy(np.array(values)) for values in (*arrays, shares)))
+
+
+def logreg(_: TrainConfig) -> Any:
+    """Return scikit-learn's logistic regression with genrekit's settings."""
     from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=LOGREG_C, max_iter=2_000)
+
+
+def lda(_: TrainConfig) -> Any:
+    """Return scikit-learn's linear discriminant analysis; the covariance is shrunk (Ledoit and Wolf 2004)."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+
+
+def svm(config: TrainConfig) -> Any:
+    """Return scikit-learn's linear support vector machines with genrekit's settings."""
     from sklearn.svm import LinearSVC
 
-    seed = config.seed % 2**32  # scikit-learn takes no more
-    match config.arch:
-        case "logreg":
-            return LogisticRegression(C=LOGREG_C, max_iter=2_000)
-        case "lda":  # the covariance is drawn to its diagonal as Ledoit and Wolf (2004) say
-            return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        case "svm":
-            return LinearSVC(C=SVM_C, random_state=seed, max_iter=10_000)
-        case _:
-            return RandomForestClassifier(N_TREES, max_leaf_nodes=MAX_LEAVES, random_state=seed)
+    return LinearSVC(C=SVM_C, random_state=_seed(config), max_iter=10_000)
 
 
-def take_over(model: Classifier, estimator: Any) -> None:
-    """Copy what an estimator has learnt into a model of its kind."""
-    if isinstance(model, Linear):
-        model.set_map(torch.from_numpy(estimator.coef_), torch.from_numpy(estimator.intercept_))
-    elif isinstance(model, Forest):
-        for number, grown in enumerate(estimator.estimators_):
-            tree = grown.tree_
-            arrays = (tree.feature, tree.threshold, tree.children_left, tree.children_right)
-            shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
-            model.set_tree(number, *(torch.from_numpy(np.array(values)) for values in (*arrays, shares)))
+def forest(config: TrainConfig) -> Any:
+    """Return scikit-learn's random forest with genrekit's settings."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(N_TREES, max_leaf_nodes=MAX_LEAVES, random_state=_seed(config))
+
+
+def _seed(config: TrainConfig) -> int:
+    return config.seed % 2**32  # the largest seed of scikit-learn is 2**32 - 1
+
+
+def _set_map(model: Linear, estimator: Any) -> None:
+    model.set_map(torch.from_numpy(estimator.coef_), torch.from_numpy(estimator.intercept_))
 
 
 class _Head(nn.Module):
-    """A model for whom the statistics are computed already."""
+    """A classical model whose input is the statistics instead of the mel spectrogram."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a model runs, and in which numbers."""
+"""Select the device and the precision of a model."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from genrekit.errors import GenrekitError, unknown_name
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is the first of cuda, mps and cpu that there is.
+    """Return the device of that name; `auto` is the first available one of cuda, mps and cpu.
 
-    Errors: GenrekitError where the device is not there, UsageError where there is no such name.
+    Errors: GenrekitError if the device is not available, UsageError for an unknown name.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, available in there.items() if available))
-    if name not in there:
-        raise unknown_name("device", name, ["auto", *there])
-    if not there[name]:
+        return torch.device(next(device for device, usable in available.items() if usable))
+    if name not in available:
+        raise unknown_name("device", name, ["auto", *available])
+    if not available[name]:
         raise GenrekitError(f"no {name} device here: choose cpu or auto")
     return torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """Return fp32 or bf16; `auto` is bf16 on a CUDA device that computes in it, else fp32."""
+    """Return fp32 or bf16; `auto` is bf16 on a CUDA device that supports it, else fp32."""
     if name != "auto":
         return name
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -36,28 +36,28 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in that precision within the block: bf16 where it does no harm (autocast), weights stay fp32."""
+    """Compute in a precision inside the block: bf16 is torch's autocast, with weights in fp32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def repeatable(device: torch.device) -> AbstractContextManager[Any]:
-    """Let a CUDA device choose convolutions that repeat themselves; a CPU does so anyway."""
+    """Make a CUDA device select deterministic convolutions inside the block. On a CPU they always are."""
     if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
-    """Bring a batch to a device; to a CUDA device it is copied while the device still works on the one before."""
+    """Move a batch to a device. To a CUDA device it is copied while the device computes the previous batch."""
     if device.type != "cuda" or tensor.device.type == "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return a model's compiled forward pass; the weights stay the model's own, under their plain names.
+    """Return the compiled forward pass of a model, which uses the weights of the model.
 
-    Errors: GenrekitError at its first use where there is nothing to compile with.
+    Errors: GenrekitError at its first call if it cannot be compiled, for example without a C++ compiler.
     """
     fast = torch.compile(model)
 

@@ -12,9 +12,9 @@ from genrekit.training.checkpoint import State
 
 
 class WeightAverage:
-    """After each step, `decay` of the average and the rest of the weights (Polyak and Juditsky 1992).
+    """The average of the weights: after each step, `decay` times the average plus the rest times the weights.
 
-    It begins as the weights after the first step. Buffers are not averaged: they stay the model's.
+    It starts as the weights after the first step. Buffers are not averaged (Polyak and Juditsky 1992).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -23,7 +23,7 @@ class WeightAverage:
         self.state: State = {}
 
     def update(self) -> None:
-        """A step has ended."""
+        """Update the average after a step."""
         if not self.state:
             self.state = {name: weight.clone() for name, weight in self._weights.items()}
             return
@@ -31,21 +31,21 @@ class WeightAverage:
             average.lerp_(self._weights[name], 1 - self._decay)
 
     def restore(self, state: State) -> None:
-        """Take over a saved state.
+        """Load a saved state.
 
-        Errors: KeyError or RuntimeError where it is of another model.
+        Errors: KeyError or RuntimeError if it belongs to another model.
         """
         self.state = {name: torch.empty_like(weight).copy_(state[name]) for name, weight in self._weights.items()}
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model have the averaged weights for a while."""
-        own = {name: weight.clone() for name, weight in self._weights.items()}
+        """Replace the model's weights by the averaged ones inside the block."""
+        weights = {name: weight.clone() for name, weight in self._weights.items()}
         self._assign(self.state)
         try:
             yield
         finally:
-            self._assign(own)
+            self._assign(weights)
 
     def _assign(self, state: State) -> None:
         for name, weight in state.items():

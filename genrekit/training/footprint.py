@@ -1,33 +1,39 @@
-"""What a training takes, known before it begins.
+"""Estimate the memory of a training run before it starts.
 
-The estimate of memory is what the training itself holds at its peak, beside what the process holds anyway (torch alone
-takes some 250 MB) and pages of the cache, which the system takes back as it likes: weights, their copy of the best
-epoch, gradients and the optimizer's memory, and what a batch leaves for the backward pass. On the CPU the heap comes
-upon it: arrays that have been given up are kept there (`genrekit.io.memory`), and others do not fit into all the holes.
+The estimate is the peak memory of the training itself: weights, their copy of the best epoch, gradients, the state of
+the optimizer, and what the forward pass of a batch keeps for the backward pass. It does not include what the process
+uses anyway (torch alone takes about 250 MB) or pages of the cache. On the CPU, an allowance for the heap is added,
+because freed arrays are kept there (`genrekit.io.memory`) and new ones do not fit into all of the gaps.
+
+What a batch keeps is measured by a forward pass of two fragments through the model itself, so the estimate holds for
+any `nn.Module`. On the meta device, where tensors have no values, that pass takes no memory and little time.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.models.layer_sizes import output_sizes
+from genrekit.models import build_model, device_of
 from genrekit.training.optimizers import make_optimizer
+
+_FRAGMENTS = 2
+"""Fragments of the measured forward pass. Batch norm needs more than one."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Sizes in bytes; `batch` is what a step holds of one batch at its peak, `heap` what lies idle between arrays."""
+    """Sizes in bytes; `parameters` is a count. `batch` is the peak of one batch, `heap` the allowance for the heap."""
 
     parameters: int
     weights: int
@@ -39,68 +45,117 @@ class Footprint:
 
     @property
     def checkpoint(self) -> int:
-        """The file that resuming reads: weights, their best copy, their average and the optimizer's memory."""
+        """Size of a checkpoint: weights, their best copy, their average and the state of the optimizer."""
         return 2 * self.weights + self.average + self.optimizer
 
     @property
     def memory(self) -> int:
-        """The most that the training holds at once."""
+        """Peak memory of the training."""
         return self.checkpoint + self.gradients + self.batch + self.heap
 
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Say it in a line where memory runs out within.
-
-    Errors: GenrekitError in place of what torch and NumPy raise then.
-    """
+    """Turn errors of torch and NumPy that mean "out of memory" into a GenrekitError of one line."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _NO_MEMORY.search(str(error))):
             raise
         raise GenrekitError(
-            "there was not enough memory: a smaller batch_size, a smaller model, or fewer trainings at once need less"
+            "there was not enough memory: choose a smaller batch_size or a smaller model, or train fewer models at once"
         ) from error
 
 
 _NO_MEMORY = re.compile("can't allocate memory|not enough memory")
-"""What torch says of the CPU's, in no class of its own."""
+"""torch's messages if the CPU's memory is full. They have no error class of their own."""
 
 
-def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], device: torch.device) -> Footprint:
-    """Measure the training of a model, that need have no content (on the meta device), with fragments of a shape.
-
-    A classical model is fitted at once, without gradients and batches: of it the weights are measured alone.
-    """
+def measure_weights(model: nn.Module, config: TrainConfig, device: torch.device) -> Footprint:
+    """Measure everything that does not depend on the batch. The model may be on the meta device."""
     parameters = list(model.parameters())
     gradients = _bytes(parameters)
-    batch = 0 if config.arch in CLASSICAL else config.batch_size * _left_of_a_fragment(model, shape)
     return Footprint(
         parameters=sum(parameter.numel() for parameter in parameters),
         weights=_bytes(model.state_dict().values()),
         gradients=gradients,
         optimizer=round(gradients * _optimizer_share(config)),
         average=gradients if config.ema else 0,
-        batch=batch,
-        heap=2 * gradients + batch if device.type == "cpu" else 0,
+        batch=0,
+        heap=2 * gradients if device.type == "cpu" else 0,
     )
 
 
-def _left_of_a_fragment(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Bytes that the layers' outputs take until the backward pass, which begins with as much as the largest of them."""
-    sizes = [math.prod(shape)]
-    for layer, size in output_sizes(model, shape):
-        if not isinstance(layer, nn.Flatten):
-            sizes.append(size)
-        if isinstance(layer, (nn.MaxPool1d, nn.MaxPool2d)):
-            sizes.append(2 * size)  # where each maximum was, as int64
-    return 4 * (sum(sizes) + max(sizes))
+def measure(model: nn.Module, config: TrainConfig, shape: tuple[int, ...], device: torch.device) -> Footprint:
+    """Measure the training of a model on `device` with fragments of a shape. The model may be on the meta device.
+
+    A model that is fitted once has no batches. The model's buffers and the random state do not change.
+    """
+    footprint = measure_weights(model, config, device)
+    if not config.architecture.trained_by_gradient:
+        return footprint
+    batch = config.batch_size * _bytes_per_fragment(model, shape)
+    return replace(footprint, batch=batch, heap=footprint.heap + (batch if device.type == "cpu" else 0))
+
+
+def model_to_measure(config: TrainConfig, features: FeatureConfig, n_genres: int) -> nn.Module:
+    """Build a model on the meta device, without values, if its forward pass works there; otherwise on the CPU.
+
+    The first forward pass on the meta device imports torch's compiler, which takes about 1.6 s.
+    """
+    with torch.device("meta"):
+        model = build_model(config, features, n_genres)
+        if not config.architecture.trained_by_gradient:
+            return model
+        try:
+            with torch.no_grad():
+                model.eval()(torch.empty(_FRAGMENTS, *features.shape(config.input)))
+        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError):
+            pass  # for example a layer that reads values, or computes in NumPy
+        else:
+            return model
+    return build_model(config, features, n_genres)
+
+
+def _bytes_per_fragment(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """Measure what the forward pass keeps of a fragment; the backward pass starts with a copy of the largest array."""
+    device = device_of(model)
+    owned = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.UntypedStorage] = {}  # the storages, so that no other one gets the same address
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in owned:
+            kept[storage._cdata] = storage
+        return tensor
+
+    inputs = torch.zeros(_FRAGMENTS, *shape, device=device)
+    targets = torch.zeros(_FRAGMENTS, dtype=torch.int64, device=device)
+    keep(inputs)
+    with _unchanged(model, device), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        cross_entropy(model.train()(inputs), targets)
+    sizes = [storage.nbytes() for storage in kept.values()]
+    return (sum(sizes) + max(sizes)) // _FRAGMENTS
+
+
+@contextmanager
+def _unchanged(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restore the buffers, the mode and the random state after the block."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    training = model.training
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        model.train(training)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
 
 def _optimizer_share(config: TrainConfig) -> float:
-    """What an optimizer remembers of each byte of parameters."""
-    with torch.device("cpu"), torch.random.fork_rng([]):  # also where the model has no content
+    """Return the size of an optimizer's state as a share of the size of the parameters."""
+    with torch.device("cpu"), torch.random.fork_rng([]):  # also inside a block of the meta device
         layer = nn.Linear(64, 64)
         optimizer = make_optimizer(layer, config)
         for parameter in layer.parameters():
@@ -110,7 +165,7 @@ def _optimizer_share(config: TrainConfig) -> float:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a device can give, the CPU without swapping; None where it does not say."""
+    """Return the bytes that are free on a device, for the CPU without swapping; None if it is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:

@@ -29,8 +29,8 @@ from genrekit.training.trainer import Trainer, TrainingData
 class FitResult:
     """The result of training a model, which then has the weights of `best_epoch`.
 
-    `predictions` are those of the best epoch for the validation set. `right` and `loss` say after each epoch whether
-    each validation track is predicted correctly and its mean loss, in the order of `predictions.per_track()`.
+    `predictions` are those of the best epoch for the validation set. `right` is whether each validation track is
+    predicted correctly after each epoch, and `loss` its mean loss, in the order of `predictions.per_track()`.
     `training` has the figures of the "best" and the "last" epoch on the training set; `dead_channels` is measured
     after the last epoch.
     Shapes: right bool [E, T], loss float32 [E, T].

@@ -1,4 +1,4 @@
-"""The loss that is reported and the one that is trained on: cross-entropy, smoothed and weighted only for training."""
+"""The training loss: cross-entropy with label smoothing and genre weights. The reported loss has neither."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """Weight of each genre by its fragments: n / (k * n_c) for k genres that have any, whose mean over fragments is 1.
+    """Compute the weight of each genre, n / (k * n_c) for the k genres with fragments. Its mean over fragments is 1.
 
     Shapes: [G] to [G]; 0 for a genre without fragments.
 
@@ -20,9 +20,9 @@ def balanced_weights(counts: Tensor) -> Tensor:
 
 
 def trained_loss(logits: Tensor, targets: Tensor, smoothing: float, weights: Tensor | None) -> Tensor:
-    """Mean over fragments of the smoothed cross-entropy (Szegedy et al. 2016), times the weight of the genre.
+    """Compute the mean of the smoothed cross-entropy (Szegedy et al. 2016), weighted by genre.
 
-    The mean divides by the fragments and not by their weights, whose sum differs from batch to batch.
+    The mean divides by the number of fragments, not by the sum of their weights, which differs from batch to batch.
     Shapes: logits [B, G], targets [B], weights [G]; a scalar.
     """
     if weights is None:

@@ -1,4 +1,4 @@
-"""Optimizers and learning rate schedules: two literal tables, with their standard settings."""
+"""Optimizers and learning rate schedules with their standard settings."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adamw": uncompiled(AdamW),  # Loshchilov and Hutter 2019: decoupled weight decay 0.01
     "sgd": partial(uncompiled(SGD), momentum=0.9),
 }
-"""Each makes an optimizer from parameters and a learning rate."""
+"""Functions that make an optimizer from parameters and a learning rate."""
 
 LOSS_COSINE_ETA_MIN = 1e-6
-"""Rate at the end of the cosine of a loss."""
+"""The lowest learning rate of `loss-cosine`."""
 
 
 class Schedule:
-    """A learning rate schedule, told of every step and of every epoch's validation loss; this one changes nothing."""
+    """A learning rate schedule. This base class keeps the rate constant."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
 
     @property
     def lr(self) -> float:
-        """The rate of the next step."""
+        """The learning rate of the next step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def after_step(self) -> None:
-        """A step has ended."""
+        """Update the rate after a step."""
 
     def after_epoch(self, validation_loss: float) -> None:
-        """An epoch has ended."""
+        """Update the rate after an epoch."""
 
     def state(self) -> dict[str, Any]:
-        """Everything that resuming needs, as JSON values."""
+        """Return the state that resuming needs, as JSON values."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a saved state."""
+        """Load a saved state."""
 
 
 class _Torch(Schedule):
-    """A schedule of torch's."""
+    """A schedule from torch."""
 
     def __init__(self, optimizer: Optimizer, scheduler: Any) -> None:
         super().__init__(optimizer)
@@ -69,19 +69,19 @@ class Plateau(_Torch):
     """Halve the rate after three epochs without a lower validation loss."""
 
     def __init__(self, optimizer: Optimizer, _config: TrainConfig, _steps: int) -> None:
-        # torch's patience is the epochs that are let pass before the one that lowers the rate.
+        # torch lowers the rate in the epoch after its patience, so 2 means the third epoch.
         super().__init__(optimizer, ReduceLROnPlateau(optimizer, factor=0.5, patience=2, threshold=0))
 
     def after_epoch(self, validation_loss: float) -> None:
-        """Compare the loss with the best so far."""
+        """Lower the rate if the loss has not improved for three epochs."""
         self._scheduler.step(validation_loss)
 
 
 class Cosine(_Torch):
-    """From the initial rate to the last along half a cosine over all epochs (Loshchilov and Hutter 2017).
+    """Half a cosine from the initial to the final rate over all epochs (Loshchilov and Hutter 2017).
 
-    It moves step by step, or once an epoch. The steps or epochs of the warm-up, if there is one, come before: in equal
-    parts up to the initial rate (Goyal et al. 2017).
+    The rate is updated after each step or each epoch. With warm-up, it first rises linearly to the initial rate
+    (Goyal et al. 2017).
     """
 
     def __init__(self, optimizer: Optimizer, config: TrainConfig, steps: int) -> None:
@@ -99,22 +99,22 @@ class Cosine(_Torch):
         super().__init__(optimizer, LambdaLR(optimizer, share) if warmup else annealing(optimizer))
 
     def after_step(self) -> None:
-        """Move along the curve."""
+        """Update the rate if it changes here."""
         if not self._by_epoch:
             self._scheduler.step()
 
     def after_epoch(self, _validation_loss: float) -> None:
-        """Move along the curve."""
+        """Update the rate if it changes here."""
         if self._by_epoch:
             self._scheduler.step()
 
 
 class LossCosine(Schedule):
-    """A cosine whose place is the validation loss as a share of all epochs, as if the loss were the epoch's number.
+    """A cosine schedule that uses the validation loss as the number of the epoch. It reproduces a mistake.
 
-    A known slip: torch's schedulers take a number in `step`, which for some is a loss, and for a cosine an epoch. The
-    rate stays near the initial one while the loss is small beside the number of epochs, rises as the loss falls, and
-    oscillates where a loss is beyond it.
+    The `step` method of torch's schedulers takes a number: for ReduceLROnPlateau it is a loss, for a cosine an epoch.
+    The rate stays near the initial one while the loss is small compared with the number of epochs, and rises as the
+    loss falls.
     """
 
     def __init__(self, optimizer: Optimizer, config: TrainConfig, _steps: int) -> None:
@@ -122,14 +122,14 @@ class LossCosine(Schedule):
         self._first, self._epochs = config.learning_rate, config.epochs
 
     def after_epoch(self, validation_loss: float) -> None:
-        """Move to the place that the loss names; it needs no state beside the optimizer's own rate."""
+        """Set the rate from the loss. Resuming needs no state beside the optimizer's learning rate."""
         height = 1 + math.cos(math.pi * validation_loss / self._epochs)
         for group in self._optimizer.param_groups:
             group["lr"] = LOSS_COSINE_ETA_MIN + (self._first - LOSS_COSINE_ETA_MIN) * height / 2
 
 
 class OneCycle(_Torch):
-    """Up to the rate in the first 30 % of all steps and down to nothing, momentum the other way (Smith 2018)."""
+    """Rise to the rate in the first 30 % of all steps, then fall to almost 0; momentum is inverse (Smith 2018)."""
 
     def __init__(self, optimizer: Optimizer, config: TrainConfig, steps: int) -> None:
         total = max(2, config.epochs * steps)
@@ -137,7 +137,7 @@ class OneCycle(_Torch):
         self._left = total - 1
 
     def after_step(self) -> None:
-        """Move along the curve; after its last point the rate stays."""
+        """Update the rate. After the last step it is constant."""
         if self._scheduler.last_epoch < self._left:
             self._scheduler.step()
 
@@ -149,18 +149,18 @@ SCHEDULES: dict[str, Callable[[Optimizer, TrainConfig, int], Schedule]] = {
     "onecycle": OneCycle,
     "loss-cosine": LossCosine,
 }
-"""Each makes a schedule from an optimizer, a configuration and the steps per epoch."""
+"""Functions that make a schedule from an optimizer, a configuration and the steps per epoch."""
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return the configured optimizer of a model's parameters."""
     options = {"nesterov": True} if config.nesterov else {}
-    # Fused, a step goes through the weights once and not by parts: of a wide MLP it takes a third of the time.
+    # A fused step reads the weights once. For a wide MLP it takes a third of the time.
     return OPTIMIZERS[config.opt](model.parameters(), lr=config.learning_rate, fused=True, **options)
 
 
 def restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Take over a saved state, laid out in memory as the weights are: a fused step goes through both side by side."""
+    """Load a saved state, in the memory layout of the weights, which a fused step needs."""
     optimizer.load_state_dict(saved)
     for weight, slots in optimizer.state.items():
         for name, value in slots.items():

@@ -10,21 +10,29 @@ from torch import Tensor, nn
 
 from genrekit.config import TrainConfig
 
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
 
 def configured_penalty(model: nn.Module, config: TrainConfig) -> Callable[[], Tensor | None]:
-    """What computes the configured penalty of a model as it is when called: a scalar, or None for no penalty."""
+    """Return a function that computes the configured penalty of a model's current weights; None for no penalty."""
     if config.penalty == "norms":
         return partial(norm_penalty, list(model.parameters()), config.l1, config.l2)
     return partial(penalty, penalized_weights(model), config.l1, config.l2)
 
 
 def penalized_weights(model: nn.Module) -> list[Tensor]:
-    """The weights of linear and convolution layers; biases and batch norms carry no penalty."""
-    return [module.weight for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))]
+    """Return the weights that are penalized: trained parameters of two or more dimensions, except those of norms.
+
+    Biases and the scales of norms have one dimension. A weight that layers share is listed once.
+    """
+    layers = (module for module in model.modules() if not isinstance(module, _NORMS))
+    parameters = (parameter for layer in layers for parameter in layer.parameters(recurse=False))
+    weights = {id(weight): weight for weight in parameters if weight.requires_grad and weight.dim() > 1}
+    return list(weights.values())
 
 
 def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor | None:
-    """`l1` times the sum of absolute weights plus `l2` times the sum of squared weights; None where both are 0.
+    """Compute `l1` times the sum of absolute weights plus `l2` times the sum of squared weights; None if both are 0.
 
     Shape: a scalar.
     """
@@ -37,9 +45,9 @@ def penalty(weights: list[Tensor], l1: float, l2: float) -> Tensor | None:
 
 
 def norm_penalty(parameters: list[Tensor], l1: float, l2: float) -> Tensor | None:
-    """`l1` times the sum of all L1 norms plus `l2` times that of all L2 norms, unsquared; None where both are 0.
+    """Compute `l1` times the sum of all L1 norms plus `l2` times the sum of all L2 norms; None if both are 0.
 
-    An L2 norm pulls a whole tensor by the same force however small it is; at 0 its gradient is 0.
+    The L2 norm is not squared, so its gradient has the same length for every tensor, and is 0 at 0.
     Shape: a scalar.
     """
     factors = [(order, factor) for order, factor in ((1, l1), (2, l2)) if factor]

@@ -1,4 +1,4 @@
-"""Tracking in Weights & Biases: the only door to wandb, and whatever fails there never stops a training."""
+"""Track runs in Weights & Biases. This is the only module that imports wandb. Its failures never stop a run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ KEY, NO_KEY, NOT_ONLINE, NOT_OFFLINE = "key found", "no key found", "online fail
 """Why `auto` became online or offline, and why another mode than the wanted one is used."""
 
 _INIT_TIMEOUT_S, _FINISH_TIMEOUT_S = 20, 60
-"""How long to wait for the server before and after a training; what is not uploaded by then stays on disk."""
+"""How long to wait for the server before and after a run. What is not uploaded by then stays on disk."""
 
 Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """How runs are tracked in Weights & Biases; the key is in no text.
+    """How runs are tracked in Weights & Biases. The key is never printed.
 
-    `mode` is auto, online, offline or off: auto is online if a key is found, else offline. `reason` says where the mode
+    `mode` is auto, online, offline or off; auto is online if a key is found, else offline. `reason` is where the mode
     comes from. `key`, `entity` and `base_url` (the server) are by default what wandb itself uses. `directory` is where
     wandb keeps its files, by default the run's folder. `login` says whether wandb has stored credentials; by default a
     netrc file in the home directory is read to find out.
@@ -49,7 +49,7 @@ class Tracking:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is anything to log in with."""
+        """Whether there is a key or a stored login."""
         return self.key is not None or (logged_in(base_url=self.base_url) if self.login is None else self.login)
 
 
@@ -65,7 +65,7 @@ class Tracker:
         self.reason = reason
 
     def log_epoch(self, epoch: Epoch) -> None:
-        """An epoch has ended."""
+        """Log the figures of an epoch."""
 
     def finish(
         self,
@@ -77,14 +77,14 @@ class Tracker:
         history: Sequence[Epoch],
         bundle: Path,
     ) -> None:
-        """The training has ended: keep the best epoch's validation confusion, curves and bundle."""
+        """End the run: log the confusion matrix of the best epoch, the curves and the bundle."""
 
     def abandon(self) -> None:
-        """The training was interrupted."""
+        """End the run as failed."""
 
 
 class WandbTracker(Tracker):
-    """Keeps a training as a run of Weights & Biases; after its first failure it only warns once and does nothing."""
+    """Logs to a run of Weights & Biases. After its first failure it warns once and logs nothing more."""
 
     def __init__(self, run: Any, mode: str, reason: str, key: str | None, warn: Warn) -> None:
         super().__init__(reason)
@@ -157,7 +157,7 @@ class WandbTracker(Tracker):
 
         self._run.finish(exit_code=exit_code)
         self._run = None
-        if wandb.run is None:  # else a run of the caller's own still needs wandb's service process
+        if wandb.run is None:  # otherwise a run of the caller still needs wandb's service process
             wandb.teardown()
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -165,9 +165,9 @@ class WandbTracker(Tracker):
             return
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - whatever a tracker does, the training goes on
+        except Exception as error:  # noqa: BLE001 - tracking must not stop a run
             self._run = None
-            self._warn(f"tracking stopped, the training goes on: {_scrubbed(error, self._key)}")
+            self._warn(f"tracking stopped, training continues: {_scrubbed(error, self._key)}")
 
 
 def open_tracker(
@@ -191,7 +191,7 @@ def open_tracker(
     for attempt in attempts:
         try:
             run = _init(attempt, tracking, folder, {"name": run_name, "config": config})
-        except Exception as error:  # noqa: BLE001 - whatever a tracker does, the training goes on
+        except Exception as error:  # noqa: BLE001 - tracking must not stop a run
             on_warning(f"tracking {attempt} is not possible: {_scrubbed(error, tracking.key)}")
             reason = NOT_ONLINE if attempt == "online" else NOT_OFFLINE
             continue
@@ -200,15 +200,15 @@ def open_tracker(
 
 
 def logged_in(path: Path | None = None, base_url: str | None = None) -> bool:
-    """Whether `wandb login` has stored a key for a server in a netrc file, by default the user's."""
+    """Return whether `wandb login` has stored a key for a server in a netrc file, by default the user's."""
     with suppress(OSError, RuntimeError, ValueError, netrc.NetrcParseError):
-        found = netrc.netrc(path or user_netrc()).hosts
-        return any(found[host][2] for host in _hosts(base_url) if host in found)
+        logins = netrc.netrc(path or user_netrc()).hosts
+        return any(logins[host][2] for host in _hosts(base_url) if host in logins)
     return False
 
 
 def user_netrc() -> Path:
-    """The file of logins in the home directory, by either of its names.
+    """Return the path of the netrc file in the home directory, which has one of two names.
 
     Errors: RuntimeError if there is no home directory.
     """
@@ -217,7 +217,7 @@ def user_netrc() -> Path:
 
 
 def _hosts(base_url: str | None) -> set[str]:
-    """The hosts under which wandb stores the key of a server, by default of its public one, which has several names."""
+    """Return the hosts under which wandb stores the key of a server. Its public server has several names."""
     if base_url is not None:
         return {urlsplit(base_url).netloc}
     import wandb
@@ -243,7 +243,7 @@ def _init(mode: Any, tracking: Tracking, folder: Path, names: dict[str, Any]) ->
         x_disable_machine_info=True,
         **server,
     )
-    # Told only at init, wandb prints at login and reports its own use over the network even from offline runs.
+    # With settings only at init, wandb prints at login, and sends usage statistics even from offline runs.
     wandb.setup(settings=quiet)
     settings = quiet.model_copy(update={"api_key": tracking.key}) if mode == "online" else quiet
     return wandb.init(

@@ -18,6 +18,7 @@ from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError, few
 from genrekit.metrics.epochs import Epoch, Step, TrainingFigures
 from genrekit.metrics.scores import Predictions
+from genrekit.models.standardize import find_standardize
 from genrekit.training.augment import BatchAugmentation, MixedBatch
 from genrekit.training.batch_prediction import Batches, predict_batches, training_figures
 from genrekit.training.checkpoint import State
@@ -172,7 +173,9 @@ class Trainer:
     def _augmentation(self, epoch: int) -> Callable[[Tensor, Tensor], MixedBatch]:
         if not self.config.augments_batches:
             return MixedBatch
-        return BatchAugmentation(self.config, self.model.get_buffer("standardize.mean"), epoch)
+        layer = find_standardize(self.model)
+        neutral = torch.zeros(1, device=self.device) if layer is None else layer.mean
+        return BatchAugmentation(self.config, neutral, epoch)
 
     def _step(self, batch: MixedBatch) -> tuple[Tensor, Tensor]:
         """Train on a batch; return its loss without penalties and the number of correct fragments."""

@@ -1,7 +1,7 @@
 """Optimizers that do not import torch's compiler.
 
 torch marks some methods of its optimizers as not to be compiled, and imports the compiler for that. The import takes
-longer than everything else before the first step of a training, and has no effect if the optimizer is not compiled.
+longer than everything else before the first step of a run, and has no effect if the optimizer is not compiled.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a model answered to the validation tracks after every epoch: one safetensors file beside a run's result.
+"""The results of a run for each validation track after each epoch, in a safetensors file.
 
-Nothing is ever unpickled: the answers are tensors, everything else is JSON in the file's metadata.
+Reading it unpickles nothing: the results are tensors, and everything else is JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from genrekit.metrics.epochs import TrainingFigures
 FORMAT_VERSION = 1
 
 ANSWERS = "answers.safetensors"
-"""The file's name in the folder of a run."""
+"""Name of the file in the folder of a run."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A training's answers to the T validation tracks after each of its E epochs, and what is needed to judge them.
+    """The results for T validation tracks after each of E epochs, and what comparisons of runs need.
 
-    `right` is by mean probability over a track's fragments, `loss` the mean cross-entropy of these, in nats. `clusters`
-    names each track's artist cluster, which is what is to be resampled where `resampled` says "artists". `training`
-    has the figures of the "best" and the "last" epoch. `dead_channels` is the share of the last epoch's channels and
-    hidden units that no validation fragment activates; None for a model without any.
+    `right` is whether the genre with the highest mean probability over a track's fragments is correct, `loss` the mean
+    cross-entropy of the fragments, in nats. `clusters` names the artist cluster of each track; `resampled` is whether
+    intervals resample "tracks" or "artists". `training` has the figures of the "best" and the "last" epoch.
+    `dead_channels` is the share of channels and hidden units that no validation fragment activates after the last
+    epoch; None for a model without any.
     Shapes: right bool [E, T], loss float32 [E, T]; track_ids and clusters have T items.
     """
 
@@ -48,18 +49,18 @@ class Answers:
     def __post_init__(self) -> None:
         if not self.right.shape == self.loss.shape == (len(self.right), len(self.track_ids)):
             raise ValueError(
-                f"{self.right.shape} answers and {self.loss.shape} losses for {len(self.track_ids)} tracks"
+                f"results {self.right.shape} and losses {self.loss.shape} do not fit {len(self.track_ids)} tracks"
             )
         if len(self.clusters) != len(self.track_ids):
-            raise ValueError(f"{len(self.clusters)} clusters for {len(self.track_ids)} tracks")
+            raise ValueError(f"{len(self.clusters)} clusters do not fit {len(self.track_ids)} tracks")
         if not 1 <= self.best_epoch <= len(self.right):
-            raise ValueError(f"best epoch {self.best_epoch} of {len(self.right)}")
+            raise ValueError(f"best epoch {self.best_epoch} is not one of {len(self.right)}")
 
 
 def save_answers(path: Path, answers: Answers) -> None:
     """Replace the file at `path`.
 
-    Errors: GenrekitError where it cannot be written, such as on a full disk.
+    Errors: GenrekitError if it cannot be written, such as on a full disk.
     """
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -82,20 +83,20 @@ def save_answers(path: Path, answers: Answers) -> None:
 def load_answers(path: Path) -> Answers:
     """Read the file at `path`.
 
-    Errors: GenrekitError where there is none, or it is damaged or of another format version.
+    Errors: GenrekitError if it is missing, damaged or of another format version.
     """
     if not path.is_file():
-        raise GenrekitError(f"no answers at {path}: train the run anew")
+        raise GenrekitError(f"no answers at {path}: train the run again")
     try:
-        return _answers(*read_tensors(path, "np", version=FORMAT_VERSION, what="answers", remedy="train the run anew"))
+        return _answers(*read_tensors(path, "np", version=FORMAT_VERSION, what="answers", remedy="train the run again"))
     except DAMAGES as error:
-        raise GenrekitError(f"{path} is damaged ({' '.join(str(error).split())}): train the run anew") from error
+        raise GenrekitError(f"{path} is damaged ({' '.join(str(error).split())}): train the run again") from error
 
 
 def _answers(metadata: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Answers:
     right, loss = tensors["right"], tensors["loss"]
     if right.dtype != np.bool_ or loss.dtype != np.float32:
-        raise ValueError(f"answers are {right.dtype} and {loss.dtype}")
+        raise ValueError(f"right is {right.dtype} and loss {loss.dtype}, expected bool and float32")
     return Answers(
         track_ids=tuple(metadata["track_ids"]),
         clusters=tuple(metadata["clusters"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genrekit.config import FeatureConfig, PrepareConfig, TrainConfig
 from genrekit.data.cache.reader import open_cache
-from genrekit.data.splits.policy import open_split
+from genrekit.data.splits.store import open_split
 from genrekit.demo.synthesizer import write_collection
 from genrekit.errors import GenrekitError
 from genrekit.io.files import write_json

@@ -20,9 +20,10 @@ from genrekit.config import PredictConfig
 from genrekit.data.cache.executors import available_cores
 from genrekit.data.collection import SkippedFile, audio_files
 from genrekit.errors import BundleError, GenrekitError, UnreadableAudioError, UsageError
-from genrekit.inference.prediction import FilePrediction, model_device, predict_file
+from genrekit.inference.prediction import FilePrediction, predict_file
 from genrekit.inference.tags import require_tags, tag_genre
 from genrekit.io.files import require_writable
+from genrekit.models import device_of
 from genrekit.models.bundle import Bundle, find_bundles, load_bundle, read_metadata
 from genrekit.training.devices import choose_device
 from genrekit.workflows.reporter import Reporter
@@ -202,7 +203,7 @@ def _predict_parallel(
     """Predict files in their order, several in parallel; few are submitted ahead of time."""
     stopped = threading.Event()
     # Other devices than the CPU compute one batch at a time anyway, and not all accept work from several threads.
-    device_lock = nullcontext() if model_device(bundle).type == "cpu" else threading.Lock()
+    device_lock = nullcontext() if device_of(bundle.model).type == "cpu" else threading.Lock()
 
     def raise_if_stopped() -> None:
         if stopped.is_set():

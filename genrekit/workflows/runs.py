@@ -1,4 +1,4 @@
-"""The runs on disk: finding them, and reading how they were configured."""
+"""Find runs on disk, and read their configurations, histories and results."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from genrekit.metrics.epochs import Epoch
 RUN_FORMAT_VERSION = 1
 
 HISTORY = "history.csv"
-"""The table of epochs in the folder of a run."""
+"""Name of the table of epochs in the folder of a run."""
 
 _PRUNED = "pruned.json"
-"""Says in a run's folder that a search gave it up."""
+"""Name of the file that marks a run that a search stopped early."""
 
 _TRIAL = "trial.json"
-"""Says in a run's folder that a search chose by it."""
+"""Name of the file that marks a run as a trial of a search."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read the values of a training from a TOML file, or from the `config.json` of any run.
+    """Read the values of a `TrainConfig` from a TOML file, or from the `config.json` of a run.
 
-    Errors: GenrekitError where it cannot be read, UsageError with the path for a value that no training accepts.
+    Errors: GenrekitError if it cannot be read, UsageError with the path for an invalid value.
     """
-    found = read_toml(path) if path.suffix == ".toml" else read_json(path)
-    if not isinstance(found, dict):
-        raise GenrekitError(f"{path} holds no configuration: it needs names and values")
-    values = {name: value for name, value in found.items() if name not in ("format_version", "data")}
+    content = read_toml(path) if path.suffix == ".toml" else read_json(path)
+    if not isinstance(content, dict):
+        raise GenrekitError(f"{path} is not a configuration: it must have names and values")
+    values = {name: value for name, value in content.items() if name not in ("format_version", "data")}
     try:
         TrainConfig.of(values)
     except UsageError as error:
@@ -43,12 +43,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def other_data(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of fingerprints of data that are not what they were."""
-    return [name for name, found in now.items() if then.get(name) != found]
+    """Return the names of the data fingerprints that differ."""
+    return [name for name, fingerprint in now.items() if then.get(name) != fingerprint]
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
-    """Replace the table of all epochs: one that is in no checkpoint, or only there, is put right by resuming."""
+    """Replace the table of all epochs. Resuming writes it again from the checkpoint."""
     text = io.StringIO()
     rows = [asdict(epoch) for epoch in history]
     columns = [column.name for column in fields(Epoch) if any(row[column.name] is not None for row in rows)]
@@ -61,7 +61,7 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
 def read_history(path: Path) -> tuple[Epoch, ...]:
     """Read the table of all epochs.
 
-    Errors: GenrekitError where it cannot be read.
+    Errors: GenrekitError if it cannot be read.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -70,40 +70,40 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
             Epoch(epoch=int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        problem = error if isinstance(error, OSError) else ValueError("it is no table of epochs")
+        problem = error if isinstance(error, OSError) else ValueError("it is not a table of epochs")
         raise cannot("read", path, problem) from error
 
 
 def read_result(run: Path) -> dict[str, Any]:
-    """What a finished run wrote of itself.
+    """Read the result of a finished run.
 
-    Errors: GenrekitError where it cannot be read, or is of another format version.
+    Errors: GenrekitError if it cannot be read, or is of another format version.
     """
     path = run / "result.json"
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("format_version") != RUN_FORMAT_VERSION:
-        raise GenrekitError(f"{path} is no result of format {RUN_FORMAT_VERSION}")
-    if lacking := [name for name in ("parameters", "seconds", "split", "validation") if name not in found]:
-        raise GenrekitError(f"{path} has no {lacking[0]}")
-    figures = found["validation"] if isinstance(found["validation"], dict) else {}
-    if lacking := [name for name in ("track_accuracy", "loss") if not isinstance(figures.get(name), (int, float))]:
-        raise GenrekitError(f"{path} has no {lacking[0]} on validation")
-    return found
+    result = read_json(path)
+    if not isinstance(result, dict) or result.get("format_version") != RUN_FORMAT_VERSION:
+        raise GenrekitError(f"{path} is not a result of format {RUN_FORMAT_VERSION}")
+    if missing := [name for name in ("parameters", "seconds", "split", "validation") if name not in result]:
+        raise GenrekitError(f"{path} has no {missing[0]}")
+    figures = result["validation"] if isinstance(result["validation"], dict) else {}
+    if missing := [name for name in ("track_accuracy", "loss") if not isinstance(figures.get(name), (int, float))]:
+        raise GenrekitError(f"{path} has no {missing[0]} on validation")
+    return result
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """Finished runs with their models among folders: each is a run itself or holds some.
+    """Return the finished runs that have their models. Each folder is a run or contains runs.
 
-    Errors: GenrekitError where a folder is missing, or none holds such a run.
+    Errors: GenrekitError if a folder is missing, or there is no such run.
     """
-    found = [run for folder in folders for run in _runs_in(folder)]
-    if not found:
+    runs = [run for folder in folders for run in _runs_in(folder)]
+    if not runs:
         named = ", ".join(str(folder) for folder in folders)
         if left_out := find_left_out(folders):
-            gone = few([str(run) for run in left_out])
-            raise GenrekitError(f"no run in {named} has its model any more: those of {gone} are gone")
+            without = few([str(run) for run in left_out])
+            raise GenrekitError(f"no run in {named} has its model any more: the models of {without} are deleted")
         raise GenrekitError(f"no finished run in {named}: train a model first")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(runs))
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:
@@ -118,7 +118,7 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_run(folder: Path) -> bool:
-    """Whether a folder is a finished run, or cannot be looked into: reading it says why."""
+    """Return whether a folder is a finished run or unreadable. Reading an unreadable one reports the error."""
     try:
         return is_run(folder)
     except PermissionError:
@@ -126,50 +126,50 @@ def _may_be_run(folder: Path) -> bool:
 
 
 def find_left_out(folders: Sequence[Path]) -> list[Path]:
-    """Finished runs in folders of runs that `find_runs` passes over: their models are gone."""
-    held = (path for folder in folders if not has_result(folder) for path in folder.iterdir())
-    return sorted({path for path in held if not _may_be_run(path) and has_result(path)})
+    """Return the finished runs that `find_runs` leaves out because their models are deleted."""
+    paths = (path for folder in folders if not has_result(folder) for path in folder.iterdir())
+    return sorted({path for path in paths if not _may_be_run(path) and has_result(path)})
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a finished run with its model."""
+    """Return whether a folder is a finished run with its model."""
     return has_result(folder) and (folder / "best").is_dir()
 
 
 def without_model(run: Path) -> GenrekitError:
-    """What to say of a finished run whose model is asked for and gone."""
-    return GenrekitError(f"{run} is finished, but its model, {run / 'best'}, is gone: only studies count it")
+    """Return the error for a finished run whose model is needed but deleted."""
+    return GenrekitError(f"{run} is finished, but its model, {run / 'best'}, is deleted: only studies can use the run")
 
 
 def has_result(folder: Path) -> bool:
-    """Whether a folder has what a run writes last.
+    """Return whether a folder has the result of a run, which is written last.
 
-    Errors: PermissionError if that cannot be found out.
+    Errors: PermissionError if the folder cannot be read.
     """
     return is_file(folder / "result.json")
 
 
 def mark_pruned(run: Path, search: str, trial: int, epoch: int) -> None:
-    """Write into a run's folder that a search gave it up after an epoch."""
+    """Mark a run that a search stopped after an epoch."""
     values = {"format_version": RUN_FORMAT_VERSION, "search": search, "trial": trial, "epoch": epoch}
     write_json(run / _PRUNED, values)
 
 
 def mark_trial(run: Path, search: str, trial: int) -> None:
-    """Write into a run's folder that a search chose by it."""
+    """Mark a run as a trial of a search."""
     write_json(run / _TRIAL, {"format_version": RUN_FORMAT_VERSION, "search": search, "trial": trial})
 
 
 def is_trial(run: Path) -> bool:
-    """Whether a search chose by a run: its figures owe something to that."""
+    """Return whether a run is a trial of a search, whose figures are too high because of the selection."""
     return (run / _TRIAL).is_file()
 
 
 def is_pruned(run: Path) -> bool:
-    """Whether a run is one that a search gave up: it is not finished, and is not to be."""
+    """Return whether a search stopped a run early. Such a run is never finished."""
     return (run / _PRUNED).is_file()
 
 
 def pruned_after(run: Path) -> int:
-    """The epoch after which a search gave a run up; 0 where none did."""
+    """Return the epoch after which a search stopped a run; 0 if none did."""
     return int(read_json(run / _PRUNED)["epoch"]) if is_pruned(run) else 0

@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from genrekit._types import AnyPath
+from genrekit.config import TrainConfig, TrainOptions
 from genrekit.data.cache.reader import open_cache
+from genrekit.errors import UsageError
 from genrekit.io.files import write_json
 from genrekit.io.json_values import to_json
 from genrekit.metrics.epochs import TrainingFigures, ValidationFigures
@@ -56,8 +58,8 @@ _QUIET = Reporter()
 
 @enough_memory()
 def train(
-    cache_path: AnyPath,
-    values: Mapping[str, Any],
+    cache: AnyPath,
+    config: TrainConfig | Mapping[str, Any] | None = None,
     *,
     out: AnyPath | None = None,
     runs: AnyPath = "runs",
@@ -66,10 +68,12 @@ def train(
     tracking: Tracking = NO_TRACKING,
     strict: bool = False,
     reporter: Reporter = _QUIET,
+    **options: Unpack[TrainOptions],
 ) -> TrainResult:
     """Train one model from a cache.
 
-    `values` are fields of `TrainConfig`. A field that is not given has its default, or with `resume` the value of the
+    The configuration is a `TrainConfig`, a mapping of its fields, or keyword arguments such as `arch="cel3"`. Keyword
+    arguments override a mapping. A field that is not given has its default, or with `resume` the value of the
     interrupted run. The run is written to `out`, by default to a new folder in `runs`. With `best_models`, the bundle
     is copied there if it is among the five best of its split.
     Errors: UsageError for an invalid value, GenrekitError if the run cannot be trained.
@@ -78,8 +82,9 @@ def train(
     if best_models is not None:
         require_best_folder(Path(best_models))
     named = None if out is None else Path(out)
-    config, folder = resumed_run(values, named) if resume else new_run(values, named, Path(runs))
-    run = set_up_run(open_cache(Path(cache_path)), config, folder, strict=strict, reporter=reporter)
+    values = _values(config, options)
+    configured, folder = resumed_run(values, named) if resume else new_run(values, named, Path(runs))
+    run = set_up_run(open_cache(Path(cache)), configured, folder, strict=strict, reporter=reporter)
     with locked_folder(run, resume=resume):
         with resume_hint(run):
             tracker = start_tracking(run, tracking)
@@ -92,6 +97,18 @@ def train(
         write_json(folder / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
         _finish_tracking(tracker, run, fitted, result)
     return result
+
+
+def _values(config: TrainConfig | Mapping[str, Any] | None, options: TrainOptions) -> dict[str, Any]:
+    """Combine the ways to give a configuration.
+
+    Errors: UsageError for a `TrainConfig` and keyword arguments, because a `TrainConfig` has a value for every field.
+    """
+    if not isinstance(config, TrainConfig):
+        return {**(config or {}), **options}
+    if options:
+        raise UsageError(f"a TrainConfig has all values: leave out {', '.join(options)}, or pass all as keywords")
+    return config.model_dump()
 
 
 def _result(run: TrainRun, fitted: FitResult, seconds: float, kept: Path | None) -> TrainResult:

@@ -11,7 +11,7 @@ from genrekit.data.descriptor_cache import original_statistics
 from genrekit.data.loader import subset_source
 from genrekit.metrics.epochs import Epoch
 from genrekit.models.classical import Classifier
-from genrekit.training.classical import Part, fit_classical
+from genrekit.training.classical import Subset, fit_classical
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import Tracker, Tracking, open_tracker
 from genrekit.workflows.runs import HISTORY, write_history
@@ -76,7 +76,7 @@ def _fit_network(run: TrainRun, tracker: Tracker, *, resume: bool) -> FitResult:
 def _fit_classical(run: TrainRun, tracker: Tracker) -> FitResult:
     assert isinstance(run.model, Classifier)
     statistics = original_statistics(run.cache, run.reporter.statistics_done)
-    training, validation = (_part(run, name, statistics) for name in ("train", "validation"))
+    training, validation = (_subset(run, name, statistics) for name in ("train", "validation"))
     fitted = fit_classical(run.model, training, validation, run.config, run.cache.genres)
     write_history(run.folder / HISTORY, fitted.history)
     for epoch in fitted.history:
@@ -85,8 +85,8 @@ def _fit_classical(run: TrainRun, tracker: Tracker) -> FitResult:
     return fitted
 
 
-def _part(run: TrainRun, name: str, statistics: FloatArray) -> Part:
+def _subset(run: TrainRun, name: str, statistics: FloatArray) -> Subset:
     """Select the training or the validation set from the statistics of all original fragments."""
     source = subset_source(run.cache, "mel", run.split, name, run.config.fragments)
     indices = np.searchsorted(np.flatnonzero(run.cache.variant == 0), source.rows)
-    return Part(statistics[indices], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
+    return Subset(statistics[indices], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())

@@ -1,4 +1,4 @@
-"""The folder of a training run: its name, its lock, and what must hold to resume it."""
+"""The folder of a training run: its name, its lock, and the checks before a run is resumed."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def resumed_run(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfi
         raise GenrekitError(f"a search stopped {out} after epoch {epoch}: start a new run with its configuration")
     before, config = TrainConfig.of(stored), TrainConfig.of({**stored, **values})
     for key in values:
-        then, now = getattr(before, key), getattr(config, key)
-        if then != now and key != "device":
-            raise UsageError(f"{out} was started with {key} {then}, got {now}: leave {key} out, or start a new run")
+        old, new = getattr(before, key), getattr(config, key)
+        if old != new and key != "device":
+            raise UsageError(f"{out} was started with {key} {old}, got {new}: leave {key} out, or start a new run")
     return config, out
 
 
@@ -105,8 +105,8 @@ def resume_hint(run: TrainRun) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        begun = run.checkpoint.exists()
-        if begun or not isinstance(error, Exception):
+        has_checkpoint = run.checkpoint.exists()
+        if has_checkpoint or not isinstance(error, Exception):
             run.reporter.finished()
-            run.reporter.resumable(str(run.folder), str(run.cache.path), has_checkpoint=begun)
+            run.reporter.resumable(str(run.folder), str(run.cache.path), has_checkpoint=has_checkpoint)
         raise

@@ -59,6 +59,7 @@ def _metadata(run: TrainRun, fitted: FitResult, scores: Scores) -> BundleMetadat
             },
             "parameters": count_parameters(run.model),
             "history": [asdict(epoch) for epoch in fitted.history],
+            "architecture_module": run.config.architecture.outside_module,
         }
     )
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from genrekit.config import CLASSICAL, FeatureConfig, TrainConfig
+from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches, subset_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
@@ -15,18 +16,18 @@ from genrekit.data.splits.folds import trained_split
 from genrekit.data.splits.split import Split
 from genrekit.errors import UsageError
 from genrekit.io.files import size_text
-from genrekit.models import Model, build_model
-from genrekit.models.classical import Classifier
+from genrekit.models import build_model
+from genrekit.models.standardize import find_standardize
 from genrekit.models.torchaudio_import import load_torchaudio
 from genrekit.training.devices import choose_device, choose_precision
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, free_memory, measure, measure_weights
 from genrekit.training.tracking import Tracker
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
 
 
 @dataclass(frozen=True)
 class TrainRun:
-    """Everything that the steps of a training run need; `footprint` is the memory that the model will take."""
+    """Everything that the steps of a training run need. `footprint` is the estimated memory."""
 
     folder: Path
     config: TrainConfig
@@ -34,14 +35,14 @@ class TrainRun:
     split: Split
     data: TrainingBatches
     device: torch.device
-    model: Model
+    model: nn.Module
     footprint: Footprint
     reporter: Reporter
 
     @property
     def is_network(self) -> bool:
         """Whether the model is trained in epochs. A classical model is fitted once."""
-        return self.config.arch not in CLASSICAL
+        return self.config.architecture.trained_by_gradient
 
     @property
     def split_name(self) -> str:
@@ -73,13 +74,10 @@ def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool,
         seed=config.seed,
         random_start=config.random_start,
     )
-    device = choose_device("cpu" if config.arch in CLASSICAL else config.device)
-    footprint = _measure_footprint(cache, config, device)
-    if config.arch not in CLASSICAL:
-        _warn_if_memory_is_short(footprint, config, device, reporter)
-    model = build_model(config, cache.config.front_end, len(cache.genres))
-    if config.standardize and not isinstance(model, Classifier):
-        model.standardize.set_statistics(*data.statistics())
+    device = choose_device(config.device if config.architecture.trained_by_gradient else "cpu")
+    model, footprint = _build_and_measure(cache, config, device, reporter)
+    if config.standardize and (layer := find_standardize(model)) is not None:
+        layer.set_statistics(*data.statistics())
     if device.type == "cuda":
         data.live_on(device, _room_for_data(device, footprint))
     for note in split.notes:
@@ -140,25 +138,35 @@ def _training_source(cache: Cache, config: TrainConfig, split: Split, reporter: 
     return source
 
 
-def _measure_footprint(cache: Cache, config: TrainConfig, device: torch.device) -> Footprint:
-    """Measure the memory of training on a model without values, so that it is known before the real one is built."""
-    front_end = cache.config.front_end
+def _build_and_measure(
+    cache: Cache, config: TrainConfig, device: torch.device, reporter: Reporter
+) -> tuple[nn.Module, Footprint]:
+    """Build the model on a device and estimate the memory of its training; warn if it is not free.
+
+    A model on the meta device takes no memory, so its weights are measured before the model itself is built.
+    """
+    features, n_genres = cache.config.front_end, len(cache.genres)
     with torch.device("meta"):
-        empty = build_model(config, front_end, len(cache.genres))
-    return measure(empty, config, front_end.shape(config.input), device)
-
-
-def _warn_if_memory_is_short(
-    footprint: Footprint, config: TrainConfig, device: torch.device, reporter: Reporter
-) -> None:
+        weights = measure_weights(build_model(config, features, n_genres), config, device)
     free = free_memory(device)
-    if free is None or footprint.memory <= free:
-        return
+    fits = _warn_if_memory_is_short(weights, config, free, reporter)
+    model = build_model(config, features, n_genres).to(device)
+    footprint = measure(model, config, features.shape(config.input), device)
+    if fits:
+        _warn_if_memory_is_short(footprint, config, free, reporter)
+    return model, footprint
+
+
+def _warn_if_memory_is_short(footprint: Footprint, config: TrainConfig, free: int | None, reporter: Reporter) -> bool:
+    """Warn if less memory is free than training needs, and return whether it is enough."""
+    if free is None or footprint.memory <= free or not config.architecture.trained_by_gradient:
+        return True
     mostly_batch = footprint.batch > footprint.checkpoint
     remedy = f"a batch_size below {config.batch_size}" if mostly_batch else "fewer or narrower layers"
     reporter.warning(
         f"training needs about {size_text(footprint.memory)} of memory, only {size_text(free)} is free: choose {remedy}"
     )
+    return False
 
 
 def _room_for_data(device: torch.device, footprint: Footprint) -> float:

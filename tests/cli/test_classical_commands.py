@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registered import CLASSICAL
 from tiny_cli import SMALL, CommandLine
 
 from genrekit.cli.progress import TerminalReporter
-from genrekit.config import CLASSICAL
 from genrekit.models.bundle import load_bundle
 from genrekit.training.validation_log import load_answers
 from genrekit.workflows.reporter import TrainPlan

@@ -80,7 +80,8 @@ def test_commands_of_a_group_are_completed(complete: Complete, shell: str) -> No
 
 @pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
 def test_every_option_of_a_command_is_completed(complete: Complete, shell: str, line: tuple[str, ...]) -> None:
-    names = {flag for option in options(line) for flag in (*option.opts, *option.secondary_opts)}
+    listed = [option for option in options(line) if not option.hidden]
+    names = {flag for option in listed for flag in (*option.opts, *option.secondary_opts)}
     assert set(complete(*line, "--", shell=shell)) == {flag for flag in names if flag.startswith("--")} | {"--help"}
 
 

@@ -58,8 +58,8 @@ def test_an_existing_file_is_replaced_only_with_force(here: Path, genrekit: Comm
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(("runs/mlp",), 1, "runs/mlp is no bundle", id="no-bundle"),
-        pytest.param(("absent",), 1, "absent is no bundle", id="absent"),
+        pytest.param(("runs/mlp",), 1, "runs/mlp is not a bundle", id="no-bundle"),
+        pytest.param(("absent",), 1, "absent is not a bundle", id="absent"),
         pytest.param(
             ("runs/mlp/best", "--format", "onyx"), 2, "unknown format 'onyx': did you mean onnx?", id="format"
         ),

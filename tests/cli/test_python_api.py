@@ -152,3 +152,17 @@ def test_progress_is_passed_on_for_every_file_and_every_step(here: Path) -> None
 def test_a_problem_that_the_user_can_fix_is_a_genrekit_error(here: Path) -> None:
     with pytest.raises(library.GenrekitError, match="train a model first"):
         library.predict("data/jazz/jazz-0.wav", "absent")
+
+
+def test_a_run_is_configured_by_keywords_a_configuration_or_a_mapping(here: Path) -> None:
+    keywords = library.train("data/cache.h5", arch="mlp", hidden=(4, 4), epochs=1, device="cpu", out="runs/keywords")
+    config = library.TrainConfig(arch="mlp", hidden=(4, 4), epochs=1, device="cpu")
+    whole = library.train("data/cache.h5", config=config, out="runs/config")
+    mapping = library.train("data/cache.h5", config.model_dump(), epochs=2, out="runs/mapping")
+    assert keywords.validation == whole.validation
+    assert (whole.epochs, mapping.epochs) == (1, 2)
+
+
+def test_a_whole_configuration_and_keywords_are_refused(here: Path) -> None:
+    with pytest.raises(library.GenrekitError, match="a TrainConfig has all values: leave out epochs, or"):
+        library.train("data/cache.h5", library.TrainConfig(), epochs=1)

@@ -165,7 +165,7 @@ class TestCompare:
         shutil.copy("runs/mlp/result.json", "old/gone")
         outcome = genrekit("compare", "old")
         assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-        assert "no run in old has its model any more: those of old/gone are gone" in outcome.err
+        assert "no run in old has its model any more: the models of old/gone are deleted" in outcome.err
 
     def test_a_run_that_cannot_be_read_is_skipped_with_a_warning(self, here: Path, genrekit: CommandLine) -> None:
         Path("runs/cel/best/model.json").write_text("{")
@@ -376,7 +376,10 @@ class TestInfo:
         shutil.copy("runs/mlp/result.json", "runs/gone")
         outcome = genrekit(command, "runs/gone")
         assert outcome.code == 1
-        assert "runs/gone is finished, but its model, runs/gone/best, is gone: only studies count it" in outcome.err
+        assert (
+            "runs/gone is finished, but its model, runs/gone/best, is deleted: only studies can use the run"
+            in outcome.err
+        )
 
     @pytest.mark.parametrize("path", ["absent", "data", "runs"])
     def test_other_paths_are_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:

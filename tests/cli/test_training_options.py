@@ -8,7 +8,7 @@ import torch
 from tiny_cli import CommandLine
 
 from genrekit.models.bundle import load_bundle
-from genrekit.models.classical import Classifier
+from genrekit.models.standardize import find_standardize
 
 SMALL_CEL = ("train", "--arch", "cel", "--channels", "2,4", "--device", "cpu", "--epochs", "2")
 
@@ -26,9 +26,10 @@ def test_inputs_are_not_standardized_if_switched_off(here: Path, genrekit: Comma
     options = (*SMALL_CEL, "--input", kind, "--no-standardize", "--out", "runs/plain")
     assert genrekit(*options).code == 0
     bundle = load_bundle("runs/plain/best")
-    assert not isinstance(bundle.model, Classifier)
     values = torch.rand(2, *bundle.metadata.prepare.front_end.shape(bundle.metadata.train.input))
-    assert torch.equal(bundle.model.standardize(values), values)
+    layer = find_standardize(bundle.model)
+    assert layer is not None
+    assert torch.equal(layer(values), values)
     weights = Path("runs/plain/best/model.safetensors").read_bytes()
     assert resumed(Path("runs/plain"), genrekit) == weights
 
@@ -97,3 +98,10 @@ def test_altered_fragments_that_cannot_be_stored_are_reported(here: Path, genrek
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "cannot keep altered fragments in data/cache.altered: " in outcome.err
     assert not Path("runs/new").exists()
+
+
+def test_help_does_not_list_options_that_only_reproduce_older_results(genrekit: CommandLine) -> None:
+    text = genrekit("train", "--help").out
+    assert "--sched" in text
+    for name in ("--sched-by", "loss-cosine", "--penalty", "norms", "stft", "--altered-tempo", "--altered-pitch"):
+        assert name not in text

@@ -10,11 +10,12 @@ import onnxruntime
 import pytest
 import soundfile
 import torch
+from registered import CLASSICAL, NETWORKS
 from tiny_bundle import describe, lived_in
 from tiny_training import FRONT_END, tiny_config
 
 from genrekit._types import FloatArray
-from genrekit.config import CLASSICAL, Input, Network, PrepareConfig
+from genrekit.config import Input, PrepareConfig
 from genrekit.errors import GenrekitError
 from genrekit.inference.onnx_export import WaveformModel, expected_probabilities, largest_difference, to_onnx
 from genrekit.inference.prediction import predict_file
@@ -35,7 +36,7 @@ def clips(count: int = 5, n_samples: int = FRONT_END.n_samples) -> FloatArray:
     return noise.astype(np.float32)
 
 
-@pytest.mark.parametrize("arch", get_args(Network))
+@pytest.mark.parametrize("arch", NETWORKS)
 @pytest.mark.parametrize("kind", get_args(Input))
 def test_features_and_model_in_torch_give_the_probabilities_of_the_bundle(
     tmp_path: Path, arch: str, kind: Input

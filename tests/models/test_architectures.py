@@ -3,14 +3,14 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from registered import NETWORKS
 from tiny_training import FRONT_END, tiny_config, tiny_model, tiny_network
 from torch import Tensor, nn
 
-from genrekit.config import DEFAULT_CHANNELS, Architecture, FeatureConfig, Input, Network, TrainConfig
+from genrekit.config import FeatureConfig, Input, TrainConfig, architecture
 from genrekit.errors import UsageError
-from genrekit.models import BUILDERS, build_model, count_parameters
+from genrekit.models import build_model, count_parameters
 
-NETWORKS = get_args(Network)
 INPUTS: tuple[Input, ...] = get_args(Input)
 TINY: tuple[Input, ...] = ("mel", "waveform")
 """Inputs whose tiny fragments have room for two blocks."""
@@ -18,10 +18,6 @@ TINY: tuple[Input, ...] = ("mel", "waveform")
 
 def kinds(model: nn.Module, *wanted: type[nn.Module]) -> list[type[nn.Module]]:
     return [type(module) for module in model.modules() if isinstance(module, wanted)]
-
-
-def test_every_architecture_of_the_configuration_has_a_builder() -> None:
-    assert tuple(BUILDERS) == get_args(Architecture)
 
 
 @pytest.mark.parametrize("kind", TINY)
@@ -165,7 +161,7 @@ def test_a_block_that_would_pool_away_a_dimension_is_refused_with_the_most_block
 def test_the_default_blocks_fit_the_default_fragments(kind: Input) -> None:
     with torch.device("meta"):
         model = build_model(TrainConfig.of({"arch": "cel", "input": kind}), FeatureConfig(), 10)
-    assert len(kinds(model, nn.Conv1d, nn.Conv2d)) == len(DEFAULT_CHANNELS[kind])
+    assert len(kinds(model, nn.Conv1d, nn.Conv2d)) == len((architecture("cel").channels or {})[kind])
 
 
 def test_parameters_are_counted_as_by_hand() -> None:

@@ -30,7 +30,7 @@ def test_the_head_is_what_model_hubs_read() -> None:
     assert head["metrics"] == ["accuracy"]
     (model,) = head["model-index"]
     (result,) = model["results"]
-    assert result["dataset"]["name"] == "validation part, artist, seed 3 split"
+    assert result["dataset"]["name"] == "validation set, artist, seed 3 split"
     assert [metric["value"] for metric in result["metrics"]] == [0.5, 0.5]
     assert "license" not in head
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from registered import CLASSICAL
 from tiny_answers import answers
 
-from genrekit.config import CLASSICAL
 from genrekit.studies import text as words
 from genrekit.studies.evidence import ArmRuns, Evidence, Finding, judge_claims
 from genrekit.studies.schema import Arm, At, Claim

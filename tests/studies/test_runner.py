@@ -184,8 +184,8 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
     [
         ("result.json", "", "cannot read"),
         ("result.json", '{"format_version": 1', "cannot read"),
-        ("result.json", "[]", "is no result of format 1"),
-        ("result.json", '{"format_version": 99}', "is no result of format 1"),
+        ("result.json", "[]", "is not a result of format 1"),
+        ("result.json", '{"format_version": 99}', "is not a result of format 1"),
         ("result.json", '{"format_version": 1}', "has no parameters"),
         (
             "result.json",
@@ -485,7 +485,7 @@ def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypa
     monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
     ears = Ears()
     result = run(study, cache, ears, seeds=1)
-    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: a smaller batch_size")
+    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: choose a smaller batch_size")
     assert result.ranking == ("fast",)
 
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from registered import CLASSICAL
 
-from genrekit.config import CLASSICAL
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.schema import (
     SHIPPED,
@@ -244,7 +244,7 @@ def test_a_study_of_another_format_is_refused_with_the_one_that_is_read(tmp_path
     path.write_text(
         HEAD.replace("format_version = 1", "format_version = 2") + "[base]\narch = 'cel'\n", encoding="utf-8"
     )
-    with pytest.raises(UsageError, match="line 1: format_version 2 is of another genrekit: this one reads 1"):
+    with pytest.raises(UsageError, match="line 1: format_version 2 is not supported; this version of genrekit reads 1"):
         read_study(path)
 
 

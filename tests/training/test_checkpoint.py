@@ -137,7 +137,7 @@ def test_an_interrupt_while_writing_leaves_the_old_checkpoint(
 
 
 def test_a_missing_checkpoint_says_that_there_is_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(GenrekitError, match=r"no checkpoint at .*last\.safetensors: .* train anew"):
+    with pytest.raises(GenrekitError, match=r"no checkpoint at .*last\.safetensors: .* start a new run"):
         load_checkpoint(tmp_path / "last.safetensors")
 
 
@@ -176,7 +176,9 @@ def test_what_is_no_whole_checkpoint_is_refused_with_the_one_before_as_the_remed
 ) -> None:
     save_checkpoint(path, example(2))
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(GenrekitError, match=r"is damaged \(.*\): put previous-last.safetensors in its place") as caught:
+    with pytest.raises(
+        GenrekitError, match=r"is damaged \(.*\): replace it by previous-last.safetensors to resume"
+    ) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
     shutil.move(previous_path(path), path)
@@ -185,14 +187,14 @@ def test_what_is_no_whole_checkpoint_is_refused_with_the_one_before_as_the_remed
 
 def test_a_damaged_checkpoint_that_is_the_only_one_does_not_send_the_user_for_another(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(GenrekitError, match=r"is damaged \(.*\): train anew"):
+    with pytest.raises(GenrekitError, match=r"is damaged \(.*\): start a new run"):
         load_checkpoint(path)
 
 
 @pytest.mark.parametrize("version", [1, 99])
 def test_another_format_version_is_refused_with_the_remedy(path: Path, version: int) -> None:
     path.write_bytes(rewritten(format_version=version)(b""))
-    says = f"has checkpoint format {version}, this genrekit reads format {FORMAT_VERSION}: train anew"
+    says = f"has checkpoint format {version}, this genrekit reads format {FORMAT_VERSION}: start a new run"
     with pytest.raises(GenrekitError, match=says):
         load_checkpoint(path)
 

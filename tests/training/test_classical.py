@@ -5,30 +5,35 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from registered import CLASSICAL
 from tiny_training import FRONT_END
 
 from genrekit.audio.mel_descriptors import N_STATISTICS
-from genrekit.config import CLASSICAL, TrainConfig
+from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.models import build_model
 from genrekit.models.classical import Classifier, round_down
-from genrekit.training.classical import Part, fit_classical, make_estimator
+from genrekit.training.classical import Subset, fit_classical, forest, lda, logreg, svm
 from genrekit.training.loop import FitResult
+
+ESTIMATORS = {"logreg": logreg, "lda": lda, "svm": svm, "forest": forest}
 
 GENRES = ("blues", "jazz", "rock")
 
 
-def part(n_genres: int, seed: int, n_fragments: int = 48) -> Part:
+def part(n_genres: int, seed: int, n_fragments: int = 48) -> Subset:
     """Fragments whose genres differ in the mean; statistics of very different size."""
     generator = np.random.default_rng(seed)
     genre = np.arange(n_fragments) % n_genres
     centres = np.random.default_rng(9).standard_normal((n_genres, N_STATISTICS))
     values = 0.2 * centres[genre] + generator.standard_normal((n_fragments, N_STATISTICS))
     sizes = np.geomspace(0.01, 100, N_STATISTICS)
-    return Part((values * sizes + 3).astype(np.float32), genre, np.arange(n_fragments) // (2 * n_genres) * 10 + genre)
+    return Subset((values * sizes + 3).astype(np.float32), genre, np.arange(n_fragments) // (2 * n_genres) * 10 + genre)
 
 
-def fitted(arch: str, n_genres: int = 3, validation: Part | None = None, seed: int = 0) -> tuple[Classifier, FitResult]:
+def fitted(
+    arch: str, n_genres: int = 3, validation: Subset | None = None, seed: int = 0
+) -> tuple[Classifier, FitResult]:
     config = TrainConfig.of({"arch": arch, "seed": seed})
     model = build_model(config, FRONT_END, n_genres)
     assert isinstance(model, Classifier)
@@ -36,7 +41,7 @@ def fitted(arch: str, n_genres: int = 3, validation: Part | None = None, seed: i
     return model, result
 
 
-def standardized(training: Part, asked: Part) -> np.ndarray:
+def standardized(training: Subset, asked: Subset) -> np.ndarray:
     mean, deviation = training.statistics.astype(float).mean(0), training.statistics.astype(float).std(0)
     return ((torch.from_numpy(asked.statistics) - torch.tensor(mean).float()) / torch.tensor(deviation).float()).numpy()
 
@@ -47,7 +52,7 @@ def standardized(training: Part, asked: Part) -> np.ndarray:
 def test_a_model_answers_as_scikit_learn_does(arch: str, n_genres: int) -> None:
     _, result = fitted(arch, n_genres)
     training, validation = part(n_genres, 0), part(n_genres, 1)
-    estimator = make_estimator(TrainConfig.of({"arch": arch}))
+    estimator = ESTIMATORS[arch](TrainConfig.of({"arch": arch}))
     estimator.fit(standardized(training, training), training.genre)
     asked = standardized(training, validation)
     found = result.predictions.probabilities

@@ -80,3 +80,23 @@ def test_the_model_is_left_as_it_was(options: dict[str, Any]) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert activations(model)
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_layer_that_a_model_uses_twice_is_counted_twice() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.activation = nn.ReLU()
+            self.first, self.second = nn.Linear(1, 3), nn.Linear(3, 2)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            hidden: Tensor = self.activation(self.second(self.activation(self.first(inputs))))
+            return hidden
+
+    model = Shared()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+        model.first.bias[0] = -9.0
+    batches = [(torch.ones(4, 1), torch.zeros(4), torch.zeros(4))] * 2
+    assert dead_channels(model, iter(batches), CPU) == 1 / 5

@@ -1,4 +1,4 @@
-"""What a training takes is known before it begins."""
+"""The memory of a training run is estimated before it starts."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,11 @@ import pytest
 import torch
 from tiny_training import FRONT_END, TinyData, tiny_config, tiny_model
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from genrekit.config import FeatureConfig, TrainConfig
+from genrekit.config import Architecture, TrainConfig, architectures, register_architecture
 from genrekit.models import build_model
 from genrekit.training import footprint
-from genrekit.training.footprint import Footprint, free_memory, measure
+from genrekit.training.footprint import Footprint, free_memory, measure, model_to_measure
 from genrekit.training.loop import fit
 
 CPU = torch.device("cpu")
@@ -48,48 +47,80 @@ def test_the_checkpoint_is_as_large_as_was_said(tmp_path: Path, opt: str, ema: f
     assert path.stat().st_size == pytest.approx(said, rel=0.01)
 
 
-def left_for_the_backward_pass(model: nn.Module, shape: tuple[int, ...], batch_size: int) -> int:
-    """Bytes that torch itself keeps of a batch between the passes, and once more the largest array of them."""
-    own = {tensor.untyped_storage()._cdata for tensor in model.state_dict().values()}
-    kept: dict[int, int] = {}
+def test_a_batch_takes_what_autograd_keeps_and_the_largest_of_it_again() -> None:
+    """A fragment of 272 values, 64 activations that the next layer needs, 2 log-probabilities and an int64 target."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(272, 64), nn.ReLU(), nn.Linear(64, 2))
+    kept = 4 * (272 + 64 + 2) + 8
+    assert measure(model, tiny_config(batch_size=1), (16, 17), CPU).batch == pytest.approx(kept + 4 * 272, rel=0.05)
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage.nbytes()
-        return tensor
 
-    inputs, targets = torch.zeros(batch_size, *shape), torch.zeros(batch_size, dtype=torch.int64)
-    keep(inputs)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = cross_entropy(model.train()(inputs), targets)
-    del loss
-    return sum(kept.values()) + max(kept.values())
+def test_a_branch_of_a_network_counts() -> None:
+    """Layers need not follow one another: the sum of a residual block keeps both of its terms' inputs."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.head = nn.Conv1d(16, 16, 3, padding=1), nn.Linear(272, 2)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head((inputs + self.convolution(inputs).square()).flatten(1))
+            return logits
+
+    kept = 4 * (272 + 272 + 272 + 2) + 8  # the input, what is squared, the sum
+    assert measure(Residual(), tiny_config(batch_size=1), (16, 17), CPU).batch == pytest.approx(
+        kept + 4 * 272, rel=0.05
+    )
 
 
 @pytest.mark.parametrize(
     "values",
     [
         {"arch": "cel", "dropout": 0.2},
-        {"arch": "cel2", "dropout": 0.2, "batch_size": 8},
-        {"arch": "cel3", "dropout": 0.2},
         {"arch": "cel3", "dropout": 0.0},
-        {"arch": "cel", "channels": (16, 16, 8), "hidden": (64, 32), "dropout": 0.3},
         {"arch": "cel2", "input": "waveform", "dropout": 0.3},
         {"arch": "mlp", "hidden": (64, 32)},
         {"arch": "mlp2", "input": "waveform", "hidden": (64,), "dropout": 0.5},
-        {"arch": "mlp2", "hidden": (2_000, 1_000), "dropout": 0.3},
     ],
     ids=str,
 )
-def test_a_batch_takes_what_its_layers_keep_for_the_backward_pass(values: dict[str, Any]) -> None:
-    """What follows from the sizes alone is what torch holds, within a fifth."""
-    front_end = FeatureConfig(sample_rate=8_000, duration_s=2.0, n_fft=512, hop_length=128, n_mels=64, fmin=0)
+def test_a_model_without_values_has_the_same_footprint(values: dict[str, Any]) -> None:
     config = tiny_config(**values)
-    shape = front_end.shape(config.input)
-    model = build_model(config, front_end, 3)
-    held = left_for_the_backward_pass(model, shape, config.batch_size)
-    assert measure(model, config, shape, CPU).batch == pytest.approx(held, rel=0.2)
+    shape = FRONT_END.shape(config.input)
+    empty = model_to_measure(config, FRONT_END, 2)
+    assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}
+    assert measure(empty, config, shape, CPU) == measure(tiny_model(config), config, shape, CPU)
+
+
+def test_a_model_that_computes_outside_torch_is_measured_with_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Outside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(16, 2)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(torch.from_numpy(inputs.detach().numpy().mean(axis=2)))
+            return logits
+
+    monkeypatch.setattr(architectures, "_REGISTERED", dict(architectures._REGISTERED))
+    register_architecture(Architecture("outside", lambda *_: Outside()))
+    config = TrainConfig.of({"arch": "outside"})
+    model = model_to_measure(config, FRONT_END, 2)
+    assert model.get_parameter("head.weight").device.type == "cpu"
+    assert measure(model, config, (16, 17), CPU).batch > 0
+
+
+def test_measuring_changes_neither_the_model_nor_the_random_state() -> None:
+    config = tiny_config(arch="cel", dropout=0.5)
+    model = tiny_model(config).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    measure(model, config, (16, 17), CPU)
+    assert torch.equal(torch.rand(2), expected)
+    assert not model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_a_batch_twice_as_large_takes_twice_as_much() -> None:

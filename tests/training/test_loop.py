@@ -16,11 +16,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from registered import NETWORKS
 from tiny_training import TinyData, tiny_config, tiny_model, tiny_network
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from genrekit.config import Network, Stored, TrainConfig
+from genrekit.config import Stored, TrainConfig
 from genrekit.errors import GenrekitError
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.metrics.scores import Predictions
@@ -93,7 +94,7 @@ class Contrary(TinyData):
 
 
 @pytest.mark.parametrize("kind", get_args(Stored))
-@pytest.mark.parametrize("arch", get_args(Network))
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_a_training_overfits_eight_fragments(arch: str, kind: Stored) -> None:
     config = tiny_config(arch=arch, input=kind, epochs=20, lr=0.02, dropout=0.0)
     _, result = run(config)
@@ -103,7 +104,7 @@ def test_a_training_overfits_eight_fragments(arch: str, kind: Stored) -> None:
     assert result.history[-1].train_accuracy == 1.0
 
 
-@pytest.mark.parametrize("arch", get_args(Network))
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arch: str) -> None:
     once = run(tiny_config(arch=arch, seed=3))
     torch.manual_seed(99)
@@ -253,7 +254,7 @@ class TestResuming:
         for checkpoint in left:
             assert_equal(whole, run(config, data, checkpoint=checkpoint, resume=True))
 
-    @pytest.mark.parametrize("arch", get_args(Network))
+    @pytest.mark.parametrize("arch", NETWORKS)
     @pytest.mark.parametrize("kind", get_args(Stored))
     def test_every_architecture_resumes_exactly(self, tmp_path: Path, arch: str, kind: Stored) -> None:
         config = tiny_config(arch=arch, input=kind, dropout=0.3)

@@ -127,3 +127,23 @@ class TestNorms:
             for parameter in model.parameters():
                 parameter.zero_()
         assert compute() == 0
+
+
+def test_the_weights_of_any_module_are_penalized_once_but_not_biases_norms_and_what_is_not_trained() -> None:
+    tied = nn.Linear(3, 3)
+    frozen = nn.Linear(2, 2).requires_grad_(False)
+    attention = nn.MultiheadAttention(4, 2)
+    model = nn.ModuleList(
+        [
+            tied,
+            tied,
+            frozen,
+            attention,
+            nn.LayerNorm((2, 3)),
+            nn.Embedding(5, 2),
+            nn.ConvTranspose2d(1, 2, 3),
+            nn.PReLU(),
+        ]
+    )
+    shapes = [tuple(weight.shape) for weight in penalized_weights(model)]
+    assert sorted(shapes) == sorted([(3, 3), (12, 4), (4, 4), (5, 2), (1, 2, 3, 3)])

@@ -287,7 +287,7 @@ def test_an_artifact_that_cannot_be_kept_is_a_warning(tmp_path: Path, monkeypatc
     recorded, warnings = Recorded(refuses=True), list[str]()
     monkeypatch.setattr(tracking, "_init", lambda *_: recorded)
     track(start("online", tmp_path, KEY, warnings), bundle_in(tmp_path))
-    assert warnings == ["tracking stopped, the training goes on: the server is gone"]
+    assert warnings == ["tracking stopped, training continues: the server is gone"]
 
 
 def test_off_imports_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_there(path: Path, mon
 
 
 def test_missing_answers_say_so(tmp_path: Path) -> None:
-    with pytest.raises(GenrekitError, match=r"no answers at .*answers\.safetensors: train the run anew"):
+    with pytest.raises(GenrekitError, match=r"no answers at .*answers\.safetensors: train the run again"):
         load_answers(tmp_path / "answers.safetensors")
 
 
@@ -136,13 +136,13 @@ DAMAGES: list[Any] = [
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_are_no_whole_answers_is_refused_in_a_line(path: Path, damage: Callable[[bytes], bytes]) -> None:
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(GenrekitError, match=r"is damaged \(.*\): train the run anew") as caught:
+    with pytest.raises(GenrekitError, match=r"is damaged \(.*\): train the run again") as caught:
         load_answers(path)
     assert "\n" not in str(caught.value)
 
 
 def test_another_format_version_is_refused_with_the_remedy(path: Path) -> None:
     path.write_bytes(rewritten(format_version=99)(path.read_bytes()))
-    says = f"has answers format 99, this genrekit reads format {FORMAT_VERSION}: train the run anew"
+    says = f"has answers format 99, this genrekit reads format {FORMAT_VERSION}: train the run again"
     with pytest.raises(GenrekitError, match=says):
         load_answers(path)
