@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from genrekit.cli.display import emit_json, stdout, terminal
+from genrekit.cli.display import emit_json, stdout
 from genrekit.cli.groups import CommandGroup
 from genrekit.cli.options import JsonFlag, QuietFlag
+from genrekit.cli.progress import terminal
 from genrekit.errors import counted
 from genrekit.workflows.manifest import ManifestResult
 

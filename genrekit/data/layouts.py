@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from genrekit.data.collection import SUFFIXES, audio_files
-from genrekit.data.splits.gtzan import artists_of, fault_filtered_part, gtzan_name
+from genrekit.data.splits.gtzan import artists_of, fault_filtered_subset, gtzan_name
 from genrekit.errors import GenrekitError
 from genrekit.io.files import cannot
 
@@ -148,7 +148,7 @@ def read_gtzan(folder: Path) -> tuple[list[ManifestRow], int]:
         if name is None:
             others += 1
             continue
-        rows.append(ManifestRow(path, name.split(".")[0], artists_of(name), fault_filtered_part(name) or ""))
+        rows.append(ManifestRow(path, name.split(".")[0], artists_of(name), fault_filtered_subset(name) or ""))
     if not rows:
         raise GenrekitError(f"{folder} has no file with a GTZAN name such as blues.00000.wav: pass GTZAN's folder")
     return rows, others

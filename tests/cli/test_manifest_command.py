@@ -102,7 +102,7 @@ def test_gtzan_is_found_in_any_published_layout(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "gtzan"
-    left_out = next(name for name, entry in index().items() if entry.part is None)
+    left_out = next(name for name, entry in index().items() if entry.subset is None)
     for name in ("blues.00000", "rock.00099", left_out):
         write_noise(data / layout / name.split(".")[0] / f"{name}.wav")
     write_noise(data / layout / "blues" / "mine.wav")
