@@ -1,4 +1,4 @@
-"""What a user can fix, and the one way in which an unknown name is refused."""
+"""Errors that a user can fix, and the text of messages that several packages need."""
 
 import errno
 import re
@@ -8,15 +8,15 @@ from difflib import get_close_matches
 
 
 class GenrekitError(Exception):
-    """A problem that the user can fix: the message names the thing, its value and the remedy."""
+    """A problem that the user can fix. The message says what failed, the value, and what to do."""
 
 
 class UsageError(GenrekitError):
-    """A value that no run could accept, such as an unknown name or a number out of its range."""
+    """An invalid value, such as an unknown name or a number out of range."""
 
 
 class UnreadableAudioError(GenrekitError):
-    """A file that cannot become a track; the message is the reason, without the file's name."""
+    """An audio file that cannot be used. The message is the reason, without the name of the file."""
 
 
 class IncompatibleCacheError(GenrekitError):
@@ -28,7 +28,7 @@ class BundleError(GenrekitError):
 
 
 class SplitError(GenrekitError):
-    """A split that cannot be made, or in which a track, artist or duplicate crosses parts."""
+    """A split that cannot be made, or in which an artist or a duplicate is in more than one set."""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
@@ -69,7 +69,7 @@ def unloadable(library: str, partners: Sequence[str], error: Exception) -> Genre
 
 
 def _requirement(library: str) -> str:
-    """Genrekit's requirement of a library, such as `torch<2.16,>=2.13`; its name if there is none."""
+    """Return genrekit's requirement for a library, such as `torch<2.16,>=2.13`, or its name if there is none."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
@@ -80,7 +80,7 @@ def _requirement(library: str) -> str:
 
 
 def _installed(library: str) -> str:
-    """The name of a library and its version, if it is known."""
+    """Return the name of a library, with its version if known."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -90,7 +90,7 @@ def _installed(library: str) -> str:
 
 
 def _first_cause(error: BaseException) -> str:
-    """The message of the exception that caused all others, with shared libraries by their file names."""
+    """Return the message of the first exception, with file names instead of paths of shared libraries."""
     while error.__cause__ is not None:
         error = error.__cause__
     message = re.sub(r"\S*/(\S+\.so)", r"\1", " ".join(str(error).split()))
@@ -98,7 +98,7 @@ def _first_cause(error: BaseException) -> str:
 
 
 def few(names: Sequence[str], limit: int = 3) -> str:
-    """The first of some names, and how many more there are, as a message shows them.
+    """List the first names, and say how many more there are.
 
     >>> few(["a", "b", "c", "d"]), few(["a"])
     ('a, b, c and 1 more', 'a')
@@ -107,7 +107,7 @@ def few(names: Sequence[str], limit: int = 3) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number and what it counts.
+    """Return a number with its noun.
 
     >>> counted(1, "seed"), counted(5, "seed")
     ('1 seed', '5 seeds')
@@ -116,7 +116,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def is_or_are(count: int) -> str:
-    """The verb of so many.
+    """Return the verb for a number.
 
     >>> is_or_are(1), is_or_are(2)
     ('is', 'are')
@@ -124,15 +124,15 @@ def is_or_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-_PERMISSIONS = "check its permissions or choose another place"
-_SPACE = "make space or choose another place"
+_PERMISSIONS = "check its permissions or use another path"
+_SPACE = "make space or use another disk"
 _PATH = "check the path"
 
 _ADVICE = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
     errno.EFBIG: _SPACE,
-    errno.EROFS: "choose another place",
+    errno.EROFS: "use another path",
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
     errno.EIO: "check the disk",
@@ -143,14 +143,14 @@ _ADVICE = {
     errno.ENAMETOOLONG: _PATH,
     errno.EMFILE: "close other programs, or raise the limit of open files (ulimit -n)",
 }
-"""Errors of the operating system that a user can do something about."""
+"""What the user can do about errors of the operating system."""
 
 
-def of_surroundings(error: OSError) -> str | None:
-    """What an operating system says of the disk, the permissions or a path, and what to do; None for anything else.
+def system_problem(error: OSError) -> str | None:
+    """Return the message for a problem with the disk, permissions or a path, and None for any other error.
 
-    >>> of_surroundings(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
-    'cannot use runs/cel: No space left on device; make space or choose another place'
+    >>> system_problem(OSError(errno.ENOSPC, "No space left on device", "runs/cel"))
+    'cannot use runs/cel: No space left on device; make space or use another disk'
     """
     if error.errno not in _ADVICE:
         return None
@@ -159,12 +159,12 @@ def of_surroundings(error: OSError) -> str | None:
 
 
 def advice(error: OSError) -> str:
-    """What to do about an error of the operating system.
+    """Return what to do about an error of the operating system.
 
     >>> advice(OSError(errno.EACCES, "Permission denied"))
-    'check its permissions or choose another place'
+    'check its permissions or use another path'
     """
-    return _ADVICE.get(error.errno or 0, "choose another place")
+    return _ADVICE.get(error.errno or 0, "use another path")
 
 
 def _either(names: list[str]) -> str:

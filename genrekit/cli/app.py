@@ -21,7 +21,7 @@ from genrekit.cli.groups import CommandGroup, join_lines_of_paragraphs
 from genrekit.cli.libraries import configure_libraries
 from genrekit.cli.signals import Terminated, listen
 from genrekit.cli.threads import limit_spinning
-from genrekit.errors import GenrekitError, UsageError, of_surroundings
+from genrekit.errors import GenrekitError, UsageError, system_problem
 from genrekit.io.memory import all_arrays_kept, keep_small_arrays
 
 _SUMMARIES = {
@@ -146,7 +146,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        problem = of_surroundings(error)
+        problem = system_problem(error)
         if problem is None:
             raise
         return _failed(problem, 1, arguments)

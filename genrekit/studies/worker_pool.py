@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from genrekit.data.cache.executors import available_cores
-from genrekit.errors import GenrekitError, of_surroundings
+from genrekit.errors import GenrekitError, system_problem
 from genrekit.io.memory import all_arrays_kept
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.training.tracking import Tracking
@@ -126,7 +126,7 @@ def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
     except GenrekitError as error:
         return str(error)
     except OSError as error:
-        problem = of_surroundings(error)
+        problem = system_problem(error)
         if problem is None:
             raise
         return problem

@@ -1,4 +1,4 @@
-"""prepare: a collection of audio files becomes a cache of fragments."""
+"""prepare: make a cache of fragments from a collection of audio files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from genrekit.workflows.reporter import PreparePlan, Reporter
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What `prepare` did; `reused` counts the tracks whose audio was not opened.
+    """What `prepare` did. `reused` is the number of tracks whose audio was not opened.
 
-    `duplicates` are sample-identical pairs, `near_duplicates` the same recording at another level, rate or offset.
+    `duplicates` are pairs of sample-identical tracks. `near_duplicates` are pairs of the same recording at another
+    level, sample rate, codec or offset.
     """
 
     cache: Path
@@ -57,9 +58,9 @@ def prepare(
 ) -> PrepareResult:
     """Bring the cache at `out` up to date with a folder of genre folders, or with a manifest.
 
-    `workers` is the number of processes (default: the cores there are). With `strict`, a file that
-    would be skipped is an error and the cache stays as it was.
-    Errors: GenrekitError, one line: the thing, its value and the remedy.
+    `workers` is the number of processes, by default the number of cores. With `strict`, a file that would be skipped is
+    an error, and the cache does not change.
+    Errors: GenrekitError if the collection or the existing cache cannot be used, or the cache cannot be written.
     """
     started = time.monotonic()
     out = Path(out)
@@ -98,11 +99,11 @@ def prepare(
         reused=build.reused,
         seconds=time.monotonic() - started,
     )
-    _tell(result, {track.id: track.genre for track in cache.tracks}, reporter)
+    _report(result, {track.id: track.genre for track in cache.tracks}, reporter)
     return result
 
 
-def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter) -> None:
+def _report(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter) -> None:
     for file in result.skipped:
         reporter.warning(f"skipped {file.path}: {file.reason}")
     for warning in result.warnings:
@@ -111,11 +112,11 @@ def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter
         for first, second in pairs:
             reporter.note(
                 f"{first} ({genre_of[first]}) and {second} ({genre_of[second]}) are {what}: "
-                "every drawn split keeps them on one side"
+                "track and artist splits keep them in the same set"
             )
     if has_gtzan_names(genre_of):
         reporter.note(
-            "these are GTZAN's names: training can use its fault-filtered split (443/197/290 tracks, artists apart)"
+            "the tracks have GTZAN's names: its fault-filtered split (443/197/290 tracks) keeps artists apart"
         )
 
 

@@ -95,5 +95,5 @@ def test_where_altered_fragments_cannot_be_kept_it_says_so(here: Path, genrekit:
     Path("data/cache.altered").write_text("no folder")
     outcome = genrekit(*ALTERED, "--quiet", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "cannot keep altered fragments in data/cache.altered: " in outcome.err
+    assert "cannot store altered fragments in data/cache.altered: " in outcome.err
     assert not Path("runs/new").exists()
