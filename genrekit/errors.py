@@ -1,4 +1,4 @@
-"""Errors that a user can fix, and the wording of their messages."""
+"""Errors that a user can fix, and the text of messages that several packages need."""
 
 import errno
 import re
@@ -8,15 +8,15 @@ from difflib import get_close_matches
 
 
 class GenrekitError(Exception):
-    """A problem that the user can fix. The message is one line: what failed, the value, and what to do."""
+    """A problem that the user can fix. The message says what failed, the value, and what to do."""
 
 
 class UsageError(GenrekitError):
-    """An invalid value, such as an unknown name or a number out of its range."""
+    """An invalid value, such as an unknown name or a number out of range."""
 
 
 class UnreadableAudioError(GenrekitError):
-    """An audio file that cannot be used. The message is the reason, without the file's name."""
+    """An audio file that cannot be used. The message is the reason, without the name of the file."""
 
 
 class IncompatibleCacheError(GenrekitError):
@@ -28,7 +28,7 @@ class BundleError(GenrekitError):
 
 
 class SplitError(GenrekitError):
-    """A split that cannot be made, or that separates an artist's tracks or duplicates."""
+    """A split that cannot be made, or in which an artist or a duplicate is in more than one set."""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
@@ -69,7 +69,7 @@ def unloadable(library: str, partners: Sequence[str], error: Exception) -> Genre
 
 
 def _requirement(library: str) -> str:
-    """The requirement of a library in genrekit's metadata, such as `torch<2.16,>=2.13`, or its name."""
+    """Return genrekit's requirement for a library, such as `torch<2.16,>=2.13`, or its name if there is none."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
@@ -80,7 +80,7 @@ def _requirement(library: str) -> str:
 
 
 def _installed(library: str) -> str:
-    """The name of a library and its version, if it is known."""
+    """Return the name of a library, with its version if known."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -90,7 +90,7 @@ def _installed(library: str) -> str:
 
 
 def _first_cause(error: BaseException) -> str:
-    """The message of the first exception of a chain, with file names instead of paths of shared libraries."""
+    """Return the message of the first exception, with file names instead of paths of shared libraries."""
     while error.__cause__ is not None:
         error = error.__cause__
     message = re.sub(r"\S*/(\S+\.so)", r"\1", " ".join(str(error).split()))
@@ -98,7 +98,7 @@ def _first_cause(error: BaseException) -> str:
 
 
 def few(names: Sequence[str], limit: int = 3) -> str:
-    """The first names, and how many more there are.
+    """List the first names, and say how many more there are.
 
     >>> few(["a", "b", "c", "d"]), few(["a"])
     ('a, b, c and 1 more', 'a')
@@ -107,7 +107,7 @@ def few(names: Sequence[str], limit: int = 3) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number and what it counts.
+    """Return a number with its noun.
 
     >>> counted(1, "seed"), counted(5, "seed")
     ('1 seed', '5 seeds')
@@ -116,7 +116,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def is_or_are(count: int) -> str:
-    """The verb for a number.
+    """Return the verb for a number.
 
     >>> is_or_are(1), is_or_are(2)
     ('is', 'are')

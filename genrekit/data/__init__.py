@@ -1,1 +1,1 @@
-"""The data: tracks, splits, the cache and batches."""
+"""Data: tracks, splits, the cache, batches and datasets."""

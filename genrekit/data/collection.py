@@ -1,4 +1,4 @@
-"""From a folder of genre folders, or a CSV manifest, to tracks."""
+"""Find the tracks of a collection: a folder with one folder per genre, or a CSV manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from genrekit.io.files import cannot, reason, special_file
 
 @dataclass(frozen=True)
 class Track:
-    """One audio file with a genre; `id` is its POSIX path below the collection without the suffix."""
+    """One audio file with a genre. `id` is its POSIX path below the collection, without the suffix.
+
+    `subset` is train, validation or test if a manifest assigns the track.
+    """
 
     id: str
     path: Path
@@ -32,7 +35,7 @@ class Track:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file of the collection that is not used, and why."""
+    """A file of the collection that is not used, and the reason."""
 
     path: str
     reason: str
@@ -40,7 +43,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Collection:
-    """All tracks below one folder or in one manifest, ordered by id, and the files that cannot be tracks."""
+    """The tracks of a folder or a manifest, sorted by id, and the files that were skipped."""
 
     root: Path
     tracks: tuple[Track, ...]
@@ -53,14 +56,14 @@ class Collection:
 
 
 SUFFIXES = frozenset({".wav", ".au", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"})
-"""Suffixes of the files that are read, in lower case."""
+"""Suffixes of the audio files that can be read, in lower case."""
 
 _UNREADABLE = frozenset({".m4a", ".mp4", ".aac", ".wma", ".alac", ".ape"})
 _FARTHEST_NS = 2**63 - 1
-"""The last time that 64 bits can say, in the year 2262; file systems know later ones."""
+"""The latest time in 64 bits, in the year 2262. File systems can have later ones."""
 
 _JOINERS = frozenset("\u200c\u200d")
-"""Part of words in Persian and several Indian scripts, and of emoji."""
+"""Characters in words of Persian and several Indian scripts, and in emoji."""
 
 _SUBSETS = {
     "": None,
@@ -76,9 +79,8 @@ _SUBSETS = {
 def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
     """Find the tracks below a folder that has one folder per genre.
 
-    Hidden files and folders are no tracks (AppleDouble files such as `._song.wav` among them); other files that are
-    not audio are passed over. The tracks are ordered by id.
-    Errors: GenrekitError where the folder is missing, holds no audio, or holds fewer genres.
+    Hidden files and folders, such as AppleDouble files (`._song.wav`), and files that are not audio are ignored.
+    Errors: GenrekitError if the folder is missing, has no audio, or has fewer than `least_genres` genres.
     """
     if not root.is_dir():
         close = get_close_matches(root.name, _folders(root.parent), n=1)
@@ -88,7 +90,7 @@ def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
             else "make it, with one folder of audio files per genre in it"
         )
         raise GenrekitError(f"no folder {root}: {remedy}")
-    found: list[Track] = []
+    tracks: list[Track] = []
     skipped: list[SkippedFile] = []
     for path in audio_files(root, skipped):
         relative = path.relative_to(root)
@@ -96,17 +98,17 @@ def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
         if problem is not None:
             skipped.append(SkippedFile(_printable(relative.as_posix()), problem))
         else:
-            _add(found, skipped, path, relative.as_posix(), relative.parts[0])
-    _require_genres(root, found, skipped, least_genres, "put one folder of audio files per genre in it")
-    return _collection(root, found, skipped)
+            _add(tracks, skipped, path, relative.as_posix(), relative.parts[0])
+    _require_genres(root, tracks, skipped, least_genres, "put one folder of audio files per genre in it")
+    return _collection(root, tracks, skipped)
 
 
 def read_manifest(manifest: Path, *, least_genres: int = 2) -> Collection:
     """Read the tracks that a CSV manifest lists.
 
-    Columns: path (below the manifest's folder, or absolute), genre, and where known artist (several joined by ";") and
-    split (train, validation or test); others are passed over.
-    Errors: GenrekitError with the line where the manifest cannot be understood.
+    Columns: path (relative to the manifest's folder, or absolute) and genre; optional artist (several separated by ";")
+    and split (train, validation or test). Other columns are ignored.
+    Errors: GenrekitError with the line number if the manifest is not valid.
     """
     try:
         with open(manifest, newline="", encoding="utf-8-sig") as file:
@@ -117,18 +119,18 @@ def read_manifest(manifest: Path, *, least_genres: int = 2) -> Collection:
         raise cannot("read the manifest", manifest, error) from error
     if missing:
         raise GenrekitError(
-            f"{manifest} must be CSV with the columns path and genre; {', '.join(sorted(missing))} missing"
+            f"{manifest} must be a CSV file with the columns path and genre; missing: {', '.join(sorted(missing))}"
         )
-    found: list[Track] = []
+    tracks: list[Track] = []
     skipped: list[SkippedFile] = []
     for line, row in rows:
-        _add_row(found, skipped, manifest, line, row)
-    _require_genres(manifest, found, skipped, least_genres, "list one file a line, with its genre")
-    return _collection(manifest.parent, found, skipped)
+        _add_row(tracks, skipped, manifest, line, row)
+    _require_genres(manifest, tracks, skipped, least_genres, "list one file per line, with its genre")
+    return _collection(manifest.parent, tracks, skipped)
 
 
 def _add_row(
-    found: list[Track], skipped: list[SkippedFile], manifest: Path, line: int, row: dict[str, str | None]
+    tracks: list[Track], skipped: list[SkippedFile], manifest: Path, line: int, row: dict[str, str | None]
 ) -> None:
     name, genre = (row["path"] or "").strip(), (row["genre"] or "").strip()
     if not name or not genre:
@@ -143,11 +145,11 @@ def _add_row(
     if problem is not None:
         skipped.append(SkippedFile(_printable(name), problem))
     else:
-        _add(found, skipped, path, relative.as_posix(), genre, artists, _SUBSETS[subset])
+        _add(tracks, skipped, path, relative.as_posix(), genre, artists, _SUBSETS[subset])
 
 
 def _add(
-    found: list[Track],
+    tracks: list[Track],
     skipped: list[SkippedFile],
     path: Path,
     relative: str,
@@ -166,13 +168,13 @@ def _add(
         return
     track_id = str(PurePosixPath(relative).with_suffix(""))
     changed_ns = min(max(status.st_mtime_ns, -_FARTHEST_NS), _FARTHEST_NS)
-    found.append(Track(track_id, path, genre, artists, subset, status.st_size, changed_ns))
+    tracks.append(Track(track_id, path, genre, artists, subset, status.st_size, changed_ns))
 
 
-def _collection(root: Path, found: list[Track], skipped: list[SkippedFile]) -> Collection:
-    """Order the tracks by id; of files with one id, the first that can be opened is the track and the rest skipped."""
+def _collection(root: Path, candidates: list[Track], skipped: list[SkippedFile]) -> Collection:
+    """Sort the tracks by id. Of files with the same id, use the first that can be opened, and skip the others."""
     tracks: dict[str, Track] = {}
-    for track_id, same in groupby(sorted(found, key=lambda track: (track.id, track.path)), lambda track: track.id):
+    for track_id, same in groupby(sorted(candidates, key=lambda track: (track.id, track.path)), lambda track: track.id):
         rivals = list(same)
         first = tracks[track_id] = next(filter(_opens, rivals), rivals[0]) if len(rivals) > 1 else rivals[0]
         skipped += [
@@ -196,9 +198,9 @@ def _below(path: Path, root: Path) -> str:
 
 
 def audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
-    """Files with an audio suffix below a folder, links to files followed, links to folders only if they do not loop.
+    """Yield the files with an audio suffix below a folder. Links are followed, except for loops.
 
-    A folder that cannot be listed is skipped.
+    A folder that cannot be listed is added to `skipped`.
     """
     seen: set[tuple[int, int]] = set()
     folders = [root]
@@ -247,7 +249,7 @@ def _missing(path: Path) -> str | None:
 
 
 def _unprintable(name: str) -> str | None:
-    """Line breaks, escapes and what is no Unicode; spaces of any script can be printed."""
+    """Return why a name is skipped: line breaks, escape codes or invalid Unicode. Spaces of any script are fine."""
     printable = all(
         character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
         for character in name
@@ -258,8 +260,8 @@ def _unprintable(name: str) -> str | None:
 def _unreadable(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix in _UNREADABLE:
-        return f"{suffix[1:]} cannot be read: convert it, for example with ffmpeg -i IN{suffix} OUT.flac"
-    return None if suffix in SUFFIXES else f"{suffix or 'no suffix'} is no audio format that is read"
+        return f"{suffix[1:]} is not supported: convert it, for example with ffmpeg -i IN{suffix} OUT.flac"
+    return None if suffix in SUFFIXES else f"{suffix or 'a file without suffix'} is not a supported audio format"
 
 
 def _printable(name: str) -> str:
@@ -278,11 +280,11 @@ def _require_genres(
     genres = sorted({track.genre for track in tracks})
     if not genres and skipped:
         first = min(skipped, key=lambda file: file.path)
-        raise GenrekitError(f"{root} holds no audio that can be used; {first.path}: {first.reason}")
+        raise GenrekitError(f"{root} has no usable audio; {first.path}: {first.reason}")
     if not genres:
-        raise GenrekitError(f"{root} holds no audio: {remedy}")
+        raise GenrekitError(f"{root} has no audio: {remedy}")
     if len(genres) < least:
         above = Path(os.path.commonpath([track.path.parent.parent for track in tracks]))
         deeper = above.is_relative_to(root / genres[0]) and len({track.path.parent for track in tracks}) > 1
         hint = f"; did you mean {above}?" if deeper else ""
-        raise GenrekitError(f"{root} holds one genre only ({genres[0]}): a classifier needs at least two{hint}")
+        raise GenrekitError(f"{root} has only one genre ({genres[0]}): a classifier needs at least two{hint}")

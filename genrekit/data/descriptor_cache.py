@@ -1,4 +1,4 @@
-"""The statistics of a cache's original fragments, computed once and kept in a file beside it."""
+"""The descriptors of a cache's original fragments, computed once and stored in a file beside it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ _BLOCK = 64
 
 
 def statistics_path(cache: Cache) -> Path:
-    """Where a cache's statistics are kept."""
+    """Return the file for a cache's statistics."""
     return cache.path.with_name(f"{cache.path.stem}.statistics.npz")
 
 
 def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | None = None) -> FloatArray:
-    """The statistics of all original fragments, in the cache's order: float32 [N, N_STATISTICS].
+    """Return the statistics of all original fragments in the order of the cache: float32 [N, N_STATISTICS].
 
-    They are read from the file if it is of this cache's content, else computed and kept. A file that cannot be read
-    or written is no hindrance: it only saves time. While they are computed, `on_progress` hears how many fragments are
-    done, and of how many.
-    Errors: IncompatibleCacheError where the cache holds no mel spectrograms.
+    They are read from the file if it was made from this cache. Otherwise they are computed and stored; if that is not
+    possible, they are computed again next time. `on_progress` is called with the number of fragments done and of all.
+    Errors: IncompatibleCacheError if the cache has no mel spectrograms.
     """
     mels = cache.tensor("mel")
     rows = np.flatnonzero(cache.variant == 0)
@@ -39,20 +38,20 @@ def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | 
     kept = _read(statistics_path(cache), key, len(rows))
     if kept is not None:
         return kept
-    found, tell = [], on_progress or (lambda *_: None)
-    tell(0, len(rows))
+    blocks, report = [], on_progress or (lambda *_: None)
+    report(0, len(rows))
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        found.append(mel_statistics(mels[block].astype(np.float32), cache.config.front_end))
-        tell(start + len(block), len(rows))
-    statistics = np.concatenate(found)
+        blocks.append(mel_statistics(mels[block].astype(np.float32), cache.config.front_end))
+        report(start + len(block), len(rows))
+    statistics = np.concatenate(blocks)
     with contextlib.suppress(OSError), atomic_write(statistics_path(cache)) as file:
         np.savez(file, version=np.int64(FORMAT_VERSION), key=np.array(key), statistics=statistics)
     return statistics
 
 
 def _read(path: Path, key: str, n_rows: int) -> FloatArray | None:
-    """The kept statistics; None where there are none of this content."""
+    """Return the stored statistics, or None if there are none of this cache."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             if int(file["version"]) != FORMAT_VERSION or str(file["key"]) != key:

@@ -1,7 +1,7 @@
-"""Which tracks are the same recording, by the landmarks of their fragments.
+"""Find tracks of the same recording by the landmarks of their fragments.
 
-Two tracks are taken for one recording where enough of their landmarks agree at one offset in time. Whether they do
-depends on these two alone, so what is known of unchanged tracks stays true when others come or go.
+Two tracks count as the same recording if enough of their landmarks agree at the same offset in time. The result for two
+tracks does not depend on others, so it remains valid when other tracks are added or removed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from genrekit.data.cache.reader import Cache
 
 VOTES = 16
-"""Landmarks that agree at one offset: over all pairs of GTZAN's genres strangers reach half of it, copies double it."""
+"""Landmarks that must agree. Over all pairs of GTZAN, different recordings reach half of it, copies twice as many."""
 
 _SHARE = 0.04
-"""Of the landmarks of the track that has fewer: long tracks agree here and there by chance."""
+"""Share of the landmarks of the track with fewer that must agree, because long tracks agree more often by chance."""
 
 _CODE_SHIFT, _FRAME_MASK = np.uint64(32), np.uint64(0xFFFF_FFFF)
 
@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Index:
-    """All landmarks of a cache, ordered by code; `frame` counts from the beginning of the track."""
+    """All landmarks of a cache, sorted by code. `frame` counts from the start of the track."""
 
     code: Ints
     track: Ints
@@ -36,10 +36,10 @@ class _Index:
 
 
 def group_recordings(cache: Cache, known: Iterable[Sequence[int]]) -> npt.NDArray[np.int32]:
-    """For each track of a cache the place of the first track with the same recording: itself, where there is none.
+    """Return, for each track of a cache, the index of the first track of the same recording, or its own index.
 
-    `known` are groups that have been found before, as places of tracks; the tracks in none of them are looked up.
-    Shape: [tracks].
+    `known` has groups of track indices that were found earlier. Only tracks in no group are searched for.
+    Shape: int32 [tracks].
     """
     groups = [sorted(group) for group in known]
     first = np.arange(len(cache.tracks))
@@ -60,10 +60,10 @@ def _index(cache: Cache) -> _Index:
     front_end = cache.config.front_end
     rows = np.flatnonzero(cache.variant == 0)
     marks = np.array(cache.landmark[rows])
-    row, place = np.nonzero(marks)
-    code = (marks[row, place] >> _CODE_SHIFT).astype(np.int64)
+    row, column = np.nonzero(marks)
+    code = (marks[row, column] >> _CODE_SHIFT).astype(np.int64)
     start = np.rint(cache.start_s[rows] * front_end.sample_rate / front_end.hop_length).astype(np.int64)
-    frame = start[row] + (marks[row, place] & _FRAME_MASK).astype(np.int64)
+    frame = start[row] + (marks[row, column] & _FRAME_MASK).astype(np.int64)
     track = cache.track[rows][row].astype(np.int64)
     order = np.argsort(code, kind="stable")
     per_track = np.bincount(track, minlength=len(cache.tracks))
@@ -71,22 +71,21 @@ def _index(cache: Cache) -> _Index:
 
 
 def _twins(index: _Index, track: int) -> list[int]:
-    """The tracks whose landmarks agree with one's own at one offset often enough."""
-    own = np.flatnonzero(index.track == track)
-    low = np.searchsorted(index.code, index.code[own], "left")
-    counts = np.searchsorted(index.code, index.code[own], "right") - low
-    found = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    offset = index.frame[found] - np.repeat(index.frame[own], counts)
-    other = index.track[found]
-    strangers = other != track
-    other, offset = other[strangers], offset[strangers]
+    """Return the tracks of the same recording as one track."""
+    marks = np.flatnonzero(index.track == track)
+    low = np.searchsorted(index.code, index.code[marks], "left")
+    counts = np.searchsorted(index.code, index.code[marks], "right") - low
+    matches = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    offset = index.frame[matches] - np.repeat(index.frame[marks], counts)
+    other = index.track[matches]
+    not_itself = other != track
+    other, offset = other[not_itself], offset[not_itself]
     if not len(other):
         return []
     span = int(offset.max() - offset.min()) + 3
     keys, votes = np.unique(other * span + offset - offset.min(), return_counts=True)
-    neighbours = (
-        votes.copy()
-    )  # frames of two copies lie up to half a hop apart, so votes fall into two or three offsets
+    # Frames of two copies are up to half a hop apart, so their votes are spread over two or three offsets.
+    neighbours = votes.copy()
     close = np.diff(keys) == 1
     neighbours[1:] += votes[:-1] * close
     neighbours[:-1] += votes[1:] * close

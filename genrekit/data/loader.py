@@ -1,4 +1,4 @@
-"""From the cache to batches: fragments are gathered straight from the mapped file, one batch at a time."""
+"""Batches from the cache: each batch is read from the mapped file when it is needed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from genrekit.data.splits.split import SET_NAMES, Split
 from genrekit.errors import IncompatibleCacheError, SplitError
 
 _EVALUATION_BATCH = 16
-"""Fragments that a model is asked at once; more are no faster, and take more memory than a step of training."""
+"""Fragments per evaluation batch. Larger batches are not faster, and would need more memory than training."""
 
 _STATISTICS_BLOCK = 64
 _STARTS = 2
-"""Beside the seed and the epoch's number: starts are drawn apart from order, variants and what changes batches."""
+"""Third part of the seed of random starts, which makes them independent of order, variants and augmentation."""
 
 
 def as_read(kind: Input, stored: npt.NDArray[Any]) -> Tensor:
-    """What a model reads of rows as they are stored: mel spectrograms, or int16 waveforms for waveform and stft.
+    """Convert stored rows to the input of a model. Waveforms, int16, are the rows for both waveform and stft.
 
     Shapes: float32 [B, n_mels, n_frames] in [0, 1], [B, n_samples] in [-1, 1], or [B, bands, frames] from 0.
     """
@@ -42,9 +42,9 @@ def _as_float(kind: Input, stored: Tensor) -> Tensor:
 
 
 class FragmentSource:
-    """The fragments of some tracks, read from the cache in batches and in the cache's order.
+    """The fragments of some tracks in the order of the cache, and their inputs in batches.
 
-    Errors: IncompatibleCacheError where the cache does not hold the input that is asked for, or what that is made of.
+    Errors: IncompatibleCacheError if the cache does not have the input, or the waveforms from which it is computed.
     """
 
     def __init__(self, cache: Cache, kind: Input, track_ids: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ class FragmentSource:
         half, length = STFT_N_FFT // 2, cache.config.front_end.n_samples
         if kind == "stft" and length <= half:
             raise IncompatibleCacheError(
-                f"{cache.path} has fragments of {length} samples, stft needs more than {half}: prepare longer ones"
+                f"{cache.path} has fragments of {length} samples, but stft needs more than {half}: prepare longer ones"
             )
         self.rows = cache.original_rows(track_ids)
         self._altered: npt.NDArray[np.int16] | None = None
@@ -61,18 +61,18 @@ class FragmentSource:
 
     @property
     def is_plain(self) -> bool:
-        """Whether batches are what is stored, and not computed of it."""
+        """Whether inputs are stored, and not computed from stored values."""
         return self.kind != "stft" and self._altered is None
 
     @property
     def resident_bytes(self) -> int:
-        """What its fragments and their variants take where batches are gathered on a device."""
+        """Bytes of the fragments and their variants if they are copied to a device."""
         return len(self.rows) * len(self.cache.variants) * self._values[0].nbytes
 
     def live_on(self, device: torch.device) -> None:
-        """Copy its fragments and their variants to a device, where batches are gathered from then on.
+        """Copy the fragments and their variants to a device, on which batches are then gathered.
 
-        Only for a source that is plain.
+        The source must be plain.
         """
         rows = (self.rows[:, None] + np.arange(len(self.cache.variants))).ravel()
         dtype = torch.from_numpy(self._values[:1].copy()).dtype
@@ -83,7 +83,7 @@ class FragmentSource:
         self._resident = resident
 
     def alter(self, waveforms: npt.NDArray[np.int16]) -> None:
-        """Let training read these, int16 [N, n_samples], in the place of the N fragments and all their variants."""
+        """Train on these waveforms, int16 [N, n_samples], instead of the N fragments and their variants."""
         self._altered = waveforms
 
     @property
@@ -92,23 +92,23 @@ class FragmentSource:
         return self.cache.track[self.rows]
 
     def inputs(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Gather rows as a model reads them; see `as_read` for their shapes."""
+        """Return the inputs of rows; see `as_read` for their shapes."""
         if self._resident is None:
             return as_read(self.kind, self._values[rows])
-        place = np.searchsorted(self.rows, rows, side="right") - 1
-        index = torch.from_numpy(place * len(self.cache.variants) + rows - self.rows[place])
+        fragment = np.searchsorted(self.rows, rows, side="right") - 1
+        index = torch.from_numpy(fragment * len(self.cache.variants) + rows - self.rows[fragment])
         return _as_float(self.kind, self._resident[index.to(self._resident.device)])
 
     def trained(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Gather what training reads of rows: as they are, or as they were altered."""
+        """Return the inputs of rows for training: as stored, or as altered."""
         if self._altered is None:
             return self.inputs(rows)
         return as_read(self.kind, self._altered[np.searchsorted(self.rows, rows, side="right") - 1])
 
     def windows(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> Tensor:
-        """Gather waveforms that begin `offsets` samples into rows and end in the rows of the fragments after them.
+        """Return waveforms that start `offsets` samples after the start of rows, and end in the next fragments.
 
-        Shape: float32 [B, n_samples]; an offset of 0 reads its row alone.
+        Shape: float32 [B, n_samples]. An offset of 0 reads only its row.
         """
         length, after = self._values.shape[1], rows + len(self.cache.variants)
         values = np.empty((len(rows), length), self._values.dtype)
@@ -120,7 +120,7 @@ class FragmentSource:
 
     @cached_property
     def continued(self) -> npt.NDArray[np.bool_]:
-        """Whether the next fragment goes on where each one ends, in the same track."""
+        """For each fragment, whether the next one is in the same track and starts where it ends."""
         rate, length = self.cache.config.front_end.sample_rate, self.cache.config.front_end.n_samples
         start = np.rint(self.cache.start_s[self.rows] * rate).astype(np.int64)
         return np.append((np.diff(self.track) == 0) & (np.diff(start) == length), False)
@@ -141,7 +141,10 @@ class FragmentSource:
 
 
 def subset_source(cache: Cache, kind: Input, split: Split, subset: str, fragments: str = "all") -> FragmentSource:
-    """The fragments of a split's subset, `all` or the `first` of each track."""
+    """Return the fragments of a split's subset: `all`, or the `first` of each track.
+
+    Errors: SplitError if a fragment split has no fragment in the subset.
+    """
     source = FragmentSource(cache, kind, split.ids(subset))
     if fragments == "first":
         source.rows = source.rows[np.append(True, np.diff(source.track) != 0)]
@@ -158,13 +161,12 @@ def subset_source(cache: Cache, kind: Input, split: Split, subset: str, fragment
 
 
 class TrainingBatches:
-    """What one training reads: shuffled fragments of the training set, and the validation set in order.
+    """The batches of a training run: shuffled fragments of the training set, and the validation set in order.
 
-    An epoch visits each training fragment once; each visit draws one of its variants. With `random_start`, a visit
-    that draws the original of a waveform begins anywhere between its start and its end and goes on in the next
-    fragment; the last fragment of a track begins as far before its start. Order, variants and starts depend on the seed
-    and the epoch's number alone. A last batch of one fragment is joined to the one before it, because batch
-    normalization has no variance of one.
+    An epoch uses each training fragment once, in a random variant. With `random_start`, originals of waveforms start at
+    a random sample of the fragment and continue in the next fragment; the last fragment of a track starts earlier
+    instead. Order, variants and starts depend only on the seed and the number of the epoch. If the last batch would
+    have one fragment, it is joined to the batch before, because batch normalization needs at least two.
     """
 
     def __init__(
@@ -181,7 +183,7 @@ class TrainingBatches:
         self._batch_size, self._seed, self._random_start = batch_size, seed, random_start
 
     def live_on(self, device: torch.device, room: float) -> bool:
-        """Let both sets live on a device if they are read as they are stored and take at most `room` bytes."""
+        """Copy both sets to a device if they are used as stored and need at most `room` bytes; return whether."""
         sources = (self._training, self._validation)
         plain = not self._random_start and all(source.is_plain for source in sources)
         if not plain or sum(source.resident_bytes for source in sources) > room:
@@ -192,12 +194,12 @@ class TrainingBatches:
 
     @property
     def n_training(self) -> int:
-        """Training fragments, originals only."""
+        """Number of training fragments, without variants."""
         return len(self._training.rows)
 
     @property
     def n_validation(self) -> int:
-        """Validation fragments."""
+        """Number of validation fragments."""
         return len(self._validation.rows)
 
     @cached_property
@@ -209,7 +211,7 @@ class TrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return len(self._edges) - 1
 
     @cached_property
@@ -219,11 +221,11 @@ class TrainingBatches:
 
     @property
     def genre_counts(self) -> Tensor:
-        """Training fragments of each genre, originals only, int64 [G]."""
+        """Number of training fragments of each genre, without variants, int64 [G]."""
         return self._training.targets(self._training.rows).bincount(minlength=len(self.genres))
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the epoch's batches."""
+        """Yield inputs, genre indices and track indices of the batches of an epoch."""
         generator = np.random.default_rng((self._seed, epoch))
         rows = generator.permutation(self._training.rows)
         rows += generator.integers(len(self._training.cache.variants), size=len(rows))
@@ -233,7 +235,7 @@ class TrainingBatches:
             yield read(batch), self._training.targets(batch), self._training.tracks(batch)
 
     def _starts(self, epoch: int) -> Callable[[npt.NDArray[np.int64]], Tensor]:
-        """Return what reads an epoch's rows from random starts."""
+        """Return a function that reads rows with the random starts of an epoch."""
         source = self._training
         generator = np.random.default_rng((self._seed, epoch, _STARTS))
         length = source.cache.config.front_end.n_samples
@@ -242,11 +244,11 @@ class TrainingBatches:
 
         def read(rows: npt.NDArray[np.int64]) -> Tensor:
             shift = generator.integers(length, size=len(rows))
-            place = np.searchsorted(source.rows, rows, side="right") - 1
-            original = source.rows[place] == rows
-            back = backward[place] & original & (shift > 0)
+            fragment = np.searchsorted(source.rows, rows, side="right") - 1
+            original = source.rows[fragment] == rows
+            back = backward[fragment] & original & (shift > 0)
             first = np.where(back, rows - len(source.cache.variants), rows)
-            offset = np.where(back, length - shift, np.where(forward[place] & original, shift, 0))
+            offset = np.where(back, length - shift, np.where(forward[fragment] & original, shift, 0))
             return source.windows(first, offset)
 
         return read
@@ -260,9 +262,9 @@ class TrainingBatches:
         return self._validation.batches()
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the training set's originals.
+        """Return mean and standard deviation of the training set's originals.
 
-        Shapes: [n_mels, 1] each, per band, which stft has too, or [1] each for waveforms.
+        Shapes: [bands, 1] each for mel and stft, [1] each for waveforms.
         """
         source = self._training
         axes = (0, 1) if source.kind == "waveform" else (0, 2)

@@ -1,4 +1,4 @@
-"""Training fragments at another tempo and pitch, made once of a cache's waveforms and kept in a folder beside it."""
+"""Training fragments at another tempo and pitch, computed once from a cache and stored in a folder beside it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FORMAT_VERSION = 1
 
 _PER_THREAD = 4
 _SHOWN = 12
-"""Digits of a digest in a file's name."""
+"""Digits of a digest in a file name."""
 
 
 def altered_folder(cache: Cache) -> Path:
-    """Where a cache's altered fragments are kept, a file for each alteration of each choice of tracks."""
+    """Return the folder for a cache's altered fragments: one file per alteration and choice of tracks."""
     return cache.path.with_name(f"{cache.path.stem}.altered")
 
 
@@ -38,24 +38,24 @@ def altered_fragments(
     semitones: float,
     on_fragment: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.int16]:
-    """Some rows of original fragments, `tempo` times as fast and then `semitones` higher.
+    """Return some rows of original fragments at `tempo` times the speed, and then shifted by `semitones`.
 
-    They are read from their file if it is of this cache's content, else made and kept; files of other content are
-    removed. Where several processes need them at once, one makes them and the others wait. `on_fragment` hears how many
-    are made, and of how many.
+    They are read from their file if it was made from this cache. Otherwise they are computed and stored, and files of
+    an older cache are removed. If several processes need them at once, one computes them and the others wait.
+    `on_fragment` is called with the number of fragments done and of all fragments.
     Shape: int16 [N, n_samples], mapped from the file.
-    Errors: IncompatibleCacheError where the cache holds no waveforms, GenrekitError where the file cannot be written.
+    Errors: IncompatibleCacheError if the cache has no waveforms, GenrekitError if the file cannot be written.
     """
     waveforms = cache.tensor("waveform")
     content = cache.content_key(f"altered {FORMAT_VERSION}")
-    own = hashlib.sha256(f"{content} {tempo!r} {semitones!r}".encode() + rows.tobytes()).hexdigest()
+    rows_key = hashlib.sha256(f"{content} {tempo!r} {semitones!r}".encode() + rows.tobytes()).hexdigest()
     folder = altered_folder(cache)
-    path = folder / f"{content[:_SHOWN]}-{tempo:g}-{semitones:+g}-{own[:_SHOWN]}.npy"
+    path = folder / f"{content[:_SHOWN]}-{tempo:g}-{semitones:+g}-{rows_key[:_SHOWN]}.npy"
     shape = (len(rows), waveforms.shape[1])
     kept = _read(path, shape)
     if kept is not None:
         return kept
-    failure = f"cannot keep altered fragments in {folder}"
+    failure = f"cannot store altered fragments in {folder}"
     try:
         with exclusive_lock(folder / ".lock", failure, wait=True):
             kept = _read(path, shape)
@@ -64,14 +64,14 @@ def altered_fragments(
                 _write(path, waveforms, rows, partial(altered_waveform, tempo=tempo, semitones=semitones), on_fragment)
                 kept = _read(path, shape)
     except OSError as error:
-        raise cannot("keep altered fragments in", folder, error) from error
+        raise cannot("store altered fragments in", folder, error) from error
     if kept is None:
-        raise GenrekitError(f"{failure}: {path.name} cannot be read again")
+        raise GenrekitError(f"{failure}: {path.name} cannot be read after it was written")
     return kept
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int16] | None:
-    """The kept fragments; None where there are none, or not all."""
+    """Return the stored fragments, or None if the file is missing or incomplete."""
     try:
         kept: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError):
@@ -80,11 +80,11 @@ def _read(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int16] | None:
 
 
 def _clean(folder: Path, content: str) -> None:
-    """Remove what a kill left, and fragments of other content than the cache's."""
+    """Remove incomplete files, and fragments of an older cache."""
     remove_torn(folder)
     for path in folder.glob("*.npy"):
         if not path.name.startswith(content):
-            with contextlib.suppress(OSError):  # one that is mapped, on Windows
+            with contextlib.suppress(OSError):  # on Windows, a file that is mapped
                 path.unlink()
 
 
@@ -95,7 +95,7 @@ def _write(
     alter: Callable[[npt.NDArray[np.int16]], npt.NDArray[np.int16]],
     on_fragment: Callable[[int, int], None] | None,
 ) -> None:
-    """Write the altered rows one after the other; only few of them are in memory at a time."""
+    """Write the altered rows. Only a few of them are in memory at a time."""
     header = {"descr": "<i2", "fortran_order": False, "shape": (len(rows), waveforms.shape[1])}
     step = _PER_THREAD * available_cores()
     with atomic_write(path) as file, ThreadPoolExecutor(available_cores()) as threads:

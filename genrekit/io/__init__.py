@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks, tensors and Markdown."""
+"""Files: atomic writes, locks, tensors, JSON and Markdown."""

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, locks between processes, and the space that is left."""
+"""Atomic writes, locks between processes, and reading of JSON and TOML with clear errors."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from genrekit.errors import GenrekitError, advice
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Make an empty temporary file beside `path` that takes its place when the block ends without an error.
+    """Yield an empty temporary file beside `path`, which replaces `path` when the block ends without an error.
 
-    After an error, a kill or a full disk, `path` is what it was before.
+    After an error, a kill or a full disk, `path` is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:  # it names the temporary file
+    except OSError as error:  # its path is the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(descriptor)
     new = Path(name)
@@ -39,13 +39,13 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a `new_file` for `path` to be written within the block."""
+    """Open a `new_file` for `path` for writing."""
     with new_file(path) as new, open(new, "wb") as file:
         yield file
 
 
 def remove_torn(folder: Path) -> None:
-    """Remove the temporary files that atomic writes into a folder, and safetensors' own, left when they were killed."""
+    """Remove temporary files of atomic writes and of safetensors that were left when a process was killed."""
     for torn in (*folder.glob(".*.tmp"), *folder.glob(".tmp??????")):
         torn.unlink(missing_ok=True)
 
@@ -57,14 +57,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file atomically; NaN and infinity are refused, as JSON does not know them."""
+    """Replace a JSON file atomically. NaN and infinity raise ValueError, because JSON does not have them."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
-    Errors: GenrekitError with the path where the file is missing, unreadable or not JSON.
+    Errors: GenrekitError with the path if the file is missing, unreadable or not JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
-    Errors: GenrekitError with the path where the file is missing, unreadable or not TOML.
+    Errors: GenrekitError with the path if the file is missing, unreadable or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -84,12 +84,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def reason(error: Exception) -> str:
-    """The short reason of an error: for an operating system error its text without number and path."""
+    """Return the short reason of an error: the text of an OSError without number and path."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
-    """The error for a file or folder that cannot be read or written: why, and for an operating system error what to do.
+    """Return the error for a file or folder that cannot be read or written, with the reason and what to do.
 
     >>> str(cannot("write", Path("report.html"), PermissionError(13, "Permission denied")))
     'cannot write report.html: Permission denied; check its permissions or choose another path'
@@ -101,9 +101,9 @@ def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
 
 
 def require_writable(folder: Path) -> None:
-    """Make sure that files can be made in a folder, which need not exist yet; nothing is left there.
+    """Check that files can be created in a folder, which need not exist yet. Nothing is left there.
 
-    Errors: GenrekitError that says why not.
+    Errors: GenrekitError with the reason.
     """
     try:
         existing = folder.absolute()
@@ -116,9 +116,9 @@ def require_writable(folder: Path) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is a file.
+    """Return whether a path is a regular file.
 
-    Errors: PermissionError if that cannot be found out, where pathlib's answer depends on the version of Python.
+    Errors: PermissionError if this is unknown. pathlib's result then depends on the version of Python.
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -129,14 +129,14 @@ def is_file(path: Path) -> bool:
 
 
 def special_file(mode: int) -> str | None:
-    """What a path is that is neither a file nor a folder and may block whoever opens it, or None.
+    """Return what a path is if it is neither a file nor a folder and opening it may block, else None.
 
     >>> special_file(0o010644), special_file(0o100644)
-    ('a named pipe is no audio file', None)
+    ('a named pipe is not an audio file', None)
     """
     kinds = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
     kind = kinds.get(stat.S_IFMT(mode))
-    return f"a {kind} is no audio file" if kind else None
+    return f"a {kind} is not an audio file" if kind else None
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def _holder_text(path: Path) -> str:
 
 
 def size_text(n_bytes: float) -> str:
-    """A size as text.
+    """Format a size in bytes.
 
     >>> size_text(1_730_000_000), size_text(2_500_000), size_text(900)
     ('1.73 GB', '2.5 MB', '0.9 kB')

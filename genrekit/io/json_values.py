@@ -1,4 +1,4 @@
-"""Values as JSON: paths, tuples, and numbers that are not finite."""
+"""Convert records to JSON: paths, tuples, and numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """A record as a JSON object, with field names as keys."""
+    """Convert a dataclass instance to a JSON object, with field names as keys."""
     converted = json_value(asdict(record))
     assert isinstance(converted, dict)
     return converted
 
 
 def json_value(value: Any) -> Any:
-    """A value as JSON knows it: paths as text, tuples and sets as lists, and null where a number is not finite."""
+    """Convert a value to JSON types: paths to text, tuples and sets to lists, NaN and infinity to null."""
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,4 +1,4 @@
-"""Markdown in which names are only names."""
+"""Write Markdown in which text is escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 
 def plain(text: str) -> str:
-    r"""Text on one line in which nothing is a mark of Markdown's.
+    r"""Escape text for Markdown, and put it on one line.
 
     >>> plain("a|b <i>*c*"), plain("cel_mel _x_\n$y$")
     ('a\\|b \\<i\\>\\*c\\*', 'cel_mel \\_x\\_ \\$y\\$')
@@ -19,14 +19,14 @@ def plain(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Collection[int] = ()) -> str:
-    """A table of plain text; the columns in `numeric` (from 0) are set to the right."""
+    """Return a table of plain text. The columns in `numeric` (from 0) are aligned right."""
     rule = ["---:" if column in numeric else "---" for column in range(len(head))]
     lines = [[plain(name) for name in head], rule, *([plain(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def code(text: str) -> str:
-    """Lines as they stand, within a fence that is longer than any in them."""
+    """Return a code block, with a fence that is longer than any in the text."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}sh\n{text}\n{fence}\n"

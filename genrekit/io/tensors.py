@@ -1,4 +1,4 @@
-"""Tensors and JSON in one safetensors file that has a format version. Nothing is ever unpickled."""
+"""Tensors and JSON in one safetensors file with a format version. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DAMAGES = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
-"""What reading a damaged file raises, here or where its content is taken apart."""
+"""The exceptions that a damaged file can cause, here or when its content is used."""
 
 _KEY = "genrekit"
 
 
 def metadata_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """JSON values, `format_version` among them, as a file's metadata."""
+    """Return JSON values, including `format_version`, as the metadata of a file."""
     return {_KEY: json.dumps(values)}
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor | npt.NDArray[Any]], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a file from the tensors' own memory, which it takes nothing beside; its permissions are the owner's alone.
+    """Write a file without copying the tensors in memory. Only the owner may read it.
 
-    Errors: OSError where it cannot be written, such as on a full disk.
+    Errors: OSError if it cannot be written, for example on a full disk.
     """
     import torch
     from safetensors.torch import save_file
@@ -42,8 +42,8 @@ def write_tensors(
         whole = {name: torch.as_tensor(tensor).detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(whole, path, metadata)
     except SafetensorError as error:
-        if found := re.search(r"I/O error: .*\(os error (\d+)\)", str(error)):
-            number = int(found[1])
+        if match := re.search(r"I/O error: .*\(os error (\d+)\)", str(error)):
+            number = int(match[1])
             raise OSError(number, os.strerror(number), str(path)) from error
         raise
 
@@ -51,16 +51,16 @@ def write_tensors(
 def read_tensors(
     path: Path, framework: Literal["np", "pt"], *, version: int, what: str, remedy: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a file's JSON values and its tensors, as arrays of numpy (np) or of torch (pt).
+    """Read the JSON values and the tensors of a file, as arrays of numpy (np) or torch (pt).
 
-    Errors: GenrekitError where it has another version of the format, with its name `what` and the remedy; one of
-    `DAMAGES` where it is damaged.
+    Errors: GenrekitError with the format's name `what` and the `remedy` if the format version is another; one of
+    `DAMAGES` if the file is damaged.
     """
     with safe_open(path, framework) as file:
         metadata = json.loads((file.metadata() or {})[_KEY])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     if metadata["format_version"] != version:
         raise GenrekitError(
-            f"{path} has {what} format {metadata['format_version']}, this genrekit reads format {version}: {remedy}"
+            f"{path} has {what} format {metadata['format_version']}, but this version reads {version}: {remedy}"
         )
     return metadata, tensors

@@ -1,4 +1,4 @@
-"""prepare: a collection of audio files becomes a cache of fragments."""
+"""prepare: make a cache of fragments from a collection of audio files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from genrekit.workflows.reporter import PreparePlan, Reporter
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What `prepare` did; `reused` counts the tracks whose audio was not opened.
+    """What `prepare` did. `reused` is the number of tracks whose audio was not opened.
 
-    `duplicates` are sample-identical pairs, `near_duplicates` the same recording at another level, rate or offset.
+    `duplicates` are pairs of sample-identical tracks. `near_duplicates` are pairs of the same recording at another
+    level, sample rate, codec or offset.
     """
 
     cache: Path
@@ -66,9 +67,9 @@ def prepare(
 
     `features`, `augment`, `fragments`, `store` and `mel_dtype` replace the values of `config` (default: those of
     `PrepareConfig()`). `augment=True` adds one variant of each kind; an `Augmentation` sets which and how strong.
-    `workers` is the number of processes (default: the cores there are). With `strict`, a file that
-    would be skipped is an error and the cache stays as it was.
-    Errors: GenrekitError, one line: the thing, its value and the remedy.
+    `workers` is the number of processes, by default the number of cores. With `strict`, a file that would be skipped is
+    an error, and the cache does not change.
+    Errors: GenrekitError if the collection or the existing cache cannot be used, or the cache cannot be written.
 
     Example: `prepare("data", out="data/cache.h5", features=FeatureConfig(n_mels=96), augment=True).fragments`
     """
@@ -112,11 +113,11 @@ def prepare(
         reused=build.reused,
         seconds=time.monotonic() - started,
     )
-    _tell(result, {track.id: track.genre for track in cache.tracks}, reporter)
+    _report(result, {track.id: track.genre for track in cache.tracks}, reporter)
     return result
 
 
-def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter) -> None:
+def _report(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter) -> None:
     for file in result.skipped:
         reporter.warning(f"skipped {file.path}: {file.reason}")
     for warning in result.warnings:
@@ -125,11 +126,11 @@ def _tell(result: PrepareResult, genre_of: Mapping[str, str], reporter: Reporter
         for first, second in pairs:
             reporter.note(
                 f"{first} ({genre_of[first]}) and {second} ({genre_of[second]}) are {what}: "
-                "every drawn split keeps them on one side"
+                "track and artist splits keep them in the same set"
             )
     if has_gtzan_names(genre_of):
         reporter.note(
-            "these are GTZAN's names: training can use its fault-filtered split (443/197/290 tracks, artists apart)"
+            "the tracks have GTZAN's names: its fault-filtered split (443/197/290 tracks) keeps artists apart"
         )
 
 

@@ -216,7 +216,7 @@ class TestUnreadable:
         os.mkfifo(tmp_path / "pipe")
         path = tmp_path / "x.wav"
         path.symlink_to("pipe") if linked else (tmp_path / "pipe").rename(path)
-        assert refusal(path) == "a named pipe is no audio file"
+        assert refusal(path) == "a named pipe is not an audio file"
         with pytest.raises(UnreadableAudioError):
             probe(path)
 

@@ -96,7 +96,7 @@ def test_altered_fragments_that_cannot_be_stored_are_reported(here: Path, genrek
     Path("data/cache.altered").write_text("no folder")
     outcome = genrekit(*ALTERED, "--quiet", "--out", "runs/new")
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "cannot keep altered fragments in data/cache.altered: " in outcome.err
+    assert "cannot store altered fragments in data/cache.altered: " in outcome.err
     assert not Path("runs/new").exists()
 
 

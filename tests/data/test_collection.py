@@ -99,7 +99,8 @@ class TestFolder:
         collection = scan_folder(root)
         assert ids(collection) == ["blues/a", "jazz/b"]
         assert skipped(collection) == {
-            f"jazz/c.{suffix}": f"{suffix} cannot be read: convert it, for example with ffmpeg -i IN.{suffix} OUT.flac"
+            f"jazz/c.{suffix}": f"{suffix} is not supported: convert it, "
+            f"for example with ffmpeg -i IN.{suffix} OUT.flac"
         }
 
     def test_a_file_beside_the_genres_is_skipped(self, root: Path) -> None:
@@ -140,7 +141,7 @@ class TestFolder:
         collection = scan_folder(root)
         assert ids(collection) == ["blues/a", "jazz/b"]
         named = "named pipe" if "pipe" in kind else kind
-        assert skipped(collection) == {"jazz/odd.wav": f"a {named} is no audio file"}
+        assert skipped(collection) == {"jazz/odd.wav": f"a {named} is not an audio file"}
 
     def test_a_folder_that_cannot_be_listed_is_skipped_with_the_reason(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -267,22 +268,22 @@ class TestNoCollection:
             scan_folder(tmp_path / "music")
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(GenrekitError, match=r"holds no audio: put one folder of audio files per genre in it$"):
+        with pytest.raises(GenrekitError, match=r"has no audio: put one folder of audio files per genre in it$"):
             scan_folder(tmp_path)
 
     def test_a_folder_of_music_that_cannot_be_read_says_how_to_convert_it(self, tmp_path: Path) -> None:
         fill(tmp_path, "blues/a.m4a", "jazz/b.m4a", "jazz/c.txt")
-        with pytest.raises(GenrekitError, match=r"holds no audio that can be used; blues/a\.m4a: .* ffmpeg"):
+        with pytest.raises(GenrekitError, match=r"has no usable audio; blues/a\.m4a: .* ffmpeg"):
             scan_folder(tmp_path)
 
     def test_music_without_folders_of_genres(self, tmp_path: Path) -> None:
         fill(tmp_path, "a.wav", "b.wav")
-        with pytest.raises(GenrekitError, match=r"holds no audio that can be used; a\.wav: not in a genre's folder$"):
+        with pytest.raises(GenrekitError, match=r"has no usable audio; a\.wav: not in a genre's folder$"):
             scan_folder(tmp_path)
 
     def test_one_genre_only(self, tmp_path: Path) -> None:
         fill(tmp_path, "blues/a.wav", "blues/album/b.wav", "jazz/cover.jpg")
-        with pytest.raises(GenrekitError, match=r"holds one genre only \(blues\): .* at least two$"):
+        with pytest.raises(GenrekitError, match=r"has only one genre \(blues\): .* at least two$"):
             scan_folder(tmp_path)
 
     def test_the_folder_around_the_genres_is_told_which_one_was_meant(self, tmp_path: Path) -> None:
@@ -352,9 +353,9 @@ class TestManifest:
         collection = read_manifest(manifest(root, "\n".join(["path,genre", *rows])))
         assert ids(collection) == ["blues/a", "jazz/b"]
         assert skipped(collection) == {
-            "jazz/c.m4a": "m4a cannot be read: convert it, for example with ffmpeg -i IN.m4a OUT.flac",
-            "jazz/d.mid": ".mid is no audio format that is read",
-            "jazz/e": "no suffix is no audio format that is read",
+            "jazz/c.m4a": "m4a is not supported: convert it, for example with ffmpeg -i IN.m4a OUT.flac",
+            "jazz/d.mid": ".mid is not a supported audio format",
+            "jazz/e": "a file without suffix is not a supported audio format",
             "jazz/folder.wav": "no such file",
             "jazz/no.wav": "no such file",
             r"jazz/line\nbreak.wav": "its name has characters that cannot be printed: rename it",
@@ -389,7 +390,7 @@ class TestManifest:
         ],
     )
     def test_a_missing_column_is_named(self, text: str, missing: str, root: Path) -> None:
-        with pytest.raises(GenrekitError, match=rf"columns path and genre; {missing} missing$"):
+        with pytest.raises(GenrekitError, match=rf"columns path and genre; missing: {missing}$"):
             read_manifest(manifest(root, text))
 
     @pytest.mark.parametrize(
@@ -414,15 +415,15 @@ class TestManifest:
             read_manifest(path)
 
     def test_no_rows(self, root: Path) -> None:
-        with pytest.raises(GenrekitError, match=r"tracks\.csv holds no audio: list one file a line, with its genre$"):
+        with pytest.raises(GenrekitError, match=r"tracks\.csv has no audio: list one file per line, with its genre$"):
             read_manifest(manifest(root, "path,genre\n"))
 
     def test_no_file_that_is_there(self, root: Path) -> None:
-        with pytest.raises(GenrekitError, match=r"no audio that can be used; music/blues/a\.wav: no such file$"):
+        with pytest.raises(GenrekitError, match=r"no usable audio; music/blues/a\.wav: no such file$"):
             read_manifest(manifest(root, "path,genre\nmusic/blues/a.wav,blues\nmusic/jazz/b.wav,jazz\n"))
 
     def test_one_genre_only(self, root: Path) -> None:
-        with pytest.raises(GenrekitError, match=r"tracks\.csv holds one genre only \(blues\): .* at least two$"):
+        with pytest.raises(GenrekitError, match=r"tracks\.csv has only one genre \(blues\): .* at least two$"):
             read_manifest(manifest(root, "path,genre\nblues/a.wav,blues\njazz/b.wav,blues\n"))
 
     def test_what_is_no_text_is_refused(self, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def test_items_are_the_original_fragments_as_float32_with_their_genre(path: Path
         assert mels.tracks[index] == cache.track[row]
     assert mels.genres == ("blues", "jazz", "metal")
     assert len([mels[index] for index in range(len(mels))]) == len(mels)
+    with pytest.raises(IndexError):  # ends a for loop
+        mels[len(mels)]
 
 
 def test_subsets_have_the_tracks_of_the_stored_split(path: Path) -> None:

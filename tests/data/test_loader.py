@@ -134,7 +134,7 @@ def test_power_spectrograms_of_fragments_within_half_a_window_are_refused(tmp_pa
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=0.2, sample_rate=8_000)
     short = FeatureConfig(sample_rate=8_000, duration_s=0.025, n_fft=64, hop_length=32, n_mels=8)
     tiny = build(folder, tmp_path / "cache.h5", PrepareConfig(front_end=short)).cache
-    with pytest.raises(IncompatibleCacheError, match="fragments of 200 samples, stft needs more than 200"):
+    with pytest.raises(IncompatibleCacheError, match="fragments of 200 samples, but stft needs more than 200"):
         FragmentSource(tiny, "stft", ["blues/blues-0"])
 
 

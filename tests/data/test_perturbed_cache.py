@@ -148,7 +148,7 @@ def test_two_at_once_make_them_once(cache: Cache, monkeypatch: pytest.MonkeyPatc
 
 def test_a_folder_that_cannot_be_made_is_a_line(cache: Cache) -> None:
     altered_folder(cache).write_text("no folder")
-    with pytest.raises(GenrekitError, match=r"cannot keep altered fragments in .*cache\.altered: ") as caught:
+    with pytest.raises(GenrekitError, match=r"cannot store altered fragments in .*cache\.altered: ") as caught:
         altered_fragments(cache, cache.original_rows(TRAINING), 1.2, 0.0)
     assert "\n" not in str(caught.value)
 

@@ -194,7 +194,7 @@ def test_a_damaged_checkpoint_that_is_the_only_one_does_not_send_the_user_for_an
 @pytest.mark.parametrize("version", [1, 99])
 def test_another_format_version_is_refused_with_the_remedy(path: Path, version: int) -> None:
     path.write_bytes(rewritten(format_version=version)(b""))
-    says = f"has checkpoint format {version}, this genrekit reads format {FORMAT_VERSION}: start a new run"
+    says = f"has checkpoint format {version}, but this version reads {FORMAT_VERSION}: start a new run"
     with pytest.raises(GenrekitError, match=says):
         load_checkpoint(path)
 

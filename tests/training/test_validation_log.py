@@ -143,6 +143,6 @@ def test_what_are_no_whole_answers_is_refused_in_a_line(path: Path, damage: Call
 
 def test_another_format_version_is_refused_with_the_remedy(path: Path) -> None:
     path.write_bytes(rewritten(format_version=99)(path.read_bytes()))
-    says = f"has answers format 99, this genrekit reads format {FORMAT_VERSION}: train the run again"
+    says = f"has answers format 99, but this version reads {FORMAT_VERSION}: train the run again"
     with pytest.raises(GenrekitError, match=says):
         load_answers(path)
