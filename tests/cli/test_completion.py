@@ -13,7 +13,7 @@ import shellingham  # type: ignore[import-untyped]
 from tiny_cli import COMMAND_LINES, CommandLine, Outcome, find_command
 
 from genrekit.cli.app import COMMANDS
-from genrekit.studies.schema import shipped_studies
+from genrekit.studies.study_files import shipped_studies
 
 SHELLS = {
     "bash": ".bash_completions/genrekit.sh",
@@ -80,7 +80,7 @@ def test_commands_of_a_group_are_completed(complete: Complete, shell: str) -> No
 
 @pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
 def test_every_option_of_a_command_is_completed(complete: Complete, shell: str, line: tuple[str, ...]) -> None:
-    names = {flag for option in options(line) for flag in (*option.opts, *option.secondary_opts)}
+    names = {flag for option in options(line) if not option.hidden for flag in (*option.opts, *option.secondary_opts)}
     assert set(complete(*line, "--", shell=shell)) == {flag for flag in names if flag.startswith("--")} | {"--help"}
 
 
