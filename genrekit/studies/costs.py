@@ -68,12 +68,15 @@ def shortages(missing: Sequence[Experiment], cache: Cache, workers: int) -> tupl
     return memory, disk
 
 
-def run_seconds(config: TrainConfig, own: Sequence[Experiment], splits: TrainedSplits, pace: Pace) -> float | None:
-    """Estimate the seconds of a run: the mean of its configuration's finished runs, else by the pace of small steps.
+def run_seconds(
+    config: TrainConfig, experiments: Sequence[Experiment], splits: TrainedSplits, pace: Pace
+) -> float | None:
+    """Estimate the seconds of a run: the mean over finished ones of its configuration, else by the pace of small steps.
 
     None for a classical model without a finished run.
     """
-    finished = [sum(epoch.seconds for epoch in read_history(item.run / HISTORY)) for item in own if item.finished]
+    runs = [item.run for item in experiments if item.finished]
+    finished = [sum(epoch.seconds for epoch in read_history(run / HISTORY)) for run in runs]
     if finished:
         return sum(finished) / len(finished)
     if config.arch in CLASSICAL:

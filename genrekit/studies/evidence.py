@@ -74,13 +74,13 @@ def configuration_runs(
     planned_seeds: int = MIN_SEEDS,
 ) -> ConfigurationRuns:
     """Read the finished runs of a configuration: the seeds of which all folds are finished."""
-    own = [item for item in experiments if item.configuration.name == configuration.name]
-    finished = [item for item in own if item.finished]
+    planned = [item for item in experiments if item.configuration.name == configuration.name]
+    finished = [item for item in planned if item.finished]
     counts = Counter(item.seed for item in finished)
     seeds = tuple(sorted(seed for seed, count in counts.items() if count == max(folds, 1)))
     answers = tuple(tuple(load_answers(item.run / ANSWERS) for item in finished if item.seed == seed) for seed in seeds)
     runs = tuple(item.run for item in finished if item.seed in seeds)
-    return ConfigurationRuns(configuration, own[0].config, seeds, answers, planned_epochs, planned_seeds, runs)
+    return ConfigurationRuns(configuration, planned[0].config, seeds, answers, planned_epochs, planned_seeds, runs)
 
 
 class Evidence:
@@ -180,8 +180,8 @@ class Evidence:
 
     def differences(self, comparison: Comparison) -> list[tuple[Pair, ...]]:
         """Return the pairs of each difference, without differences between configurations that share their runs."""
-        found = differences(comparison, list(self.runs))
-        return [pairs for pairs in found if any(map(self._differ, pairs))] or found
+        all_pairs = differences(comparison, list(self.runs))
+        return [pairs for pairs in all_pairs if any(map(self._differ, pairs))] or all_pairs
 
     def unique(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return pairs with different runs, each once; pairs that share their runs only if there are no others."""
@@ -193,8 +193,8 @@ class Evidence:
 
     def known(self, statistic: Statistic, pairs: Sequence[Pair], at: At) -> list[Pair]:
         """Return the pairs that both have the statistic, without those that have a single seed unless all have."""
-        found = [pair for pair in pairs if all(self.sample(name, statistic, at) is not None for name in pair)]
-        return [pair for pair in found if all(len(self.runs[name].seeds) > 1 for name in pair)] or found
+        measured = [pair for pair in pairs if all(self.sample(name, statistic, at) is not None for name in pair)]
+        return [pair for pair in measured if all(len(self.runs[name].seeds) > 1 for name in pair)] or measured
 
     def _difference(self, comparison: Comparison, pairs: Sequence[Pair], at: At) -> Difference:
         """The mean difference over pairs, on the tracks that all configurations share."""

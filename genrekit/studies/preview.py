@@ -240,8 +240,8 @@ def _planned(
     options: StudyOptions,
     pace: Pace | None,
 ) -> PlannedConfiguration:
-    own = [item for item in experiments if item.configuration.name == configuration.name]
-    config = own[0].config if own else configuration.train_config(0, **options.values(configuration))
+    planned = [item for item in experiments if item.configuration.name == configuration.name]
+    config = planned[0].config if planned else configuration.train_config(0, **options.values(configuration))
     cache = None if splits is None else splits.cache
     prepared, genres = (PrepareConfig(), _GENRES_WITHOUT_CACHE) if cache is None else (cache.config, len(cache.genres))
     size = footprint(config, prepared, genres)
@@ -251,7 +251,7 @@ def _planned(
         epochs=config.epochs,
         parameters=size.parameters,
         memory=None if config.arch in CLASSICAL else size.memory,
-        seconds=None if splits is None or pace is None else run_seconds(config, own, splits, pace),
-        finished=sum(item.finished for item in own),
-        missing=sum(item.missing for item in own),
+        seconds=None if splits is None or pace is None else run_seconds(config, planned, splits, pace),
+        finished=sum(item.finished for item in planned),
+        missing=sum(item.missing for item in planned),
     )

@@ -126,8 +126,7 @@ def legend(result: StudyResult) -> list[tuple[Verdict | None, str, str]]:
         (word, symbol(word), VERDICTS[word].meaning) for word in verdicts_in(result)
     ]
     if any(map(is_shortened, result.findings)):
-        name, _, meaning = SHORTENED.partition(": ")
-        lines.append((None, name, meaning))
+        lines.append((None, *SHORTENED))
     return lines
 
 

@@ -80,10 +80,10 @@ def run_study(
 
 def _equal_configurations(study: Study, experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
     """Pairs of the study's own configurations that have the same settings."""
-    own = {configuration.name for configuration in study.own_configurations()}
+    own_names = {configuration.name for configuration in study.own_configurations()}
     first: dict[str, str] = {}
     names = [(first.setdefault(item.key, item.configuration.name), item.configuration.name) for item in experiments]
-    return list(dict.fromkeys(pair for pair in names if pair[0] != pair[1] and own.issuperset(pair)))
+    return list(dict.fromkeys(pair for pair in names if pair[0] != pair[1] and own_names.issuperset(pair)))
 
 
 def train_and_report(

@@ -31,8 +31,8 @@ VERDICTS: dict[Verdict, VerdictStyle] = {
     "not tested": VerdictStyle("○", "open", "there are fewer than three seeds, too few pairs, or no figures"),
 }
 
-SHORTENED = "At N of M epochs: the runs were shorter than planned. Longer runs may give another verdict."
-"""What the epochs behind a verdict mean."""
+SHORTENED = ("At N of M epochs", "the runs were shorter than planned. Longer runs may give another verdict.")
+"""The epochs behind a verdict, and what they mean."""
 
 
 def symbol(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from evaluated import GENRES, evaluation, stories
 from tiny_study import study
 
 from genrekit.reports.evaluation_report import report_page
-from genrekit.studies.report import to_html
+from genrekit.studies.report_html import to_html
 
 EXECUTABLE = find_chromium()
 
