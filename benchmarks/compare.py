@@ -34,14 +34,14 @@ lr = {rates}
 BARE = """
 import sys
 import torch
-from genrekit.studies.schema import open_study, study_arms
+from genrekit.studies.study_files import open_study, study_configurations
 from genrekit.workflows.train import train
 
 cache, study, runs, threads = sys.argv[1:]
 torch.set_num_threads(int(threads))
-for arm in study_arms(open_study(study)):
-    values = arm.config(0, device="cpu").model_dump(mode="json")
-    train(cache, values, out=f"{runs}/{arm.name}", best_models=f"{runs}-best")
+for configuration in study_configurations(open_study(study)):
+    values = configuration.train_config(0, device="cpu").model_dump(mode="json")
+    train(cache, values, out=f"{runs}/{configuration.name}", best_models=f"{runs}-best")
 """
 """The same trainings one after another in one process, with no study around them."""
 

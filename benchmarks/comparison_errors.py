@@ -28,7 +28,7 @@ from scipy.stats import binomtest
 
 from genrekit.data.splits.gtzan import index
 from genrekit.metrics.comparison import Sample, difference, indistinguishable
-from genrekit.studies.verdicts import MARGINS, Part, judge
+from genrekit.studies.verdicts import MARGINS, ComparisonResult, judge
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,10 +153,10 @@ def found(samples: list[Sample], gain: float) -> Sequence[bool]:
 
 
 def family(samples: list[Sample], _: float) -> Sequence[bool]:
-    """One or more of six claims are decided: on all pairs of four, or on the pairs of twelve."""
+    """One or more of six hypotheses are decided: on all pairs of four, or on the pairs of twelve."""
     pairs = list(combinations(samples, 2)) if len(samples) == 4 else list(zip(samples[::2], samples[1::2], strict=True))
-    readings = judge([[Part(difference(*pair), MARGINS["accuracy"])] for pair in pairs])
-    return (any(reading.verdict in ("upheld", "refuted") for reading in readings),)
+    judgements = judge([[ComparisonResult(difference(*pair), MARGINS["accuracy"])] for pair in pairs])
+    return (any(judgement.verdict in ("upheld", "refuted") for judgement in judgements),)
 
 
 def left_out(samples: list[Sample], _: float) -> Sequence[bool]:

@@ -19,7 +19,7 @@ from tiny_cli import SMALL
 from tiny_music import write_collection
 
 from genrekit._version import __version__
-from genrekit.studies.schema import shipped_studies
+from genrekit.studies.study_files import shipped_studies
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

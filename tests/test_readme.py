@@ -23,8 +23,8 @@ from tiny_music import write_collection
 from typer.main import get_command
 
 from genrekit.cli.app import COMMANDS, app
-from genrekit.studies.schema import read_study
 from genrekit.studies.search_schema import read_search
+from genrekit.studies.study_files import read_study
 
 PAGES = (
     README,
@@ -107,7 +107,7 @@ def test_the_study_file_and_the_search_file_that_are_shown_can_be_read(tmp_path:
     study, search = (tmp_path / name for name in ("dropout.toml", "rate.toml"))
     for path, block in zip((study, search), blocks, strict=True):
         path.write_text(block, encoding="utf-8")
-    assert [arm.name for arm in read_study(study).own_arms()] == ["none", "some"]
+    assert [configuration.name for configuration in read_study(study).own_configurations()] == ["none", "some"]
     assert set(read_search(search).dimensions) == {"lr", "channels"}
 
 

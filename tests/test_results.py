@@ -4,8 +4,6 @@ import io
 import json
 import lzma
 import re
-import shlex
-import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 from readme_output import README
+from recompute_results import make_workspace, report, tracks_with
 from result_records import (
     ARCHIVE,
     RUN_FILES,
@@ -36,7 +35,7 @@ from genrekit.data.cache.layout import CachedTrack, CachePlan
 from genrekit.data.cache.reader import open_cache
 from genrekit.data.cache.writer import create_cache
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.studies.schema import open_study, shipped_studies
+from genrekit.studies.study_files import fingerprint, open_study, shipped_studies
 
 NAMES = sorted(path.parent.name for path in RESULTS.glob("*/result.json"))
 
@@ -56,17 +55,17 @@ def test_the_tables_agree_with_the_results(page: Path) -> None:
     assert renewed(page) == page.read_text(encoding="utf-8"), "nox -s results writes the table"
 
 
-def test_a_study_without_claims_has_a_row() -> None:
+def test_a_study_without_hypotheses_has_a_row() -> None:
     for study in studies():
         assert table(PAGES[0]).count(f"[{study['study']}](") == 1
 
 
-def test_every_result_has_the_claims_of_a_shipped_study() -> None:
+def test_every_result_has_the_hypotheses_of_an_included_study() -> None:
     assert NAMES
     assert set(NAMES) <= set(shipped_studies())
     for study in studies():
-        claims = [claim.text for claim in open_study(study["study"]).claims]
-        assert [finding["claim"] for finding in study["findings"]] == claims
+        hypotheses = [hypothesis.text for hypothesis in open_study(study["study"]).hypotheses]
+        assert [finding["claim"] for finding in study["findings"]] == hypotheses
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +98,7 @@ README_FINDINGS = (
     ("Artists on both sides inflate it", "leak", 1),
     ("L1 regularization gives a lower loss on spectrograms than L2", "regularization", 2),
 )
-"""The findings that the README names: the words before the figure, the study, and the index of the claim."""
+"""The findings that the README names: the words before the figure, the study, and the index of the hypothesis."""
 
 
 def test_the_readme_names_findings_with_the_figures_of_the_results() -> None:
@@ -116,12 +115,12 @@ def test_the_page_on_honest_results_has_the_figures_of_the_study_of_leaks() -> N
     figures = re.findall(
         r"splitting by fragment adds ([\d.]+) points.*artists on both sides add ([\d.]+) points", " ".join(page.split())
     )
-    assert figures == [tuple(finding_in_words("", "leak", claim)[1] for claim in (0, 1))]
+    assert figures == [tuple(finding_in_words("", "leak", hypothesis)[1] for hypothesis in (0, 1))]
 
 
-def finding_in_words(words: str, study: str, claim: int) -> tuple[str, ...]:
+def finding_in_words(words: str, study: str, hypothesis: int) -> tuple[str, ...]:
     """A finding as the README has it: a difference with a verdict, without its sign."""
-    finding = json.loads((RESULTS / study / "result.json").read_text(encoding="utf-8"))["findings"][claim]
+    finding = json.loads((RESULTS / study / "result.json").read_text(encoding="utf-8"))["findings"][hypothesis]
     assert finding["verdict"] in ("upheld", "refuted")
     factor = {"accuracy": 100, "loss": 1}[finding["statistic"]]
     effect, *interval = (abs(factor * finding[name]) for name in ("effect", "low", "high"))
@@ -138,41 +137,11 @@ def test_each_archive_has_the_plan_and_the_complete_runs_that_it_must_have(recor
     assert {path for path in records if "/experiments/" not in path} == plans | runs
 
 
-def tracks_with(fragments: str) -> tuple[CachedTrack, ...]:
-    """The tracks of the studies as a cache of all or the first fragments has them: no two are the same recording."""
-    tracks: list[CachedTrack] = []
-    for index, listed in enumerate(read_tracks(RESULTS)):
-        rows = listed.fragments if fragments == "all" else 1
-        genre = listed.track.split("/")[0]
-        tracks.append(
-            CachedTrack(
-                listed.track,
-                genre,
-                artists=(),
-                subset=None,
-                size=0,
-                mtime_ns=0,
-                first_row=index * rows,
-                rows=rows,
-                digest=listed.digest,
-                recording=index,
-                done=True,
-            )
-        )
-    return tuple(tracks)
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the recorded runs, and with caches that have the tracks of the studies but no audio."""
     folder = tmp_path_factory.mktemp("workspace")
-    unpack(RESULTS, folder)
-    shutil.rmtree(folder / "reports")  # so that the command has to write them
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delattr("os.posix_fallocate", raising=False)  # the rows are never written, so they need no disk space
-        for fragments in ("first", "all"):
-            plan = CachePlan(PrepareConfig.of({"fragments": fragments}), tracks_with(fragments), skipped=())
-            create_cache(folder / f"{fragments}.h5", plan)
+    make_workspace(folder)
     return folder
 
 
@@ -187,10 +156,25 @@ def test_the_records_give_the_figures_and_verdicts_of_a_study(
     """
     monkeypatch.chdir(workspace)
     expected = json.loads((RESULTS / name / "result.json").read_text(encoding="utf-8"))
-    program, study, verb, *arguments = shlex.split(expected["head"]["command"])
-    assert (program, study, verb) == ("genrekit", "study", "run")
-    assert run(["study", "report", *arguments]) == 0
+    assert report(name) == 0
     assert_close(json.loads(Path("reports", name, "result.json").read_text(encoding="utf-8")), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_plan_of_a_study_still_fits_its_file(name: str, records: dict[str, bytes]) -> None:
+    assert json.loads(records[f"reports/{name}/plan.json"])["study"] == fingerprint(open_study(name))
+
+
+def test_a_verdict_names_what_the_runs_lack() -> None:
+    """A finding whose runs are shorter or fewer than planned has a mark or a note that says so."""
+    for study in studies():
+        for finding in study["findings"]:
+            epochs = f"at {finding['epochs']} of {finding['planned_epochs']} epochs"
+            if finding["epochs"] is not None and finding["verdict"] != "not tested":
+                assert f"{finding['verdict']} {epochs}" in REPORTS[study["study"]]
+            for name in finding["missing"]:
+                assert finding["note"].count("missing: ") == 1
+                assert name in study["absent"]
 
 
 def assert_close(found: Any, expected: Any) -> None:

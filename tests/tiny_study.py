@@ -1,4 +1,4 @@
-"""Studies small enough for a test, with figures as real ones have them."""
+"""Results of studies for tests, with plausible figures."""
 
 import math
 from dataclasses import replace
@@ -7,9 +7,9 @@ import numpy as np
 
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.intervals import Interval
-from genrekit.studies.evidence import Finding
+from genrekit.studies.findings import Finding
 from genrekit.studies.results import StudyHead, StudyResult
-from genrekit.studies.verdicts import Reading, Verdict
+from genrekit.studies.verdicts import Judgement, Verdict
 from genrekit.workflows.compare import RankedRun
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -32,7 +32,7 @@ HEAD = StudyHead(
     chance=0.1,
 )
 
-ARMS = (
+CONFIGURATIONS = (
     "cel3, sgd, cosine",
     "cel3, sgd, one cycle",
     "cel2, adam",
@@ -42,8 +42,8 @@ ARMS = (
 )
 
 
-def arm(name: str, group: str, accuracy: float) -> RankedRun:
-    """An arm with all figures."""
+def configuration(name: str, group: str, accuracy: float) -> RankedRun:
+    """Return a configuration with all figures."""
     return RankedRun(
         name=name,
         config={
@@ -73,37 +73,38 @@ def arm(name: str, group: str, accuracy: float) -> RankedRun:
     )
 
 
-def claim(text: str, verdict: Verdict, effect: float | None, statistic: str = "accuracy") -> Finding:
-    """A claim that was read at three places, or could not be."""
+def hypothesis(text: str, verdict: Verdict, effect: float | None, statistic: str = "accuracy") -> Finding:
+    """Return a finding with judgements at all three choices of the epoch."""
     low, high, p = (None, None, None) if effect is None else (effect - 0.03, effect + 0.03, 0.0312)
-    readings = (
-        Reading("last", verdict, effect, low, high, p, statistic),
-        Reading("best", "undecided", None if effect is None else effect / 4, low, high, p, statistic),
-        Reading("equal steps", verdict, effect, low, high, None if p is None else 0.00004, statistic),
+    judgements = (
+        Judgement("last", verdict, effect, low, high, p, statistic),
+        Judgement("best", "undecided", None if effect is None else effect / 4, low, high, p, statistic),
+        Judgement("equal steps", verdict, effect, low, high, None if p is None else 0.00004, statistic),
     )
-    return Finding(text, verdict, effect, low, high, p, statistic, "last", readings)
+    return Finding(text, verdict, effect, low, high, p, statistic, "last", judgements)
 
 
 FINDINGS = (
-    claim("cel3 with momentum and cosine is above cel2 with Adam on spectrograms", "upheld", 0.052),
-    claim("the same holds on waveforms", "refuted", -0.047),
-    claim("one cycle and cosine are equally good", "equivalent", 0.004),
-    replace(claim("cosine has the lower loss", "undecided", 0.021, "loss"), note="two of five seeds disagree"),
-    claim("sgd without a schedule is worse than any other", "not trained", None),
-    replace(claim("ten runs are better than five", "not tested", None), readings=()),
+    hypothesis("cel3 with momentum and cosine is above cel2 with Adam on spectrograms", "upheld", 0.052),
+    hypothesis("the same holds on waveforms", "refuted", -0.047),
+    hypothesis("one cycle and cosine are equally good", "equivalent", 0.004),
+    replace(hypothesis("cosine has the lower loss", "undecided", 0.021, "loss"), note="two of five seeds disagree"),
+    hypothesis("sgd without a schedule is worse than any other", "not trained", None),
+    replace(hypothesis("ten runs are better than five", "not tested", None), judgements=()),
 )
 
 
-def study(arms: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform")) -> StudyResult:
-    """A study of some arms, evenly over groups; from six on, the last one of all did not train."""
-    each = -(-arms // len(groups))
+def study(configurations: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform")) -> StudyResult:
+    """Return a study of some configurations, evenly over groups. With six or more, the last one is not trained."""
+    each = -(-configurations // len(groups))
     runs = []
-    for index in range(arms):
-        group, place = divmod(index, each)
-        name = f"{ARMS[place % len(ARMS)]}{f', {1 + place // len(ARMS)}' if place >= len(ARMS) else ''}"
+    for index in range(configurations):
+        group, rank = divmod(index, each)
+        repeat, kind = divmod(rank, len(CONFIGURATIONS))
+        name = CONFIGURATIONS[kind] + (f", {1 + repeat}" if repeat else "")
         name = f"{name} ({groups[group]})" if groups[group] else name
-        runs.append(arm(name, groups[group], 0.66 - 0.03 * place - 0.08 * group))
-    if arms >= 6:
+        runs.append(configuration(name, groups[group], 0.66 - 0.03 * rank - 0.08 * group))
+    if configurations >= 6:
         chance: dict[str, float | None] = {"mean": 0.12, "low": 0.07, "high": 0.17}
         low = Interval(0.1, 0.06, 0.14)
         runs[-1] = replace(
@@ -124,12 +125,12 @@ def study(arms: int = 12, groups: tuple[str, ...] = ("spectrogram", "waveform"))
 
 
 def bare() -> StudyResult:
-    """A study whose arms have no figures but those that runs without a study have."""
+    """Return a study whose configurations have only the figures of runs without a study."""
     none = dict.fromkeys(
         ("last_accuracy", "equal_steps_accuracy", "last_loss", "training_accuracy", "overfitting", "dead_channels")
     )
     first, second = (
-        replace(arm(name, "", accuracy), **none, epochs=0, seconds=0.0)  # type: ignore[arg-type]
+        replace(configuration(name, "", accuracy), **none, epochs=0, seconds=0.0)  # type: ignore[arg-type]
         for name, accuracy in (("cel", 0.5), ("mlp", 0.4))
     )
     unknown = replace(second, track_accuracy={"mean": 0.4, "low": None, "high": None})
@@ -137,7 +138,7 @@ def bare() -> StudyResult:
 
 
 def history(seed: int, epochs: int, final: float) -> list[Epoch]:
-    """A training that learns quickly, and then by heart."""
+    """Return the epochs of a run that learns quickly and then overfits."""
     noise = np.random.default_rng(seed).normal(0, 1, (4, epochs))
     rows = []
     for index in range(epochs):
@@ -150,7 +151,7 @@ def history(seed: int, epochs: int, final: float) -> list[Epoch]:
 
 
 def histories(result: StudyResult, epochs: int = 30) -> dict[str, list[list[Epoch]]]:
-    """Histories of all arms of a study, a seed each; the last seed of each stopped early."""
+    """Return the histories of all runs of a study; the last seed of each configuration stops early."""
     return {
         run.name: [
             history(1_000 * index + seed, epochs if seed < 4 else max(1, epochs - 5), _final(run)) for seed in run.seeds

@@ -22,9 +22,9 @@ batch_size = 8
 [axes.rate]
 slow = { lr = 1e-4 }
 fast = { lr = 1e-2 }
-[[claims]]
+[[hypotheses]]
 text = "fast is better"
-parts = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
+comparisons = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
 """
 
 

@@ -97,9 +97,9 @@ def unpack(results: Path, folder: Path) -> None:
 
     Errors: GenrekitError if the folder already has runs/ or reports/, or if an archive cannot be read.
     """
-    for there in (folder / "runs", folder / "reports"):
-        if there.exists():
-            raise GenrekitError(f"{there} exists; unpack into another folder")
+    for target in (folder / "runs", folder / "reports"):
+        if target.exists():
+            raise GenrekitError(f"{target} exists; unpack into another folder")
     files = read_records(results)
     for report in (path.parent for path in results.glob(f"*/{ARCHIVE}")):
         shown = [path for path in report.iterdir() if path.name != ARCHIVE]

@@ -6,7 +6,7 @@
     python tools/results_table.py --tracks CACHE        Write the list of tracks, from a cache with all fragments.
 
 Of a study, the report, its charts, `result.json` and an archive of its runs are kept (see result_records.py). The
-archives do not hold the weights. Every figure and verdict can be computed from them again.
+archives do not hold the weights. recompute_results.py computes every figure and verdict from them again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from result_records import RUN_FILES, read_records, runs_of, unpack, write_recor
 from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError, unknown_name
 from genrekit.io import markdown
-from genrekit.studies import text as words
-from genrekit.studies.evidence import Finding
-from genrekit.studies.schema import shipped_studies
+from genrekit.studies.findings import Finding
+from genrekit.studies.formatting import NONE, effect, p_value
+from genrekit.studies.study_files import shipped_studies
+from genrekit.studies.verdict_text import verdict
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,46 +42,46 @@ START, END = "<!-- findings -->\n", "<!-- end of findings -->\n"
 
 
 def studies() -> list[dict[str, Any]]:
-    """The results there are, those with the most tested claims first."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*/result.json")]
-    return sorted(found, key=lambda study: (-len(tested(study)), study["study"]))
+    """Return the results, those with the most tested hypotheses first."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*/result.json")]
+    return sorted(results, key=lambda study: (-len(tested(study)), study["study"]))
 
 
 def tested(study: dict[str, Any]) -> list[dict[str, Any]]:
-    """The claims of a study that met a verdict."""
+    """Return the findings of a study that are tested."""
     return [finding for finding in study["findings"] if finding["verdict"] != "not tested"]
 
 
 def table(page: Path) -> str:
-    """Every claim with its verdict, effect and p, as Markdown for a page."""
+    """Return every hypothesis with its verdict, effect and p, as Markdown for a page."""
     rows = []
     for study in studies():
         report = (RESULTS / study["study"] / "report.md").relative_to(page.parent)
         if not study["findings"]:
-            rows.append((f"[{study['study']}]({report})", "makes no claim", *[markdown.plain(words.NONE)] * 3))
-        for place, finding in enumerate(study["findings"]):
-            figures = words.effect(as_finding(finding))
-            note = f" ({finding['note']})" if finding["note"] else ""
+            rows.append((f"[{study['study']}]({report})", "no hypotheses", *[markdown.plain(NONE)] * 3))
+        for index, finding in enumerate(map(as_finding, study["findings"])):
+            note = f" ({finding.note})" if finding.note else ""
             rows.append(
                 (
-                    f"[{study['study']}]({report})" if place == 0 else "",
-                    markdown.plain(finding["claim"]),
-                    markdown.plain(words.verdict(finding["verdict"]) + note),
-                    markdown.plain(figures),
-                    markdown.plain(words.p_value(finding["p"])),
+                    f"[{study['study']}]({report})" if index == 0 else "",
+                    markdown.plain(finding.hypothesis),
+                    markdown.plain(verdict(finding) + note),
+                    markdown.plain(effect(finding)),
+                    markdown.plain(p_value(finding.p)),
                 )
             )
-    lines = [("study", "claim", "verdict", "effect (95 % interval)", "p"), ("---",) * 5, *rows]
+    lines = [("study", "hypothesis", "verdict", "effect (95 % interval)", "p"), ("---",) * 5, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_finding(values: dict[str, Any]) -> Finding:
-    """A finding as it was before it was written, without its other readings."""
-    return Finding(**{**values, "readings": ()})
+    """Return a finding in result.json as an object, without its judgements at other epochs."""
+    fields = {name: value for name, value in values.items() if name not in ("claim", "readings")}
+    return Finding(hypothesis=values["claim"], **fields)
 
 
 def renewed(page: Path) -> str:
-    """A page with the table as it should be."""
+    """Return the text of a page with the current table."""
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(START)
     _, after = rest.split(END)

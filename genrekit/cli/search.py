@@ -1,4 +1,4 @@
-"""genrekit search."""
+"""genrekit search: search hyperparameters."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def search(
     """
     from genrekit.cli.search_display import show_search_plan
     from genrekit.cli.study_display import print_study
-    from genrekit.studies.costs import plan_search
     from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.preview import plan_search
     from genrekit.studies.search_runner import run_search
 
     options = StudyOptions(seeds, None, epochs, fragments, split, split_seed, workers, device)

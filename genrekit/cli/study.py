@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -21,7 +20,11 @@ from genrekit.cli.options import (
 )
 from genrekit.cli.progress import terminal
 from genrekit.cli.study_options import (
+    AllFlag,
+    AmendFlag,
+    ArmsOption,
     CacheOption,
+    ConfigurationsOption,
     DryRunFlag,
     EpochsOption,
     FoldsOption,
@@ -31,37 +34,12 @@ from genrekit.cli.study_options import (
     SeedsOption,
     SplitOption,
     SplitSeedOption,
+    StudyArgument,
     WorkersOption,
     repeating_command,
 )
 
 app = typer.Typer(cls=CommandGroup, add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
-
-
-def complete_name(incomplete: str) -> list[str]:
-    """List the included studies whose names begin like this. If there is none, the shell completes files."""
-    from genrekit.studies.schema import shipped_studies
-
-    return [name for name in shipped_studies() if name.startswith(incomplete)]
-
-
-StudyArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME|FILE.toml",
-        help="Name of an included study, or a study file.",
-        show_default=False,
-        autocompletion=complete_name,
-    ),
-]
-AmendFlag = Annotated[
-    bool,
-    typer.Option(
-        "--amend",
-        help="Accept a study file that changed after its first run; the report says so.",
-        rich_help_panel="Plan",
-    ),
-]
 
 
 @app.callback()
@@ -77,14 +55,15 @@ def study() -> None:
 def list_included(
     cache: CacheOption = DEFAULT_CACHE,
     runs: RunsOption = Path("runs"),
+    show_all: AllFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,  # noqa: ARG001 - every command has it
 ) -> None:
     """List the included studies: question, configurations, and the time and memory they take."""
     from genrekit.cli.study_display import show_list
-    from genrekit.studies.costs import list_studies
+    from genrekit.studies.preview import list_studies
 
-    listed = list_studies(cache, runs=runs)
+    listed = list_studies(cache, runs=runs, hidden=show_all)
     emit_json(listed) if as_json else show_list(listed, str(cache))
 
 
@@ -100,16 +79,8 @@ def run(
     split: SplitOption = None,
     split_seed: SplitSeedOption = None,
     amend: AmendFlag = False,
-    arms: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Train only this configuration; * matches any text. May be repeated. The report includes the finished "
-            "runs of the others.",
-            show_default=False,
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    configurations: ConfigurationsOption = None,
+    arms: ArmsOption = None,
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
     dry_run: DryRunFlag = False,
@@ -127,12 +98,12 @@ def run(
     Finished runs are not repeated. An interrupted study resumes.
     """
     from genrekit.cli.study_display import print_study, show_plan
-    from genrekit.studies.costs import plan_study
     from genrekit.studies.plan import StudyOptions
+    from genrekit.studies.preview import plan_study
     from genrekit.studies.runner import run_study
 
-    trained = tuple(arms) if arms else None
-    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, trained)
+    selected = (*(configurations or ()), *(arms or ())) or None
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, selected)
     if dry_run:
         plan = plan_study(name, cache, options, runs=runs)
         emit_json(plan) if as_json else show_plan(plan)
@@ -176,7 +147,7 @@ def report(
     from genrekit.studies.plan import StudyOptions
     from genrekit.studies.runner import run_study
 
-    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, amend=amend, arms=())
+    options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, amend=amend, configurations=())
     command = repeating_command(context.obj)
     with terminal(quiet=quiet or as_json) as reporter:
         result = run_study(name, cache, options, runs=runs, reports=reports, command=command, reporter=reporter)

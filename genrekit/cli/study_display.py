@@ -1,4 +1,4 @@
-"""What the terminal shows of studies: the list, a plan, and the results."""
+"""Print studies: the list, a plan, and the results."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from rich.markup import escape
 
 from genrekit.cli.display import are_there, duration, emit_json, plain_table, stdout
 from genrekit.cli.search_display import show_detectable, show_trials
-from genrekit.errors import counted, few, is_or_are
+from genrekit.errors import counted, few
 from genrekit.io.files import size_text
 from genrekit.metrics.formatting import percent_with_interval
 from genrekit.metrics.intervals import Interval
-from genrekit.studies.costs import StudyList, StudyPlan
-from genrekit.studies.evidence import Finding
-from genrekit.studies.results import StudyResult
-from genrekit.studies.text import NONE, accuracy_at, effect, has_few_seeds, none_trained, p_value
+from genrekit.studies.findings import Finding
+from genrekit.studies.formatting import NONE, effect, p_value
+from genrekit.studies.preview import StudyList, StudyPlan
+from genrekit.studies.ranking_text import accuracy_at, has_few_seeds, none_trained
+from genrekit.studies.results import StudyHead, StudyResult
+from genrekit.studies.verdict_text import at_epochs
+from genrekit.studies.verdicts import Verdict
+from genrekit.workflows.compare import RankedRun
 
 
 def print_study(result: StudyResult, *, as_json: bool) -> None:
@@ -32,56 +36,69 @@ def show_study(result: StudyResult) -> None:
     console.print(f"[bold]{escape(head.title)}[/bold]: {escape(head.question)}")
     if result.search is not None:
         show_trials(console, result.search)
+    _show_ranking(console, result, head)
+    _show_findings(console, result.findings)
+    console.print(f"report {escape(str(result.report))}")
+
+
+def _show_ranking(console: Console, result: StudyResult, head: StudyHead) -> None:
     loss = "loss (last)" if head.at == "equal steps" else "loss"
     overfitting = "overfitting" if head.at == "last" else "overfitting (last)"
-    table = plain_table(
-        *("", "arm", "seeds", f"tracks ({head.at})", loss, overfitting, "remarks"),
-        right=("", "seeds", loss, overfitting),
-    )
+    columns = ("", "configuration", "seeds", f"tracks ({head.at})", loss, overfitting, "remarks")
+    table = plain_table(*columns, right=("", "seeds", loss, overfitting))
     by_name = {run.name: run for run in result.runs}
     ties = result.ties if len(result.ties) > 1 and not none_trained(result) else ()
-    for place, name in enumerate(result.ranking, 1):
+    for rank, name in enumerate(result.ranking, 1):
         run = by_name[name]
-        figure = Interval(run.loss, run.loss, run.loss) if head.at == "best" else run.last_loss
+        best_loss = Interval(run.loss, run.loss, run.loss)
+        loss_figure = best_loss if head.at == "best" else run.last_loss
         accuracy = accuracy_at(run, head.at)
         table.add_row(
-            f"{'=' if name in ties else ' '}{place}" if run.comparable else "-",
+            f"{'=' if name in ties else ' '}{rank}" if run.comparable else "-",
             escape(name),
             str(len(run.seeds)),
             "" if accuracy is None else percent_with_interval(accuracy, digits=1),
-            "" if figure is None else f"{figure.value:.3f}",
+            "" if loss_figure is None else f"{loss_figure.value:.3f}",
             _points(run.overfitting),
-            ", ".join(([] if run.trained else ["not trained"]) + ([run.cut] if run.cut else [])),
+            _remarks(run),
         )
     console.print(table)
-    tracks = f"{escape(head.split)}, {head.validation_tracks} tracks"
-    hidden = len(set(ties) - set(result.ranking))
-    beside = f", nor can {hidden} more that {is_or_are(hidden)} not shown" if hidden else ""
-    marks = [f"= cannot be told from the first{beside}"] if ties else []
-    if none_trained(result):
-        marks = ["no arm is above chance"]
-    elif has_few_seeds(by_name[result.ranking[0]]):
-        marks = ["fewer than three seeds tell no arms apart"]
-    marks += [] if all(run.comparable for run in result.runs) else ["- partly on other tracks: not ranked"]
-    console.print("; ".join([f"validation, {tracks}", *marks]), style="dim")
+    tracks = f"validation, {escape(head.split)}, {head.validation_tracks} tracks"
+    console.print("; ".join([tracks, *_marks(result, ties)]), style="dim")
     if result.absent:
-        console.print(f"no whole seed is there of {escape(few(result.absent))}", style="dim")
-    _show_findings(console, result.findings)
-    console.print(f"report {escape(str(result.report))}")
+        console.print(f"without a complete seed: {escape(few(result.absent))}", style="dim")
+
+
+def _remarks(run: RankedRun) -> str:
+    return ", ".join(filter(None, ("" if run.trained else "not trained", run.cut)))
+
+
+def _marks(result: StudyResult, ties: tuple[str, ...]) -> list[str]:
+    """What the marks in front of the names mean."""
+    by_name = {run.name: run for run in result.runs}
+    hidden = len(set(ties) - set(result.ranking))
+    also = f", as {counted(hidden, 'configuration')} not shown" if hidden else ""
+    marks = [f"= tied with the first{also}"] if ties else []
+    if none_trained(result):
+        marks = ["no configuration is above chance"]
+    elif has_few_seeds(by_name[result.ranking[0]]):
+        marks = ["with fewer than three seeds, no ties are tested"]
+    return marks + ([] if all(run.comparable for run in result.runs) else ["- other validation tracks: not ranked"])
 
 
 def _show_findings(console: Console, findings: tuple[Finding, ...]) -> None:
     if not findings:
         return
-    table = plain_table("claim", "verdict", "effect", "p", right=("p",))
+    table = plain_table("hypothesis", "verdict", "effect", "p", right=("p",))
     for finding in findings:
         note = f" ({escape(finding.note)})" if finding.note else ""
-        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]{note}"
-        table.add_row(escape(finding.claim), verdict, _ascii(effect(finding)), _ascii(p_value(finding.p)))
+        epochs = f" {at_epochs(finding)}" if at_epochs(finding) else ""
+        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}{epochs}[/]{note}"
+        table.add_row(escape(finding.hypothesis), verdict, _ascii(effect(finding)), _ascii(p_value(finding.p)))
     console.print(table)
 
 
-_COLOURS = {
+_COLOURS: dict[Verdict, str] = {
     "upheld": "green",
     "refuted": "red",
     "equivalent": "cyan",
@@ -92,7 +109,7 @@ _COLOURS = {
 
 
 def _ascii(cell: str) -> str:
-    """A report's cell as a terminal shows it, whatever it can show."""
+    """The cell of a report in characters that every terminal can show."""
     return "" if cell == NONE else cell.replace("\N{MINUS SIGN}", "-")
 
 
@@ -101,51 +118,52 @@ def _points(figure: Interval | None) -> str:
 
 
 def show_list(listed: StudyList, cache: str) -> None:
-    """Print the question and the cost of each study, or why the cache does not allow it."""
+    """Print the question and the cost of each study, or why it cannot run on the cache."""
     console = stdout()
     for study in listed.studies:
         console.print(f"[bold]{study.study}[/bold]  {escape(study.question)}")
-        console.print(f"  {_plan_line(study)}", style="dim")
+        console.print(f"  {_cost_line(study)}", style="dim")
         if study.obstacle:
-            console.print(f"  not with {escape(cache)}: {escape(study.obstacle)}", style="yellow")
+            console.print(f"  cannot run on {escape(cache)}: {escape(study.obstacle)}", style="yellow")
     console.print(
-        "\nrun one: genrekit study run NAME; see its plan first: genrekit study run NAME --dry-run", style="dim"
+        "\nto run one: genrekit study run NAME; to see its plan first: genrekit study run NAME --dry-run", style="dim"
     )
 
 
-def _plan_line(plan: StudyPlan) -> str:
-    parameters = sorted({arm.parameters for arm in plan.arms})
-    memory = [arm.memory for arm in plan.arms if arm.memory is not None]
-    parts = [
-        f"{counted(len(plan.arms), 'arm')} x {counted(plan.seeds, 'seed')}"
-        + (f" x {counted(plan.folds, 'fold')}" if plan.folds else ""),
-        " to ".join(f"{number:,}" for number in dict.fromkeys((parameters[0], parameters[-1]))) + " weights",
+def _cost_line(plan: StudyPlan) -> str:
+    parameters = sorted({item.parameters for item in plan.configurations})
+    memory = [item.memory for item in plan.configurations if item.memory is not None]
+    runs = f"{counted(len(plan.configurations), 'configuration')} x {counted(plan.seeds, 'seed')}"
+    seconds = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
+    costs = [
+        runs + (f" x {counted(plan.folds, 'fold')}" if plan.folds else ""),
+        " to ".join(f"{number:,}" for number in dict.fromkeys((parameters[0], parameters[-1]))) + " parameters",
         *([f"up to {size_text(max(memory))} of memory"] if memory else []),
-        f"{counted(plan.missing, 'run')} to do" + ("" if plan.seconds is None else f", about {duration(plan.seconds)}"),
+        f"{counted(plan.missing, 'run')} to do{seconds}",
     ]
-    return "; ".join(parts)
+    return "; ".join(costs)
 
 
 def show_plan(plan: StudyPlan) -> None:
     """Print what a study would do."""
     console = stdout()
     console.print(f"[bold]{escape(plan.title)}[/bold]: {escape(plan.question)}")
-    numbers = ("epochs", "weights", "memory", "a run", "there", "to do")
-    table = plain_table("arm", *numbers, right=numbers)
-    for arm in plan.arms:
+    numbers = ("epochs", "parameters", "memory", "time per run", "finished", "to do")
+    table = plain_table("configuration", *numbers, right=numbers)
+    for item in plan.configurations:
         table.add_row(
-            escape(arm.name),
-            str(arm.epochs),
-            f"{arm.parameters:,}",
-            "" if arm.memory is None else size_text(arm.memory),
-            "" if arm.seconds is None else duration(arm.seconds),
-            str(arm.finished),
-            str(arm.missing),
+            escape(item.name),
+            str(item.epochs),
+            f"{item.parameters:,}",
+            "" if item.memory is None else size_text(item.memory),
+            "" if item.seconds is None else duration(item.seconds),
+            str(item.finished),
+            str(item.missing),
         )
     console.print(table)
     took = "" if plan.seconds is None else f", about {duration(plan.seconds)} one after another"
-    disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk"
+    disk = "" if plan.disk is None else f", {size_text(plan.disk)} of disk space"
     console.print(f"{counted(plan.missing, 'run')} to do{took}{disk}; {are_there(plan.finished)}")
     for shortage in plan.shortages:
         console.print(escape(shortage), style="yellow")
-    show_detectable(console, plan.seeds, plan.detectable, plan.noise.arms)
+    show_detectable(console, plan.seeds, plan.detectable, plan.noise.configurations)

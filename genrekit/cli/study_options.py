@@ -14,6 +14,27 @@ from genrekit.cli.completion import choice
 _PLAN, _TRAINING = "Plan", "Training"
 """Headings of the help page."""
 
+
+def complete_name(incomplete: str) -> list[str]:
+    """List the included studies whose names begin like this. If there is none, the shell completes files."""
+    from genrekit.studies.study_files import shipped_studies
+
+    return [name for name in shipped_studies() if name.startswith(incomplete)]
+
+
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="Name of an included study, or a study file.",
+        show_default=False,
+        autocompletion=complete_name,
+    ),
+]
+AllFlag = Annotated[
+    bool,
+    typer.Option("--all", help="List all included studies, also those that repeat the code of an earlier project."),
+]
 CacheOption = Annotated[Path, typer.Option(help="Cache to train from.")]
 RunsOption = Annotated[Path, typer.Option(help="Folder of the runs, existing and new.")]
 ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
@@ -37,7 +58,7 @@ FoldsOption = Annotated[
 EpochsOption = Annotated[
     int | None,
     typer.Option(
-        help="Epochs of each run. With fewer than in the file, hypotheses are not tested.",
+        help="Epochs of each run. With fewer than in the file, the verdicts hold for these epochs only.",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -63,6 +84,26 @@ SplitOption = Annotated[
 SplitSeedOption = Annotated[
     int | None, typer.Option(help="Seed of the split.", show_default=False, rich_help_panel=_PLAN)
 ]
+AmendFlag = Annotated[
+    bool,
+    typer.Option(
+        "--amend",
+        help="Accept a study file that changed after its first run; the report says so.",
+        rich_help_panel=_PLAN,
+    ),
+]
+ConfigurationsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Train only this configuration; * matches any text. May be repeated. The report includes the finished "
+        "runs of the others.",
+        show_default=False,
+        rich_help_panel=_TRAINING,
+    ),
+]
+ArmsOption = Annotated[list[str] | None, typer.Option("--arms", hidden=True)]
+"""The earlier name of --configurations."""
 WorkersOption = Annotated[
     int, typer.Option(help="Number of runs at a time; they share the CPU cores.", rich_help_panel=_TRAINING)
 ]

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+_KEY = "json_key"
+
 
 def to_json(record: Any) -> dict[str, Any]:
-    """Convert a dataclass instance to a JSON object, with field names as keys."""
-    converted = json_value(asdict(record))
+    """A record as a JSON object, with field names as keys."""
+    converted = json_value(record)
     assert isinstance(converted, dict)
     return converted
 
 
+def stored_as(key: str) -> dict[str, str]:
+    """Return the metadata of a dataclass field whose key in JSON is not its name."""
+    return {_KEY: key}
+
+
 def json_value(value: Any) -> Any:
-    """Convert a value to JSON types: paths to text, tuples and sets to lists, NaN and infinity to null."""
+    """A value as JSON knows it: paths as text, tuples and sets as lists, and null where a number is not finite."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.metadata.get(_KEY, item.name): json_value(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,1 +1,1 @@
-"""Studies: sets of trainings that differ in declared respects, and the claims about them, as TOML files."""
+"""Studies and searches: configurations trained over several seeds, and hypotheses about them, in TOML files."""

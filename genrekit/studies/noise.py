@@ -1,56 +1,61 @@
-"""The noise that a study's finished runs show: how far seeds are apart, and tracks."""
+"""How much the accuracy of a study's finished runs varies between seeds and between tracks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from genrekit.io.json_values import stored_as
 from genrekit.metrics.comparison import RUN_SD, TRACK_SD, Sample, spread
-from genrekit.studies.evidence import Evidence, arm_runs
+from genrekit.studies.evidence import Evidence, configuration_runs
 from genrekit.studies.plan import Experiment
-from genrekit.studies.schema import Study, study_arms
-from genrekit.studies.verdicts import MOST_SEEDS_UNTESTED
+from genrekit.studies.schema import Study
+from genrekit.studies.study_files import study_configurations
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of accuracy: of an arm's mean from seed to seed, and of artists' lasting differences.
+    """Standard deviations of the accuracy: between seeds of a configuration, and between artists.
 
-    `arms` says on how many it was measured; on none, it is what is usual, and on one, the artists' part is.
+    `configurations` is the number that they were measured on. If it is 0, both are typical values; if it is 1, the one
+    between artists is.
     """
 
     run_sd: float
     track_sd: float
-    arms: int
+    configurations: int = field(metadata=stored_as("arms"))
 
 
-USUAL = Noise(RUN_SD, TRACK_SD, arms=0)
-"""What is assumed where nothing has been measured."""
+TYPICAL = Noise(RUN_SD, TRACK_SD, configurations=0)
+"""The noise to assume if there are no runs to measure it on."""
 
 
-_NOTHING = 1e-9
-"""Spreads below are rounding."""
+_ROUNDING = 1e-9
+"""Standard deviations below this are rounding errors."""
 
 
 def noise_of(study: Study, experiments: Sequence[Experiment], folds: int) -> Noise:
-    """The noise of accuracy where a study judges it, from its arms with three finished seeds; the usual one without.
+    """Measure the noise of the accuracy on the configurations that have enough finished seeds.
 
-    Arms with other validation tracks than the first of them are left out. What shows no noise at all has measured none.
+    Configurations whose validation tracks differ from those of the first one are left out. `TYPICAL` is returned if
+    there are none, or if they show no noise at all.
     """
-    arms = {arm.name: arm_runs(arm, experiments, folds, declared_epochs=0) for arm in study_arms(study)}
-    enough = {name: runs for name, runs in arms.items() if len(runs.seeds) > MOST_SEEDS_UNTESTED}
-    samples = list(_samples(Evidence(enough, {}), study))
-    found = spread(samples)
-    if not samples or max(found.run_sd, found.track_sd) < _NOTHING:
-        return USUAL
-    return Noise(found.run_sd, found.track_sd, len(samples))
+    runs = {
+        item.name: configuration_runs(item, experiments, folds, planned_epochs=0)
+        for item in study_configurations(study)
+    }
+    samples = list(_samples(Evidence({name: item for name, item in runs.items() if item.has_enough_seeds}, {}), study))
+    measured = spread(samples)
+    if not samples or max(measured.run_sd, measured.track_sd) < _ROUNDING:
+        return TYPICAL
+    return Noise(measured.run_sd, measured.track_sd, len(samples))
 
 
 def _samples(evidence: Evidence, study: Study) -> Iterator[Sample]:
-    names = list(evidence.arms)
+    names = list(evidence.runs)
     for name in names:
         if evidence.first(name) != name:
-            continue  # its runs are there under another name
-        found = evidence.sample(name, "accuracy", study.at)
-        if evidence.comparable(name, names[0]) and found is not None:
-            yield found
+            continue  # another configuration has the same runs
+        sample = evidence.sample(name, "accuracy", study.at)
+        if evidence.comparable(name, names[0]) and sample is not None:
+            yield sample

@@ -1,8 +1,8 @@
-"""What a search tries next, kept in a SQLite file: the only door to optuna.
+"""The trials of a search in a SQLite file. The only module that imports optuna.
 
-A trial's number counts the trials that were drawn whole, and its random state depends on the search's seed and that
-number alone. The sampler sees the trials that have ended, and nothing else: so a search that was stopped and goes on
-draws what it would have drawn.
+The random state of a trial depends only on the search's seed and the number of the trial, which counts completely drawn
+trials. The sampler sees ended trials only. So a search that was interrupted and resumed draws the same trials as
+without the interruption.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from genrekit.studies.search_schema import Dimension, Search, is_integer
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration that a search tried: what it chose, and the objective, None where it was not finished.
+    """One configuration that a search tried, and its objective; None if it did not finish.
 
-    `curve` has the figure of each epoch of its first seed, `problem` why it failed.
+    `chosen` has the drawn hyperparameters, `curve` the objective after each epoch of the first seed, `problem` the
+    reason of a failure.
     """
 
     number: int
@@ -38,7 +39,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """What tells it from the others of its search."""
+        """The name within the search."""
         return f"trial{self.number}"
 
 
@@ -53,15 +54,15 @@ if TYPE_CHECKING:
 _FEWEST_FOR_IMPORTANCE = 4
 
 TRIALS_FILE = "search.db"
-"""Where trials are kept, in the folder of a search's report."""
+"""The file with the trials, in the folder of the search's report."""
 
 _NUMBER, _PROBLEM = "number", "problem"
 
 
 def require_optuna() -> None:
-    """Refuse a search where its library is missing.
+    """Require that optuna is installed.
 
-    Errors: GenrekitError that says what to install.
+    Errors: GenrekitError with the command that installs it.
     """
     try:
         import optuna  # noqa: F401
@@ -71,9 +72,9 @@ def require_optuna() -> None:
 
 @contextmanager
 def open_trials(path: Path, search: Search) -> Iterator[Trials]:
-    """Open the trials of a search for the length of the block; the file is made where there is none.
+    """Open the trials of a search within the block; a missing file is created.
 
-    Errors: GenrekitError where optuna is missing, or the file is damaged or cannot be written.
+    Errors: GenrekitError if optuna is missing, or the file is damaged or cannot be written.
     """
     require_optuna()
     import optuna
@@ -87,7 +88,7 @@ def open_trials(path: Path, search: Search) -> Iterator[Trials]:
         yield Trials(_study(search, storage), search)
     except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise GenrekitError(f"cannot use {path}: {reason}; remove it to search anew") from error
+        raise GenrekitError(f"cannot use {path}: {reason}; remove it to start over") from error
     finally:
         if storage is not None:
             storage.remove_session()
@@ -97,54 +98,56 @@ def open_trials(path: Path, search: Search) -> Iterator[Trials]:
 def _storage(path: Path) -> optuna.storages.RDBStorage:
     import optuna
 
-    def connect() -> sqlite3.Connection:  # of a path, in which an address would read marks of its own
+    def connect() -> sqlite3.Connection:  # a path, because special characters would be parsed in a URL
         return sqlite3.connect(path, check_same_thread=False)
 
     try:
         return optuna.storages.RDBStorage(f"sqlite:///{TRIALS_FILE}", engine_kwargs={"creator": connect})
     except RuntimeError as error:
-        raise GenrekitError(f"{path} was made by another version of optuna than {optuna.__version__}") from error
+        raise GenrekitError(
+            f"{path} was written by another version of optuna than {optuna.__version__}; install that one"
+        ) from error
 
 
 def count_ended(path: Path, search: Search) -> int:
-    """How many trials in a file need not be tried again.
+    """Return how many trials in a file have ended.
 
-    Errors: as of opening it.
+    Errors: as of `open_trials`.
     """
     with open_trials(path, search) as trials:
         return sum(trial.state != "running" for trial in trials.records)
 
 
 class Trials:
-    """The trials of a search; those that were left while they ran go on as they are."""
+    """The trials of a search; interrupted ones keep the state "running"."""
 
     def __init__(self, study: optuna.Study, search: Search) -> None:
         import optuna
 
         self._study, self._search = study, search
-        self._distributions = {name: _distribution(name, its) for name, its in search.dimensions.items()}
-        for torn in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            if _NUMBER not in torn.user_attrs:  # it was stopped while it was drawn, and is drawn again
-                study.tell(torn.number, state=optuna.trial.TrialState.FAIL)
+        self._distributions = {name: _distribution(name, dimension) for name, dimension in search.dimensions.items()}
+        for incomplete in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            if _NUMBER not in incomplete.user_attrs:  # interrupted while it was drawn; it is drawn again
+                study.tell(incomplete.number, state=optuna.trial.TrialState.FAIL)
 
     @property
     def records(self) -> tuple[Trial, ...]:
-        """All trials, by their numbers."""
+        """All trials, ordered by number."""
         return tuple(self._record(frozen) for frozen in self._frozen())
 
-    def ask(self) -> Trial:
-        """Draw a new trial, which runs from then on."""
+    def draw(self) -> Trial:
+        """Draw a new trial, in the state "running"."""
         number = len(self._frozen())
         self._study.sampler = _sampler(self._search, number)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what optuna finds experimental
+            warnings.simplefilter("ignore")  # optuna warns of its experimental features
             self._study.ask(self._distributions).set_user_attr(_NUMBER, number)
         return self.records[number]
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Keep the figure of an epoch, counted from 1, and return whether the trial is worth no more of them.
+        """Record the objective of an epoch, counted from 1, and return whether the trial should be pruned.
 
-        An epoch that is known already keeps its figure, and prunes nothing.
+        An epoch that is already recorded is not changed, and never prunes.
         """
         from optuna.trial import Trial as OptunaTrial
 
@@ -156,17 +159,17 @@ class Trials:
         return trial.should_prune()
 
     def finish(self, number: int, value: float) -> None:
-        """A trial has ended with the objective's value."""
+        """Record the objective of a finished trial."""
         self._study.tell(self._frozen()[number].number, value)
 
     def prune(self, number: int) -> None:
-        """A trial was given up."""
+        """Record that a trial was stopped early."""
         from optuna.trial import TrialState as State
 
         self._study.tell(self._frozen()[number].number, state=State.PRUNED)
 
     def fail(self, number: int, problem: str) -> None:
-        """A trial could not be finished."""
+        """Record why a trial failed."""
         from optuna.trial import Trial as OptunaTrial
         from optuna.trial import TrialState as State
 
@@ -175,17 +178,17 @@ class Trials:
         self._study.tell(frozen.number, state=State.FAIL)
 
     def importances(self) -> dict[str, float]:
-        """Each hyperparameter's share of the objective's variance, the largest first (fANOVA: Hutter et al. 2014).
+        """Return each hyperparameter's share of the objective's variance, the largest first (fANOVA: Hutter 2014).
 
-        There are none where too few trials are finished, or all have the same value.
+        Empty if fewer than four trials are finished, or if all have the same objective.
         """
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
         finished = [trial.value for trial in self.records if trial.state == "finished"]
         if len(finished) < _FEWEST_FOR_IMPORTANCE or len(set(finished)) == 1:
             return {}
-        found = get_param_importances(self._study, evaluator=FanovaImportanceEvaluator(seed=0))
-        return {name: float(share) for name, share in found.items()}
+        importances = get_param_importances(self._study, evaluator=FanovaImportanceEvaluator(seed=0))
+        return {name: float(share) for name, share in importances.items()}
 
     def _frozen(self) -> list[FrozenTrial]:
         return [trial for trial in self._study.get_trials(deepcopy=False) if _NUMBER in trial.user_attrs]
@@ -232,21 +235,25 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=search.startup)
 
 
-def _distribution(name: str, its: Dimension) -> BaseDistribution:
-    """What optuna draws from; choices are kept as JSON, which lists are no value for in optuna."""
+def _distribution(name: str, dimension: Dimension) -> BaseDistribution:
+    """The distribution in optuna. Choices are stored as JSON, because optuna does not accept lists as values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if its.choices:
-        return CategoricalDistribution([json.dumps(choice) for choice in its.choices])
-    assert its.low is not None
-    assert its.high is not None
+    if dimension.choices:
+        return CategoricalDistribution([json.dumps(choice) for choice in dimension.choices])
+    assert dimension.low is not None
+    assert dimension.high is not None
     if is_integer(name):
-        step = 1 if its.step is None else int(its.step)
-        high = int(its.low) + (int(its.high) - int(its.low)) // step * step
-        return IntDistribution(int(its.low), high, log=its.log, step=step)
-    step_size = its.step
-    last = its.high if step_size is None else its.low + (its.high - its.low + 1e-12) // step_size * step_size
-    return FloatDistribution(its.low, last, log=its.log, step=step_size)
+        step = 1 if dimension.step is None else int(dimension.step)
+        high = int(dimension.low) + (int(dimension.high) - int(dimension.low)) // step * step
+        return IntDistribution(int(dimension.low), high, log=dimension.log, step=step)
+    step_size = dimension.step
+    last = (
+        dimension.high
+        if step_size is None
+        else dimension.low + (dimension.high - dimension.low + 1e-12) // step_size * step_size
+    )
+    return FloatDistribution(dimension.low, last, log=dimension.log, step=step_size)
 
 
 def _decoded(distribution: BaseDistribution, value: Any) -> Any:

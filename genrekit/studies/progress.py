@@ -1,4 +1,4 @@
-"""Where the trainings of a study or a search stand, as a reporter hears it."""
+"""Progress of the runs of a study or a search."""
 
 from __future__ import annotations
 
@@ -11,39 +11,42 @@ from genrekit.studies.worker_pool import Watcher
 from genrekit.workflows.reporter import Reporter, RunProgress
 
 
-class Progress(Watcher):
-    """Keeps the state of every run, and tells a reporter; `jobs` are the places in `states` of the jobs, in order."""
+class RunStates(Watcher):
+    """Keeps the state of every run and passes it to a reporter.
+
+    `jobs` maps the number of a job to the index of its run in `states`.
+    """
 
     def __init__(self, states: Sequence[RunProgress], jobs: Sequence[int], reporter: Reporter) -> None:
         self.states, self._jobs, self._reporter = list(states), jobs, reporter
         self._seconds: dict[int, float] = {}
 
-    def tell(self) -> None:
-        """Report where all runs stand."""
+    def report(self) -> None:
+        """Pass the state of all runs to the reporter."""
         self._reporter.runs(self.states)
 
-    def started(self, place: int) -> None:
-        """A training begins."""
-        self.change(self._jobs[place], state="running")
+    def started(self, job: int) -> None:
+        """Mark a run as running."""
+        self.change(self._jobs[job], state="running")
 
-    def epoch(self, place: int, epoch: Epoch) -> None:
-        """An epoch has ended: what is left takes as long as epochs have lately taken."""
-        state = self.states[self._jobs[place]]
-        seconds = self._seconds.get(place, epoch.seconds)
-        self._seconds[place] = 0.7 * seconds + 0.3 * epoch.seconds
-        left = (state.epochs - epoch.epoch) * self._seconds[place]
+    def epoch(self, job: int, epoch: Epoch) -> None:
+        """Update epoch, best accuracy and remaining time; recent epochs count more in the estimate."""
+        state = self.states[self._jobs[job]]
+        seconds = self._seconds.get(job, epoch.seconds)
+        self._seconds[job] = 0.7 * seconds + 0.3 * epoch.seconds
+        left = (state.epochs - epoch.epoch) * self._seconds[job]
         accuracy = max(epoch.validation_track_accuracy, state.accuracy or 0.0)
-        self.change(self._jobs[place], epoch=epoch.epoch, accuracy=accuracy, seconds_left=left)
+        self.change(self._jobs[job], epoch=epoch.epoch, accuracy=accuracy, seconds_left=left)
 
-    def step(self, place: int, step: Step) -> None:
-        """Some steps have ended."""
-        self.change(self._jobs[place], epoch=step.epoch - 1)
+    def step(self, job: int, step: Step) -> None:
+        """Update the epoch."""
+        self.change(self._jobs[job], epoch=step.epoch - 1)
 
-    def ended(self, place: int, problem: str | None) -> None:
-        """A training is finished, or has failed with a problem."""
-        self.change(self._jobs[place], state="finished" if problem is None else "failed", seconds_left=0.0)
+    def ended(self, job: int, problem: str | None) -> None:
+        """Mark a run as finished, or as failed if there is a problem."""
+        self.change(self._jobs[job], state="finished" if problem is None else "failed", seconds_left=0.0)
 
     def change(self, index: int, **values: Any) -> None:
-        """Change the state of one run, and tell."""
+        """Change the state of one run, and report."""
         self.states[index] = replace(self.states[index], **values)
-        self.tell()
+        self.report()

@@ -1,20 +1,21 @@
-"""The outcome of a study or a search."""
+"""The results of a study or a search."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from genrekit.studies.evidence import Finding
+from genrekit.studies.findings import Finding
 from genrekit.studies.optuna_trials import Trial
 from genrekit.workflows.compare import CompareResult
 
 
 @dataclass(frozen=True)
 class StudyHead:
-    """What a study asks, and of what; `chance` is the share of the most frequent genre among the validation tracks.
+    """What a study is about, and its data.
 
-    Splits and folds may train on numbers of tracks from `training_tracks` to `most_training_tracks`.
+    If splits or folds differ, training sets have from `training_tracks` to `most_training_tracks` tracks. `chance` is
+    the accuracy of the majority-class baseline on the validation set.
     """
 
     name: str
@@ -37,10 +38,11 @@ class StudyHead:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search tried: `objective` is "track_accuracy" or "loss" at the best epoch of a trial.
+    """The trials of a search.
 
-    `space` says what it could choose, `importances` each one's share of the objective's variance (none where too few
-    trials are finished), `finalists` which trials were repeated.
+    `objective` is "track_accuracy" or "loss" at the best epoch of a trial. `space` describes the values of each
+    hyperparameter, `importances` has its share of the objective's variance (empty if too few trials are finished).
+    `finalists` are the names of the trials that were repeated.
     """
 
     objective: str

@@ -1,4 +1,4 @@
-"""The trials of a search: what is trained next, what is given up, and what each came to."""
+"""Run the trials of a search: train the next one, stop those that fall behind, and record the results."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import UsageError
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.studies.optuna_trials import Trial, Trials
-from genrekit.studies.plan import StudyOptions, free_path, identity, index_runs, is_own, is_usable
-from genrekit.studies.progress import Progress
+from genrekit.studies.plan import StudyOptions
+from genrekit.studies.progress import RunStates
+from genrekit.studies.run_index import free_path, identity, index_runs, is_own, is_usable
 from genrekit.studies.search_schema import TRIAL_SEED, Objective, Search
-from genrekit.studies.worker_pool import Conditions, Job, Stopped, Watcher, shown, train_each
+from genrekit.studies.worker_pool import Conditions, Job, Stopped, Watcher, progress_shown, train_jobs
 from genrekit.workflows.reporter import Reporter, RunProgress
 from genrekit.workflows.runs import HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
 
 
-def try_out(
+def run_trials(
     search: Search,
     trials: Trials,
     splits: TrainedSplits,
@@ -29,20 +30,20 @@ def try_out(
     runs: Path,
     reporter: Reporter,
 ) -> None:
-    """Try configurations until there are as many as the search declares, after those that were left while they ran.
+    """Run trials until there are as many as the search declares; interrupted ones are resumed first.
 
-    A trial that fails is one of them. A finished run of the same configuration is taken as it is. With one worker the
-    trials depend on the search's file, the data and the runs that are there alone, however often they are interrupted;
-    with more, also on which of them ends first.
+    Failed trials count. An existing run with the same settings is reused. With one worker, the trials depend only on
+    the search file, the data and the existing runs, even after interruptions. With more, they also depend on the order
+    in which runs end.
     """
-    watcher = _Tryout(search, trials, splits, options, runs, reporter)
-    with shown(reporter):
-        train_each(watcher.take, conditions, workers=options.workers, watcher=watcher)
+    watcher = _TrialQueue(search, trials, splits, options, runs, reporter)
+    with progress_shown(reporter):
+        train_jobs(watcher.next_job, conditions, workers=options.workers, watcher=watcher)
 
 
 @dataclass(frozen=True)
-class _Training:
-    """One seed of a trial."""
+class _TrialRun:
+    """The run of one seed of a trial; `index` counts the seeds."""
 
     trial: Trial
     index: int
@@ -50,8 +51,8 @@ class _Training:
     run: Path
 
 
-class _Tryout(Watcher):
-    """Gives the trainings of trials one after another, and hears what becomes of them."""
+class _TrialQueue(Watcher):
+    """Returns the runs of trials as jobs, and records what becomes of them."""
 
     def __init__(
         self,
@@ -63,10 +64,10 @@ class _Tryout(Watcher):
         reporter: Reporter,
     ) -> None:
         self._search, self._trials, self._splits, self._options = search, trials, splits, options
-        self._runs, self._known, self._given_up = runs, index_runs(runs), index_runs(runs, pruned=True)
-        self._at: list[_Training] = []
-        self._figures: dict[int, list[float]] = {}
-        self._pruned: set[int] = set()
+        self._runs, self._known, self._known_pruned = runs, index_runs(runs), index_runs(runs, pruned=True)
+        self._jobs: list[_TrialRun] = []
+        self._values: dict[int, list[float]] = {}
+        self._stopped_jobs: set[int] = set()
         records = trials.records
         self._reported = {trial.number: len(trial.curve) for trial in records}
         self._waiting = deque((trial, 0) for trial in records if trial.state == "running")
@@ -75,126 +76,127 @@ class _Tryout(Watcher):
             RunProgress(f"trial{number}", "there" if number in ended else "waiting")
             for number in range(max(search.trials, len(records)))
         ]
-        self._places: list[int] = []
-        self._progress = Progress(states, self._places, reporter)
+        self._state_indices: list[int] = []
+        self._progress = RunStates(states, self._state_indices, reporter)
 
-    def take(self) -> Job | None:
-        """The next training; trials that need none, or cannot be trained, are settled on the way."""
-        while (item := self._next()) is not None:
-            training = self._training(*item)
-            if training is not None:
-                self._at.append(training)
-                self._places.append(training.trial.number)
-                begun = (training.run / "config.json").is_file()
-                values = {"device": self._options.device} if begun else training.config.model_dump(mode="json")
-                return Job(f"{self._search.name}-{training.trial.name}", values, training.run, begun)
+    def next_job(self) -> Job | None:
+        """Return the next run to train; trials that need no training are recorded on the way."""
+        while (item := self._next_trial()) is not None:
+            trial_run = self._trial_run(*item)
+            if trial_run is not None:
+                self._jobs.append(trial_run)
+                self._state_indices.append(trial_run.trial.number)
+                started = (trial_run.run / "config.json").is_file()
+                values = {"device": self._options.device} if started else trial_run.config.model_dump(mode="json")
+                return Job(f"{self._search.name}-{trial_run.trial.name}", values, trial_run.run, started)
         return None
 
-    def _next(self) -> tuple[Trial, int] | None:
+    def _next_trial(self) -> tuple[Trial, int] | None:
+        """The next trial and the index of its seed."""
         if self._waiting:
             return self._waiting.popleft()
-        done = len(self._reported)
-        if done >= self._search.trials:
+        if len(self._reported) >= self._search.trials:
             return None
-        trial = self._trials.ask()
+        trial = self._trials.draw()
         self._reported[trial.number] = 0
         return trial, 0
 
-    def _training(self, trial: Trial, index: int) -> _Training | None:
-        arm = self._search.arm(trial.number, trial.chosen)
+    def _trial_run(self, trial: Trial, index: int) -> _TrialRun | None:
+        """The run to train for a seed of a trial; None if the trial has ended without it."""
+        configuration = self._search.configuration(trial.number, trial.chosen)
         try:
-            config = arm.config(TRIAL_SEED + index, **self._options.values(arm))
+            config = configuration.train_config(TRIAL_SEED + index, **self._options.values(configuration))
         except UsageError as error:
-            self._failed(trial, f"no training accepts it: {error}")
+            self._record_failure(trial, f"invalid settings: {error}")
             return None
         stem = f"{self._search.name}-{trial.name}" + (f"-seed{config.seed}" if self._search.trial_seeds > 1 else "")
         key = identity(config, self._splits.fingerprints(config))
-        given_up = self._given_up.get(key)
-        if index == 0 and trial.curve and given_up is not None and pruned_after(given_up) == len(trial.curve):
-            self._give_up(trial)  # it was stopped between the mark and the book
+        pruned = self._known_pruned.get(key)
+        if index == 0 and trial.curve and pruned is not None and pruned_after(pruned) == len(trial.curve):
+            self._record_pruning(trial)  # the run was marked, but the interruption came before the record
             return None
-        taken = {training.run for training in self._at}
+        taken = {item.run for item in self._jobs}
         run = self._known.get(key)
         if run is None or not (is_usable(run) or (is_own(run, stem) and run not in taken)):
             run = free_path(self._runs, stem, taken)
-        training = _Training(trial, index, config, run)
+        trial_run = _TrialRun(trial, index, config, run)
         self._known[key] = run
         self._progress.states[trial.number] = RunProgress(trial.name, "waiting", epochs=config.epochs)
         if not is_usable(run):
-            book = run / HISTORY
-            if book.is_file() and self._falls_behind(training, read_history(book)):
-                self._give_up(trial)  # it was stopped between an epoch and its report
+            history = run / HISTORY
+            if history.is_file() and self._falls_behind(trial_run, read_history(history)):
+                self._record_pruning(trial)  # the epoch was written, but the interruption came before its report
                 return None
-            return training
-        self._finished(training, state="there")
+            return trial_run
+        self._record_result(trial_run, state="there")
         return None
 
-    def started(self, place: int) -> None:
-        self._progress.started(place)
+    def started(self, job: int) -> None:
+        self._progress.started(job)
 
-    def step(self, place: int, step: Step) -> None:
-        self._progress.step(place, step)
+    def step(self, job: int, step: Step) -> None:
+        self._progress.step(job, step)
 
-    def epoch(self, place: int, epoch: Epoch) -> None:
-        """Keep the epoch's figure, and end a trial that is worth no more of them."""
-        self._progress.epoch(place, epoch)
-        training = self._at[place]
-        history = read_history(training.run / HISTORY)[: epoch.epoch]
-        if self._falls_behind(training, history):
-            self._pruned.add(place)
+    def epoch(self, job: int, epoch: Epoch) -> None:
+        """Report the epoch's objective, and stop the run if the trial falls behind."""
+        self._progress.epoch(job, epoch)
+        trial_run = self._jobs[job]
+        history = read_history(trial_run.run / HISTORY)[: epoch.epoch]
+        if self._falls_behind(trial_run, history):
+            self._stopped_jobs.add(job)
             raise Stopped
 
-    def ended(self, place: int, problem: str | None) -> None:
-        training = self._at[place]
-        if place in self._pruned:
-            self._give_up(training.trial)
+    def ended(self, job: int, problem: str | None) -> None:
+        trial_run = self._jobs[job]
+        if job in self._stopped_jobs:
+            self._record_pruning(trial_run.trial)
         elif problem is not None:
-            self._failed(training.trial, problem)
+            self._record_failure(trial_run.trial, problem)
         else:
-            self._finished(training, state="finished")
+            self._record_result(trial_run, state="finished")
 
-    def _falls_behind(self, training: _Training, history: Sequence[Epoch]) -> bool:
-        """Report what is not reported yet, and mark a run that is worth no more epochs; the last one ends it anyway."""
-        number = training.trial.number
-        if not self._report(training, history) or self._reported[number] >= training.config.epochs:
+    def _falls_behind(self, trial_run: _TrialRun, history: Sequence[Epoch]) -> bool:
+        """Report new epochs; if the trial should stop before its last epoch, mark its run."""
+        number = trial_run.trial.number
+        if not self._report(trial_run, history) or self._reported[number] >= trial_run.config.epochs:
             return False
-        mark_pruned(training.run, self._search.name, number, self._reported[number])
+        mark_pruned(trial_run.run, self._search.name, number, self._reported[number])
         return True
 
-    def _report(self, training: _Training, history: Sequence[Epoch]) -> bool:
-        """Report the epochs of a first seed that are not yet, and return whether one of them is the last worth it."""
-        if training.index:
+    def _report(self, trial_run: _TrialRun, history: Sequence[Epoch]) -> bool:
+        """Report new epochs of a trial's first seed until one is pruned; return whether one was."""
+        if trial_run.index:
             return False
-        number = training.trial.number
+        number = trial_run.trial.number
         for epoch in history[self._reported[number] :]:
             self._reported[number] += 1
-            if self._trials.report(number, epoch.epoch, _figure(epoch, self._search.objective)):
+            if self._trials.report(number, epoch.epoch, _objective(epoch, self._search.objective)):
                 return True
         return False
 
-    def _finished(self, training: _Training, *, state: str) -> None:
-        """A seed is there: the next one comes, or the trial is finished."""
-        trial = training.trial
-        mark_trial(training.run, self._search.name, trial.number)
-        while self._report(training, read_history(training.run / HISTORY)):
-            pass  # what is finished is given up no more
-        figures = read_result(training.run)["validation"]
-        values = self._figures.setdefault(trial.number, [])
-        values.append(float(figures[self._search.objective]))
+    def _record_result(self, trial_run: _TrialRun, *, state: str) -> None:
+        """Record a finished seed; continue with the next one, or finish the trial."""
+        trial = trial_run.trial
+        mark_trial(trial_run.run, self._search.name, trial.number)
+        while self._report(trial_run, read_history(trial_run.run / HISTORY)):
+            pass  # a finished run is not pruned
+        validation = read_result(trial_run.run)["validation"]
+        values = self._values.setdefault(trial.number, [])
+        values.append(float(validation[self._search.objective]))
         if len(values) < self._search.trial_seeds:
-            self._waiting.append((trial, training.index + 1))
+            self._waiting.append((trial, trial_run.index + 1))
             return
         self._trials.finish(trial.number, sum(values) / len(values))
-        self._progress.change(trial.number, state=state, accuracy=figures["track_accuracy"], seconds_left=0.0)
+        self._progress.change(trial.number, state=state, accuracy=validation["track_accuracy"], seconds_left=0.0)
 
-    def _failed(self, trial: Trial, problem: str) -> None:
+    def _record_failure(self, trial: Trial, problem: str) -> None:
         self._trials.fail(trial.number, problem)
         self._progress.change(trial.number, state="failed", seconds_left=0.0)
 
-    def _give_up(self, trial: Trial) -> None:
+    def _record_pruning(self, trial: Trial) -> None:
         self._trials.prune(trial.number)
         self._progress.change(trial.number, state="pruned", seconds_left=0.0)
 
 
-def _figure(epoch: Epoch, objective: Objective) -> float:
+def _objective(epoch: Epoch, objective: Objective) -> float:
     return epoch.validation_loss if objective == "loss" else epoch.validation_track_accuracy

@@ -1,12 +1,12 @@
-"""What becomes of the claims of a study.
+"""The verdicts on the hypotheses of a study.
 
-A claim is one difference above zero, or several that all have to be. All are above zero where the least sure one is, so
-no correction is needed to uphold them together (Berger's intersection-union test, 1982); one below zero is enough to
-refute, so the smallest p of those counts as often as there are differences. Either way a claim has one two-sided p,
-and the p of a study's claims are corrected for the number that was declared (Holm 1979), so that no verdict depends on
-which of the others could be judged. A p below 0.05 and a 95 % interval on one
-side of zero are the same statement. A difference that is not found is not yet an absence: that takes an interval that
-lies within a margin on both sides of zero.
+A hypothesis says that one difference is above zero, or that each of several is. All of them are above zero if the least
+certain one is, so upholding a hypothesis needs no correction (the intersection-union test of Berger, 1982). One
+difference below zero refutes it, so the smallest p of those is multiplied by the number of differences. Either way a
+hypothesis has one two-sided p. The p values of a study are corrected for the number of planned hypotheses (Holm, 1979),
+so that a verdict does not depend on which of the others could be tested. Before this correction, p < 0.05 and a 95 %
+interval on one side of zero mean the same. A difference that was not detected may still exist: "equivalent" requires
+an interval that lies within a margin on both sides of zero.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ from genrekit.metrics.intervals import Interval
 
 Verdict = Literal["upheld", "refuted", "equivalent", "undecided", "not trained", "not tested"]
 
+MARGINS = {"accuracy": 0.03, "loss": 0.1, "overfitting": 0.03, "training_accuracy": 0.03, "dead_channels": 0.03}
+"""Differences of each statistic that are too small to matter: shares, and nats for the loss."""
+
+MIN_SEEDS = 3
+"""A configuration with fewer seeds is not tested: three are needed to estimate how much seeds differ."""
+
 
 @dataclass(frozen=True)
-class Reading:
-    """A claim judged at one place: the "last" epoch, the "best" one, or at "equal steps".
+class Judgement:
+    """The verdict on a hypothesis at the "last" epoch, at the "best" epoch or after "equal steps".
 
-    `effect` is the difference that the claim says is above `bound`, with its 95 % interval, in the statistic's unit; of
-    several differences the one that is least sure, of which `statistic` is, "winner" for a claim about the winner.
-    `p` is corrected for the study's claims (Holm 1979). `note` says of how many pairs a mean is where some are missing.
+    `effect` is the tested difference with its 95 % interval, in the unit of `statistic`. The hypothesis says that it is
+    above `bound`. Of several differences it is the least certain one. For a hypothesis about the winner, `statistic` is
+    "winner" and `effect` the winner's accuracy. `p` is corrected for the number of hypotheses (Holm, 1979). `note`
+    says how many pairs a mean is over if some are missing.
     """
 
     at: str
@@ -42,20 +49,13 @@ class Reading:
     bound: float = 0.0
 
 
-MARGINS = {"accuracy": 0.03, "loss": 0.1, "overfitting": 0.03, "training_accuracy": 0.03, "dead_channels": 0.03}
-"""Differences of each statistic that are too small to matter: shares, and nats for the loss."""
-
-MOST_SEEDS_UNTESTED = 2
-"""With so few seeds nothing is tested: three are the least that show how far seeds are apart."""
-
-
 @dataclass(frozen=True)
-class Part:
-    """A difference that a claim says is above zero.
+class ComparisonResult:
+    """A measured difference that a hypothesis says is above zero.
 
-    `favoured_trained`: what the claim credits has learned something. `tested`: there are the seeds and epochs that a
-    verdict needs. `by`: what the claim adds to the difference of its arms, which may be equivalent without it.
-    `statistic`: what the difference is of. `note`: of how many pairs it is the mean, where some are missing.
+    `favoured_trained`: whether the favoured configurations beat the majority-class baseline. `tested`: whether there
+    are enough seeds and pairs for a verdict. `by`: what the hypothesis adds to the difference; equivalence is judged
+    without it. `note`: how many pairs the difference is a mean over, if some are missing.
     """
 
     difference: Difference
@@ -68,31 +68,35 @@ class Part:
 
 
 def is_trained(accuracy: Interval, chance: float) -> bool:
-    """Whether an accuracy is above chance: its interval lies above it."""
+    """Return whether the whole confidence interval of an accuracy is above chance."""
     return accuracy.low > chance
 
 
-def judge(claims: Sequence[Sequence[Part]], at: str = "last") -> list[Reading]:
-    """Judge the claims of a study together, each a conjunction of one or more parts.
+def judge(hypotheses: Sequence[Sequence[ComparisonResult]], at: str = "last") -> list[Judgement]:
+    """Judge the hypotheses of a study together; each is a conjunction of one or more comparisons.
 
-    The verdicts, the first that holds: "not tested" and "not trained" if one part is; "upheld" if all parts are above
-    zero, and "refuted" if one is below, with a corrected p under 0.05; "equivalent" if all intervals that do not lie
-    above zero lie within their margin; else "undecided". Claims that are not tested or not trained have no p,
-    and count for the correction as if theirs were 1. The figures are those of the part that is least sure to be above
-    zero, without what the claim adds to the difference of its arms.
+    The first verdict that applies:
+
+    - "not tested" or "not trained", if this is true of one comparison. Such a hypothesis has no p, and counts as p = 1
+      in the correction.
+    - "upheld" if all differences are above zero, "refuted" if one is below, with a corrected p < 0.05.
+    - "equivalent" if all intervals that are not above zero lie within their margin.
+    - "undecided".
+
+    The effect is that of the difference that is least certain to be above zero, without `by`.
     """
-    corrected = holm([1.0 if _obstacle(parts) else _p(parts) for parts in claims])
-    return [_reading(parts, p, at) for parts, p in zip(claims, corrected, strict=True)]
+    corrected = holm([1.0 if _obstacle(results) else _p(results) for results in hypotheses])
+    return [_judgement(results, p, at) for results, p in zip(hypotheses, corrected, strict=True)]
 
 
-def _reading(parts: Sequence[Part], p: float, at: str) -> Reading:
-    least = max(parts, key=lambda part: (_doubt(part), -part.difference.effect))
-    its, bound, obstacle = least.difference, 0.0 - least.by, _obstacle(parts)
-    low, high = (None if limit is None else limit + bound for limit in (its.low, its.high))
-    return Reading(
+def _judgement(results: Sequence[ComparisonResult], p: float, at: str) -> Judgement:
+    least = max(results, key=lambda result: (_doubt(result), -result.difference.effect))
+    difference, bound, obstacle = least.difference, 0.0 - least.by, _obstacle(results)
+    low, high = (None if limit is None else limit + bound for limit in (difference.low, difference.high))
+    return Judgement(
         at,
-        obstacle or _verdict(parts, p),
-        its.effect + bound,
+        obstacle or _verdict(results, p),
+        difference.effect + bound,
         low,
         high,
         None if obstacle else p,
@@ -102,36 +106,38 @@ def _reading(parts: Sequence[Part], p: float, at: str) -> Reading:
     )
 
 
-def _obstacle(parts: Sequence[Part]) -> Verdict | None:
-    if any(not part.tested or part.difference.p is None for part in parts):
+def _obstacle(results: Sequence[ComparisonResult]) -> Verdict | None:
+    if any(not result.tested or result.difference.p is None for result in results):
         return "not tested"
-    return None if all(part.favoured_trained for part in parts) else "not trained"
+    return None if all(result.favoured_trained for result in results) else "not trained"
 
 
-def _verdict(parts: Sequence[Part], p: float) -> Verdict:
+def _verdict(results: Sequence[ComparisonResult], p: float) -> Verdict:
     if p < LEVEL:
-        return "refuted" if any(part.difference.effect < 0 for part in parts) else "upheld"
-    within = [_is_within(part) for part in parts]
-    settled = all(small or (part.difference.low or 0.0) > 0 for small, part in zip(within, parts, strict=True))
+        return "refuted" if any(result.difference.effect < 0 for result in results) else "upheld"
+    within = [_is_within_margin(result) for result in results]
+    settled = all(small or (result.difference.low or 0.0) > 0 for small, result in zip(within, results, strict=True))
     return "equivalent" if settled and any(within) else "undecided"
 
 
-def _is_within(part: Part) -> bool:
-    low, high = part.difference.low, part.difference.high
-    return low is not None and high is not None and -part.margin < low - part.by and high - part.by < part.margin
+def _is_within_margin(result: ComparisonResult) -> bool:
+    low, high = result.difference.low, result.difference.high
+    if low is None or high is None:
+        return False
+    return -result.margin < low - result.by and high - result.by < result.margin
 
 
-def _doubt(part: Part) -> float:
-    """Sort by one-sided p of being above zero, a half where noise is not known; what is missing is in most doubt."""
-    p, effect = part.difference.p, part.difference.effect
+def _doubt(result: ComparisonResult) -> float:
+    """The one-sided p of being above zero, 0.5 if the noise is unknown; above 1 for partial and missing differences."""
+    p, effect = result.difference.p, result.difference.effect
     if math.isnan(effect):
         return 2.0
     doubt = 0.5 if p is None else p / 2 if effect > 0 else 1 - p / 2
-    return 1 + doubt if part.note else doubt
+    return 1 + doubt if result.note and not result.tested else doubt
 
 
-def _p(parts: Sequence[Part]) -> float:
-    """Two-sided p of a claim: of its least sure part, or, where parts are below zero, of the surest of these."""
-    known = [(part.difference.effect, part.difference.p) for part in parts if part.difference.p is not None]
+def _p(results: Sequence[ComparisonResult]) -> float:
+    """The two-sided p: the largest one, or the smallest one below zero times the number of differences."""
+    known = [(result.difference.effect, result.difference.p) for result in results if result.difference.p is not None]
     below = [p for effect, p in known if effect < 0]
-    return min(1.0, len(parts) * min(below)) if below else max(p for _, p in known)
+    return min(1.0, len(results) * min(below)) if below else max(p for _, p in known)

@@ -1,4 +1,4 @@
-"""Many trainings, side by side or one after another: a failed one does not stop the rest."""
+"""Train many runs, one after another or in parallel. A failed run does not stop the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from genrekit.workflows.train import train
 
 @dataclass(frozen=True)
 class Job:
-    """One training to do: its configuration and its folder, and whether it goes on from a checkpoint there."""
+    """A run to train: its settings and folder, and whether to resume it from a checkpoint."""
 
     name: str
     values: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all trainings of a study have in common."""
+    """What all runs of a study have in common."""
 
     cache: Path
     best_models: Path | None
@@ -45,71 +45,71 @@ class Conditions:
 
 
 @contextmanager
-def shown(reporter: Reporter) -> Iterator[None]:
-    """End what a reporter shows of trainings, and say of an interruption that they go on."""
+def progress_shown(reporter: Reporter) -> Iterator[None]:
+    """Close the progress display at the end of the block; after an interruption, add how to resume."""
     try:
         yield
     except BaseException as error:
         reporter.finished()
         if not isinstance(error, Exception):
-            reporter.note("the same command goes on where this one was stopped")
+            reporter.note("to resume, run the same command again")
         raise
     finally:
         reporter.finished()
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error
-    """Raised by a watcher that wants no more of a training: the run stays as its last whole epoch left it."""
+class Stopped(Exception):  # noqa: N818 - it is not an error
+    """Raised by a watcher to stop a run after an epoch; the run keeps its last complete epoch."""
 
 
 class Watcher:
-    """Hears how trainings go on, by the place of their job; this one does nothing."""
+    """Receives the progress of jobs, which are numbered in the order in which they start; this one ignores it."""
 
-    def started(self, place: int) -> None:
-        """A training begins."""
+    def started(self, job: int) -> None:
+        """A job starts."""
 
-    def epoch(self, place: int, epoch: Epoch) -> None:
-        """An epoch has ended; `Stopped` ends the training here."""
+    def epoch(self, job: int, epoch: Epoch) -> None:
+        """An epoch has ended. `Stopped` ends the run."""
 
-    def step(self, place: int, step: Step) -> None:
+    def step(self, job: int, step: Step) -> None:
         """Some steps have ended."""
 
-    def ended(self, place: int, problem: str | None) -> None:
-        """A training is finished or stopped, or has failed with a problem."""
+    def ended(self, job: int, problem: str | None) -> None:
+        """A run has finished, was stopped, or failed with a problem."""
 
 
-def train_each(
-    take: Callable[[], Job | None], conditions: Conditions, *, workers: int, watcher: Watcher
+def train_jobs(
+    next_job: Callable[[], Job | None], conditions: Conditions, *, workers: int, watcher: Watcher
 ) -> dict[str, str]:
-    """Do the jobs that `take` gives, at most `workers` at once, and return the problems of those that failed by name.
+    """Train the jobs that `next_job` returns, at most `workers` at a time; return the problems of failed runs by name.
 
-    It is asked for one whenever a worker is free, and where it has none, again after the next training has ended: what
-    it gives may depend on how others went. Each worker has an equal part of the cores. An exception in the caller, such
-    as Ctrl-C, ends the workers: their runs go on from their last whole epoch when they are asked for again.
-    Errors: what a training raises that is no problem of the user's; of a worker's, RuntimeError with its traceback.
+    `next_job` is called when a worker is free. If it returns None, it is called again after the next run has ended, so
+    a job may depend on earlier results. The workers share the CPU cores equally. An exception in the caller, such as
+    Ctrl-C, stops the workers; their runs can be resumed from the last complete epoch.
+    Errors: exceptions of a run that the user cannot fix; with several workers RuntimeError with the traceback.
     """
     if workers <= 1:
-        return _one_by_one(take, conditions, watcher)
+        return _train_in_order(next_job, conditions, watcher)
     pool = _Pool(conditions, workers, watcher)
     try:
-        return pool.run(take)
+        return pool.run(next_job)
     finally:
         pool.close()
 
 
-def _one_by_one(take: Callable[[], Job | None], conditions: Conditions, watcher: Watcher) -> dict[str, str]:
+def _train_in_order(next_job: Callable[[], Job | None], conditions: Conditions, watcher: Watcher) -> dict[str, str]:
     problems = {}
-    for place, job in enumerate(iter(take, None)):
-        watcher.started(place)
-        problem = _try(job, conditions, _Relay(partial(_hear, watcher, place)))
+    for number, job in enumerate(iter(next_job, None)):
+        watcher.started(number)
+        problem = _train(job, conditions, _Relay(partial(_notify, watcher, number)))
         if problem is not None:
             problems[job.name] = problem
-        watcher.ended(place, problem)
+        watcher.ended(number, problem)
     return problems
 
 
-def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
-    """Train, and return the problem if there is one that a user can mend."""
+def _train(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
+    """Train a run; return the problem if there is one that the user can fix."""
     try:
         train(
             conditions.cache,
@@ -134,93 +134,92 @@ def _try(job: Job, conditions: Conditions, reporter: Reporter) -> str | None:
 
 
 class _Relay(Reporter):
-    """Passes on what a watcher wants to hear."""
+    """Passes epochs and steps on to a function."""
 
-    def __init__(self, tell: Callable[[str, Any], None]) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[str, Any], None]) -> None:
+        self._send = send
 
-    def epoch(self, epoch: Epoch, *, best: bool) -> None:  # noqa: ARG002 - the interface has it
-        self._tell("epoch", epoch)
+    def epoch(self, epoch: Epoch, *, best: bool) -> None:  # noqa: ARG002 - part of the interface
+        self._send("epoch", epoch)
 
     def step(self, step: Step) -> None:
-        self._tell("step", step)
+        self._send("step", step)
 
 
-def _hear(watcher: Watcher, place: int, event: str, value: Any) -> None:
-    watcher.epoch(place, value) if event == "epoch" else watcher.step(place, value)
+def _notify(watcher: Watcher, job: int, event: str, value: Any) -> None:
+    watcher.epoch(job, value) if event == "epoch" else watcher.step(job, value)
 
 
 class _Pool:
-    """Worker processes that take one job after another; one that dies is replaced."""
+    """Worker processes that train one job after another; a worker that dies is replaced."""
 
     def __init__(self, conditions: Conditions, workers: int, watcher: Watcher) -> None:
         self._conditions, self._watcher = conditions, watcher
         self._threads = max(1, available_cores() // workers)
         self._context = multiprocessing.get_context("spawn")
-        self._most, self._workers = workers, dict[Connection, Any]()
+        self._limit, self._workers = workers, dict[Connection, Any]()
 
-    def run(self, take: Callable[[], Job | None]) -> dict[str, str]:
-        taken: list[Job] = []
+    def run(self, next_job: Callable[[], Job | None]) -> dict[str, str]:
+        jobs: list[Job] = []
         busy: dict[Connection, int] = {}
         problems: dict[str, str] = {}
         while True:
-            while len(busy) < self._most and (job := take()) is not None:
-                connection = self._give(job, busy)
-                busy[connection] = len(taken)
-                taken.append(job)
+            while len(busy) < self._limit and (job := next_job()) is not None:
+                connection = self._assign(job, busy)
+                busy[connection] = len(jobs)
+                jobs.append(job)
                 self._watcher.started(busy[connection])
             if not busy:
                 return problems
-            heard = set(wait(list(busy)))
-            for connection in [worker for worker in busy if worker in heard]:
-                problem = self._hear(connection, busy[connection])
+            ready = set(wait(list(busy)))
+            for connection in [worker for worker in busy if worker in ready]:
+                problem = self._receive(connection, busy[connection])
                 if problem is None:
                     continue
-                job = taken[busy.pop(connection)]
+                job = jobs[busy.pop(connection)]
                 if problem:
                     problems[job.name] = problem
 
-    def _give(self, job: Job, busy: Mapping[Connection, int]) -> Connection:
-        """Give a job to a worker that has nothing to do, or to a new one."""
+    def _assign(self, job: Job, busy: Mapping[Connection, int]) -> Connection:
+        """Send a job to an idle worker, or to a new one."""
         for worker in [worker for worker in self._workers if worker not in busy]:
             with suppress(OSError):
                 worker.send(job)
                 return worker
-            self._workers.pop(worker).join()  # it died while it had nothing to do
+            self._workers.pop(worker).join()  # it died while it was idle
         worker = self._start()
         worker.send(job)
         return worker
 
-    def _hear(self, connection: Connection, place: int) -> str | None:
-        """Pass on what a worker says; return its problem when a job ends, an empty one if it is finished."""
+    def _receive(self, connection: Connection, job: int) -> str | None:
+        """Handle a worker's message; return the problem if the job has ended, or "" if it has finished."""
         try:
             event, value = connection.recv()
         except (EOFError, OSError):
             process = self._workers.pop(connection)
             process.join()
-            cause = _cause(process.exitcode)
-            event, value = "ended", f"its process ended by itself ({cause}): was there enough memory?"
+            event, value = "ended", f"its process ended ({_cause(process.exitcode)}), perhaps for lack of memory"
         if event == "bug":
-            raise RuntimeError(f"a training failed:\n{value}")
+            raise RuntimeError(f"a training run failed:\n{value}")
         if event != "ended":
-            self._tell(connection, place, event, value)
+            self._pass_on(connection, job, event, value)
             return None
-        self._watcher.ended(place, value)
+        self._watcher.ended(job, value)
         return value or ""
 
-    def _tell(self, connection: Connection, place: int, event: str, value: Any) -> None:
-        """Tell the watcher; after an epoch the worker waits to hear whether it goes on."""
-        goes_on = True
+    def _pass_on(self, connection: Connection, job: int, event: str, value: Any) -> None:
+        """Notify the watcher; after an epoch, the worker waits for an answer whether to continue."""
+        go_on = True
         try:
-            _hear(self._watcher, place, event, value)
+            _notify(self._watcher, job, event, value)
         except Stopped:
-            goes_on = False
+            go_on = False
         if event == "epoch":
-            with suppress(OSError):  # it is gone, and will be heard to be
-                connection.send(goes_on)
+            with suppress(OSError):  # the worker is gone; the next receive notices it
+                connection.send(go_on)
 
     def close(self) -> None:
-        """End the workers: what they have not finished stays as its last whole epoch left it."""
+        """End the workers; unfinished runs keep their last complete epoch."""
         for connection, process in self._workers.items():
             with suppress(OSError):
                 connection.close()
@@ -229,12 +228,13 @@ class _Pool:
             process.join()
 
     def _start(self) -> Connection:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._conditions, self._threads), daemon=True)
+        parent_end, worker_end = self._context.Pipe()
+        arguments = (worker_end, self._conditions, self._threads)
+        process = self._context.Process(target=_work, args=arguments, daemon=True)
         process.start()
-        theirs.close()
-        self._workers[ours] = process
-        return ours
+        worker_end.close()
+        self._workers[parent_end] = process
+        return parent_end
 
 
 def _cause(code: int | None) -> str:
@@ -242,8 +242,8 @@ def _cause(code: int | None) -> str:
 
 
 def _work(connection: Connection, conditions: Conditions, threads: int) -> None:
-    """Train what comes through the connection, until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    """Train the jobs that arrive through the connection, until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent handles it
     torch.set_num_threads(threads)
     relay = _Relay(partial(_send, connection))
     with suppress(EOFError, BrokenPipeError, ConnectionError):  # the parent is gone
@@ -251,16 +251,16 @@ def _work(connection: Connection, conditions: Conditions, threads: int) -> None:
             job = connection.recv()
             try:
                 with all_arrays_kept():
-                    answer = ("ended", _try(job, conditions, relay))
+                    answer = ("ended", _train(job, conditions, relay))
             except (EOFError, BrokenPipeError, ConnectionError):
                 raise
-            except Exception:  # noqa: BLE001 - a bug keeps its traceback, and is raised where it can be seen
+            except Exception:  # noqa: BLE001 - the parent raises it with this traceback
                 answer = ("bug", traceback.format_exc())
             connection.send(answer)
 
 
 def _send(connection: Connection, event: str, value: Any) -> None:
-    """Pass an event to the parent, and hear after an epoch whether the training goes on."""
+    """Send an event to the parent; after an epoch, wait for the answer whether to continue."""
     connection.send((event, value))
     if event == "epoch" and not connection.recv():
         raise Stopped

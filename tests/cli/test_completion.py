@@ -13,7 +13,7 @@ import shellingham  # type: ignore[import-untyped]
 from tiny_cli import COMMAND_LINES, CommandLine, Outcome, find_command
 
 from genrekit.cli.app import COMMANDS
-from genrekit.studies.schema import shipped_studies
+from genrekit.studies.study_files import shipped_studies
 
 SHELLS = {
     "bash": ".bash_completions/genrekit.sh",

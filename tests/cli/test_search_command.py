@@ -1,4 +1,4 @@
-"""genrekit search."""
+"""genrekit search: plan, run and report."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLin
         pytest.param(["tiny.toml", "--seeds", "0"], 2, "seeds must be at least 1, got 0", id="seeds"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_wrong_usage_is_one_line(
     search: Path, genrekit: CommandLine, arguments: list[str], code: int, message: str
 ) -> None:
     outcome = genrekit("search", *arguments)
@@ -71,14 +71,14 @@ def test_what_cannot_be_is_one_line(
     assert not list(Path("runs").glob("tiny-*"))
 
 
-def test_a_file_that_says_what_none_can_is_refused_with_its_line(search: Path, genrekit: CommandLine) -> None:
+def test_an_invalid_search_file_is_refused_with_the_line(search: Path, genrekit: CommandLine) -> None:
     search.write_text(SEARCH.replace("lr =", "lrr ="), encoding="utf-8")
     outcome = genrekit("search", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "tiny.toml, line 13: unknown hyperparameter of space 'lrr': did you mean lr?" in outcome.err
 
 
-def test_without_optuna_one_line_says_what_to_install(
+def test_without_optuna_the_error_names_the_command_that_installs_it(
     search: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = builtins.__import__

@@ -1,4 +1,4 @@
-"""genrekit study."""
+"""genrekit study: list, run and report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tiny_study import study as study_of
 from tiny_workflow import STUDY
 
 from genrekit.cli.study_display import show_study
-from genrekit.studies import costs
+from genrekit.studies import preview
 from genrekit.studies.noise import Noise
-from genrekit.studies.schema import shipped_studies
+from genrekit.studies.study_files import shipped_studies
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def study(here: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) -> None:
+def test_a_study_is_run_and_reported(study: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("study", "run", "tiny.toml", "--seeds", "3")
     assert outcome.code == 0
     assert "Tiny: Which is better?" in outcome.out
@@ -38,7 +38,7 @@ def test_a_study_is_run_judged_and_reported(study: Path, genrekit: CommandLine) 
     assert genrekit("study", "run", "tiny.toml", "--seeds", "3").err == ""
 
 
-def test_a_path_is_only_a_path(study: Path, genrekit: CommandLine) -> None:
+def test_a_path_is_not_parsed_as_markup(study: Path, genrekit: CommandLine) -> None:
     study.rename("my[v2].toml")
     outcome = genrekit("study", "run", "my[v2].toml", "--seeds", "1", "--reports", "r[/b]")
     assert outcome.code == 0
@@ -46,7 +46,7 @@ def test_a_path_is_only_a_path(study: Path, genrekit: CommandLine) -> None:
     assert Path(written).is_file()
 
 
-def test_the_table_says_where_a_figure_is_of_another_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_name_the_epoch_if_it_is_not_the_tested_one(capsys: pytest.CaptureFixture[str]) -> None:
     found = study_of()
     assert found.head is not None
     show_study(replace(found, head=replace(found.head, at="equal steps")))
@@ -55,7 +55,7 @@ def test_the_table_says_where_a_figure_is_of_another_place(capsys: pytest.Captur
     assert "(last)" not in capsys.readouterr().out.replace("tracks (last)", "")
 
 
-def test_the_table_has_the_figures_of_the_place_that_is_declared(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_the_figures_at_the_tested_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     found = study_of()
     assert found.head is not None
     best = replace(found, head=replace(found.head, at="best"))
@@ -67,23 +67,23 @@ def test_the_table_has_the_figures_of_the_place_that_is_declared(capsys: pytest.
     assert "12.3 (10.0 to 20.0)" in shown
 
 
-def test_where_no_arm_is_above_chance_none_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_configuration_is_marked_if_none_is_above_chance(capsys: pytest.CaptureFixture[str]) -> None:
     found = study_of()
     show_study(replace(found, runs=tuple(replace(run, trained=False) for run in found.runs)))
     shown = capsys.readouterr().out
-    assert "no arm is above chance" in shown
+    assert "no configuration is above chance" in shown
     assert "=1" not in shown
 
 
-def test_what_cannot_be_ranked_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configurations_that_cannot_be_compared_are_not_ranked(capsys: pytest.CaptureFixture[str]) -> None:
     found = study_of(2, ("",))
     first, second = found.runs
     show_study(replace(found, runs=(first, replace(second, comparable=False)), ties=(), report=Path("report.md")))
     out = capsys.readouterr().out
     assert "-  " in next(line for line in out.splitlines() if second.name in line)[:4]
-    assert "- partly on other tracks: not ranked" in out
+    assert "- other validation tracks: not ranked" in out
     show_study(replace(found, runs=(replace(first, seeds=(0,)), second), ties=(), report=Path("report.md")))
-    assert "fewer than three seeds tell no arms apart" in capsys.readouterr().out
+    assert "with fewer than three seeds, no ties are tested" in capsys.readouterr().out
 
 
 def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[
         show_study(replace(two, ties=ties, report=Path("report.md")))
         out = capsys.readouterr().out
         assert any(line.startswith(f"{first}  ") for line in out.splitlines()), out
-        assert ("nor can 1 more that is not shown" in " ".join(out.split())) == ("third" in ties)
+        assert ("as 1 configuration not shown" in " ".join(out.split())) == ("third" in ties)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.Capt
     found = study_of()
     finding = replace(found.findings[0], statistic=statistic, effect=-0.761, low=-0.906, high=-0.616, bound=0.0, p=None)
     show_study(replace(found, findings=(finding,)))
-    (line,) = (line for line in capsys.readouterr().out.splitlines() if finding.claim[:20] in line)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if finding.hypothesis[:20] in line)
     assert effect in line
     assert line.isascii()
 
@@ -116,7 +116,7 @@ def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLin
         assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
         assert set(run["track_accuracy"]) == {"mean", "low", "high"}
     (finding,) = found["findings"]
-    assert set(finding) >= {"claim", "verdict", "effect", "low", "high", "p"}
+    assert set(finding) >= {"claim", "verdict", "effect", "low", "high", "p", "epochs", "planned_epochs", "missing"}
     assert finding["verdict"] in ("upheld", "refuted", "equivalent", "undecided", "not trained")
 
 
@@ -128,7 +128,7 @@ def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, mo
     assert "fast is better" in out
 
 
-def test_remarks_leave_arms_their_room(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remarks_leave_room_for_names(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     found = study_of()
     first = replace(found.runs[0], name="waveform-nesterov", trained=False, cut="3 of 5 seeds, 30 of 100 epochs")
@@ -139,9 +139,7 @@ def test_remarks_leave_arms_their_room(capsys: pytest.CaptureFixture[str], monke
 
 
 @pytest.mark.slow
-def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
-    study: Path, genrekit: CommandLine
-) -> None:
+def test_a_report_has_the_command_that_repeats_the_runs(study: Path, genrekit: CommandLine) -> None:
     genrekit("study", "run", "tiny.toml", "--seeds", "3", "--json", "-q")
     first = Path("reports/tiny/report.md").read_text(encoding="utf-8")
     assert "```sh\ngenrekit study run tiny.toml --seeds 3\n```" in first
@@ -149,7 +147,7 @@ def test_a_report_has_the_command_that_repeats_the_runs_however_it_was_shown(
     assert Path("reports/tiny/report.md").read_text(encoding="utf-8") == first
 
 
-def test_a_failed_run_is_said_and_ends_with_1(study: Path, genrekit: CommandLine) -> None:
+def test_a_failed_run_is_a_warning_and_exit_code_1(study: Path, genrekit: CommandLine) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30"), encoding="utf-8")
     outcome = genrekit("study", "run", "tiny.toml", "--seeds", "1")
     assert outcome.code == 1
@@ -157,62 +155,66 @@ def test_a_failed_run_is_said_and_ends_with_1(study: Path, genrekit: CommandLine
     assert "report reports/tiny/report.md" in outcome.out
 
 
-def test_a_dry_run_says_what_would_run_and_runs_nothing(study: Path, genrekit: CommandLine) -> None:
+def test_a_dry_run_prints_the_plan_and_runs_nothing(study: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("study", "run", "tiny.toml", "--dry-run")
     assert outcome.code == 0
     assert "10 runs to do, about " in outcome.out
-    assert "with 5 seeds a true difference of " in outcome.out
-    assert "the noise of seeds and tracks in this is the usual one" in outcome.out
+    assert "with 5 seeds, a true difference of " in outcome.out
+    assert "the noise of seeds and tracks is a typical value" in outcome.out
     assert not list(Path("runs").glob("tiny-*"))
     assert not Path("reports").exists()
     found = genrekit("study", "run", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
-    assert (found["missing"], found["finished"], [arm["missing"] for arm in found["arms"]]) == (4, 0, [2, 2])
+    assert (found["missing"], found["finished"], [configuration["missing"] for configuration in found["arms"]]) == (
+        4,
+        0,
+        [2, 2],
+    )
     assert found["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
 
 
-def test_a_plan_says_on_how_many_finished_arms_its_noise_was_measured(
+def test_a_plan_names_the_number_of_configurations_for_its_noise(
     study: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(costs, "noise_of", lambda *_: Noise(0.01, 0.1, 2))
+    monkeypatch.setattr(preview, "noise_of", lambda *_: Noise(0.01, 0.1, 2))
     assert genrekit("study", "run", "tiny.toml", "--dry-run", "--json").json["noise"] == {
         "run_sd": 0.01,
         "track_sd": 0.1,
         "arms": 2,
     }
     out = " ".join(genrekit("study", "run", "tiny.toml", "--dry-run").out.split())
-    assert "the noise of seeds and tracks in this is measured on 2 arms with three finished seeds" in out
+    assert "the noise of seeds and tracks is measured on 2 configurations with three finished seeds" in out
 
 
-def test_arms_are_trained_one_by_one_and_a_report_needs_no_training(study: Path, genrekit: CommandLine) -> None:
+def test_selected_configurations_are_trained_and_a_report_needs_no_training(study: Path, genrekit: CommandLine) -> None:
     assert genrekit("study", "report", "tiny.toml").code == 1
     plan = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--arms", "fa*", "--dry-run", "--json").json
-    assert {arm["name"]: arm["missing"] for arm in plan["arms"]} == {"slow": 0, "fast": 3}
-    outcome = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--arms", "fa*")
+    assert {configuration["name"]: configuration["missing"] for configuration in plan["arms"]} == {"slow": 0, "fast": 3}
+    outcome = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--configurations", "fa*")
     assert outcome.code == 0
-    assert "no whole seed is there of slow" in outcome.out
+    assert "without a complete seed: slow" in outcome.out
     assert {path.name for path in Path("runs").glob("tiny-*")} == {f"tiny-fast-seed{seed}" for seed in range(3)}
     assert genrekit("study", "report", "tiny.toml", "--seeds", "3").out == outcome.out
 
 
-def test_the_list_says_what_each_study_asks(here: Path, genrekit: CommandLine) -> None:
+def test_the_list_has_the_question_and_cost_of_each_study(here: Path, genrekit: CommandLine) -> None:
+    everything = genrekit("study", "list", "--all", "--cache", "absent.h5", "--json").json
+    assert [study["study"] for study in everything["studies"]] == shipped_studies()
     found = genrekit("study", "list", "--cache", "absent.h5", "--json").json
-    assert [study["study"] for study in found["studies"]] == shipped_studies()
+    assert [study["study"] for study in found["studies"]] == shipped_studies(hidden=False)
     assert {(study["seconds"], study["disk"]) for study in found["studies"]} == {(None, None)}
     text = genrekit("study", "list", "--cache", "absent.h5").out
     assert "Adam or SGD" in text
-    assert "28,426,250 to 113,559,306 weights" in text
-    assert "3 arms x 3 seeds x 5 folds; 8,100 weights; 45 runs to do" in text
+    assert "28,426,250 to 113,559,306 parameters" in text
+    assert "3 configurations x 3 seeds x 5 folds; 8,100 parameters; 45 runs to do" in text
 
 
-def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its_way(
-    here: Path, genrekit: CommandLine
-) -> None:
+def test_a_study_that_cannot_run_on_the_cache_is_listed_with_the_reason(here: Path, genrekit: CommandLine) -> None:
     outcome = genrekit("study", "list")
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count("not with data/cache.h5: ") == 1
-    assert "not with data/cache.h5: channels must name at most 4 blocks" in " ".join(outcome.out.split())
+    assert outcome.out.count("cannot run on data/cache.h5: ") == 1
+    assert "cannot run on data/cache.h5: channels must name at most 4 blocks" in " ".join(outcome.out.split())
     found = {study["study"]: study for study in genrekit("study", "list", "--json").json["studies"]}
-    assert list(found) == shipped_studies()
+    assert list(found) == shipped_studies(hidden=False)
     assert found["baselines"]["obstacle"].startswith("channels must name at most 4 blocks")
     assert found["baselines"]["seconds"] is None
     assert found["optimizers"]["obstacle"] == ""
@@ -236,12 +238,22 @@ def test_a_study_that_the_cache_does_not_allow_is_listed_with_what_stands_in_its
         pytest.param(
             ["run", "tiny.toml", "--split", "artists"], 2, "unknown split 'artists': did you mean artist", id="split"
         ),
-        pytest.param(["run", "tiny.toml", "--arms", "fats"], 2, "unknown arm 'fats': did you mean fast?", id="arm"),
-        pytest.param(["report", "tiny.toml", "--arms", "fast"], 2, "No such option: --arms", id="report trains none"),
+        pytest.param(
+            ["run", "tiny.toml", "--configurations", "fats"],
+            2,
+            "unknown configuration 'fats': did you mean fast?",
+            id="configuration",
+        ),
+        pytest.param(
+            ["report", "tiny.toml", "--configurations", "fast"],
+            2,
+            "No such option: --configurations",
+            id="report trains none",
+        ),
         pytest.param(["run", "tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_wrong_usage_is_one_line(
     study: Path, genrekit: CommandLine, arguments: list[str], code: int, message: str
 ) -> None:
     outcome = genrekit("study", *arguments)
@@ -250,8 +262,24 @@ def test_what_cannot_be_is_one_line(
     assert not list(Path("runs").glob("tiny-*"))
 
 
-def test_a_study_that_says_what_none_can_is_refused_with_its_line(study: Path, genrekit: CommandLine) -> None:
+def test_an_invalid_study_file_is_refused_with_the_line(study: Path, genrekit: CommandLine) -> None:
     study.write_text(STUDY.replace("channels", "chanels"), encoding="utf-8")
     outcome = genrekit("study", "run", "tiny.toml")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "tiny.toml, line 6: arm slow: unknown key 'chanels': did you mean channels?" in outcome.err
+    assert "tiny.toml, line 6: configuration slow: unknown key 'chanels': did you mean channels?" in outcome.err
+
+
+def test_a_verdict_on_shortened_runs_names_their_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    found = study_of()
+    finding = replace(found.findings[1], epochs=30, planned_epochs=100, note="missing: x")
+    show_study(replace(found, findings=(finding,)))
+    assert "refuted at 30 of 100 epochs (missing: x)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_earlier_name_of_an_option_still_works_and_is_not_in_the_help(study: Path, genrekit: CommandLine) -> None:
+    plans = [
+        genrekit("study", "run", "tiny.toml", option, "fa*", "--dry-run", "--json").json["arms"]
+        for option in ("--configurations", "--arms")
+    ]
+    assert [[item["missing"] for item in plan] for plan in plans] == [[0, 5], [0, 5]]
+    assert "--arms" not in genrekit("study", "run", "--help").out

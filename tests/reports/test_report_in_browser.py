@@ -9,8 +9,8 @@ from evaluated import GENRES, evaluation, stories
 from tiny_study import study
 
 from genrekit.reports.evaluation_report import report_page
-from genrekit.studies.plots import accuracy_bars
-from genrekit.studies.report import to_html
+from genrekit.studies.bar_plots import accuracy_bars
+from genrekit.studies.report_html import to_html
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 

@@ -13,7 +13,7 @@ from genrekit.metrics.intervals import Interval
 from genrekit.reports.page import asset
 from genrekit.reports.plots import CURVES, interval_chart, learning_chart, reliability_chart
 from genrekit.reports.svg import THEME, to_svg
-from genrekit.studies.plots import accuracy_bars, curves, overview
+from genrekit.studies.bar_plots import accuracy_bars, curves, overview
 
 
 def figures_of_a_study() -> dict[str, Figure]:

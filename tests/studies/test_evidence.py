@@ -1,4 +1,4 @@
-"""From answers to verdicts: which samples are read, and what is said of a claim."""
+"""Which samples are taken from the runs of a study, and how hypotheses are judged by them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ import pytest
 from registered import CLASSICAL
 from tiny_answers import answers
 
-from genrekit.studies import text as words
-from genrekit.studies.evidence import ArmRuns, Evidence, Finding, judge_claims
-from genrekit.studies.schema import Arm, At, Claim
+from genrekit.studies.evidence import ConfigurationRuns, Evidence
+from genrekit.studies.findings import Finding, judge_hypotheses
+from genrekit.studies.schema import At, Configuration, Hypothesis
+from genrekit.studies.verdict_text import judgement_line, verdict
 from genrekit.training.validation_log import Answers
 
 
-def runs(name: str, seeds: list[Answers], epochs: int = 4, declared: int = 4, **values: Any) -> ArmRuns:
-    arm = Arm(name, "", {"arch": "cel", **values}, "study")
-    return of_folds(arm, [(one,) for one in seeds], epochs, declared)
+def runs(name: str, seeds: list[Answers], epochs: int = 4, planned: int = 4, **values: Any) -> ConfigurationRuns:
+    configuration = Configuration(name, "", {"arch": "cel", **values}, "study")
+    return of_folds(configuration, [(one,) for one in seeds], epochs, planned)
 
 
-def of_folds(arm: Arm, seeds: Sequence[tuple[Answers, ...]], epochs: int = 4, declared: int = 4) -> ArmRuns:
-    config = arm.config(0, **({} if arm.values["arch"] in CLASSICAL else {"epochs": epochs}))
-    return ArmRuns(arm, config, tuple(range(len(seeds))), tuple(seeds), declared)
+def of_folds(
+    configuration: Configuration, seeds: Sequence[tuple[Answers, ...]], epochs: int = 4, planned: int = 4
+) -> ConfigurationRuns:
+    config = configuration.train_config(0, **({} if configuration.values["arch"] in CLASSICAL else {"epochs": epochs}))
+    return ConfigurationRuns(configuration, config, tuple(range(len(seeds))), tuple(seeds), planned)
 
 
-def evidence(**arms: ArmRuns) -> Evidence:
-    answered = [one for its in arms.values() for folds in its.answers for one in folds]
-    return Evidence(arms, {track_id: f"genre {track_id[-1]}" for one in answered for track_id in one.track_ids})
+def evidence(**configurations: ConfigurationRuns) -> Evidence:
+    answered = [one for its in configurations.values() for folds in its.answers for one in folds]
+    return Evidence(
+        configurations, {track_id: f"genre {track_id[-1]}" for one in answered for track_id in one.track_ids}
+    )
 
 
 def good(n: int = 5, **options: Any) -> list[Answers]:
@@ -41,9 +46,11 @@ def poor(n: int = 5, **options: Any) -> list[Answers]:
     return [answers(0.4, seed=seed, **options) for seed in range(n)]
 
 
-def judged(found: Evidence, *parts: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None) -> Finding:
-    claim = Claim.of({"text": "claim", "parts": parts, "winner": winner})
-    (finding,) = judge_claims([claim], found, at)
+def judged(
+    found: Evidence, *comparisons: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None
+) -> Finding:
+    hypothesis = Hypothesis.of({"text": "hypothesis", "comparisons": comparisons, "winner": winner})
+    (finding,) = judge_hypotheses([hypothesis], found, at)
     return finding
 
 
@@ -65,36 +72,51 @@ def test_a_difference_is_judged(a: list[Answers], b: list[Answers], verdict: str
     assert (finding.note != "") == (verdict in ("not tested", "not trained"))
 
 
-def test_fewer_epochs_than_declared_test_nothing_but_show_what_was_seen() -> None:
-    finding = judged(evidence(a=runs("a", good(), declared=9), b=runs("b", poor())), MORE)
-    assert (finding.verdict, finding.note) == ("not tested", "4 of 9 epochs")
-    assert finding.effect is not None
-    assert finding.effect > 0.3
+def test_a_verdict_at_fewer_epochs_than_planned_names_them() -> None:
+    finding = judged(evidence(a=runs("a", good(), planned=9), b=runs("b", poor())), MORE)
+    assert (finding.verdict, finding.epochs, finding.planned_epochs) == ("upheld", 4, 9)
+    assert finding.note == "4 of 9 epochs: a"
+    assert verdict(finding) == "✓ upheld at 4 of 9 epochs"
+    both = judged(evidence(a=runs("a", good(), planned=9), b=runs("b", poor(), planned=9)), MORE)
+    assert (both.verdict, both.note, verdict(both)) == ("upheld", "", "✓ upheld at 4 of 9 epochs")
+    few = judged(evidence(a=runs("a", good(2), planned=9), b=runs("b", poor())), MORE)
+    assert (few.verdict, verdict(few)) == ("not tested", "○ not tested")
+    assert few.note == "2 of 3 seeds: a; 4 of 9 epochs: a"
 
 
-def test_an_arm_without_a_finished_run_leaves_the_claim_untested() -> None:
+def test_verdicts_at_the_planned_epochs_are_not_marked() -> None:
+    finding = judged(evidence(a=runs("a", good()), b=runs("b", poor())), MORE)
+    assert (finding.epochs, finding.planned_epochs, verdict(finding)) == (None, None, "✓ upheld")
+
+
+def test_a_verdict_names_the_configurations_with_fewer_seeds_than_planned() -> None:
+    found = evidence(a=runs("a", good()), b=replace(runs("b", poor(3)), planned_seeds=5))
+    finding = judged(found, MORE)
+    assert (finding.verdict, finding.note, finding.fewer_seeds) == ("upheld", "3 of 5 seeds: b", ("b",))
+
+
+def test_a_hypothesis_about_a_configuration_without_runs_is_not_tested() -> None:
     finding = judged(evidence(a=runs("a", []), b=runs("b", poor())), MORE)
-    assert (finding.verdict, finding.effect, finding.note) == ("not tested", None, "no whole seed of a")
+    assert (finding.verdict, finding.effect, finding.note) == ("not tested", None, "missing: a")
 
 
-def test_a_claim_of_several_parts_needs_all() -> None:
+def test_all_comparisons_of_a_hypothesis_must_hold() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", poor()))
     less_loss = {"statistic": "loss", "higher": "b", "lower": "a"}
     assert judged(found, MORE, less_loss).verdict == "upheld"
     assert judged(found, MORE, {**less_loss, "higher": "a", "lower": "b"}).verdict == "refuted"
 
 
-def test_the_effect_of_several_parts_has_the_unit_of_the_one_it_is_of() -> None:
-    """A loss was once told as points of accuracy, because the claim's first part is of accuracy."""
+def test_the_effect_of_several_comparisons_has_the_statistic_of_the_one_that_it_belongs_to() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", poor()))
     more_loss = {"statistic": "loss", "higher": "a", "lower": "b"}
     finding = judged(found, MORE, more_loss)
     assert finding.verdict == "refuted"
     assert finding.statistic == "loss"
-    assert {reading.statistic for reading in finding.readings} == {"loss"}
+    assert {judgement.statistic for judgement in finding.judgements} == {"loss"}
 
 
-def test_what_the_higher_may_lack_counts() -> None:
+def test_by_is_added_to_the_difference() -> None:
     same = evidence(a=runs("a", good()), b=runs("b", good()))
     assert judged(same, MORE).verdict in ("undecided", "equivalent")
     assert judged(same, {**MORE, "by": 0.3}).verdict == "upheld"
@@ -109,15 +131,15 @@ def test_overfitting_is_training_minus_validation_accuracy() -> None:
     np.testing.assert_allclose(sample.seed_means.mean(), 1.0 - accuracy.value)
 
 
-def test_figures_that_exist_at_the_last_epoch_alone_are_not_tested_elsewhere() -> None:
+def test_statistics_that_exist_at_the_last_epoch_only_are_not_tested_elsewhere() -> None:
     found = evidence(a=runs("a", good(dead=0.6)), b=runs("b", good(dead=0.1)))
     finding = judged(found, {"statistic": "dead_channels", "higher": "a", "lower": "b"})
-    verdicts = {reading.at: reading.verdict for reading in finding.readings}
+    verdicts = {judgement.at: judgement.verdict for judgement in finding.judgements}
     assert verdicts["best"] == verdicts["equal steps"] == "not tested"
 
 
-def test_equal_steps_reads_each_arm_where_it_has_made_as_many() -> None:
-    """With 10 and 40 steps an epoch, four epochs of the one are one of the other."""
+def test_at_equal_steps_each_run_is_evaluated_after_the_same_number_of_steps() -> None:
+    """Four epochs of 10 steps are as many steps as one epoch of 40."""
     slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
     found = evidence(a=runs("a", [slow]), b=runs("b", [fast]))
     at_steps = found.sample("b", "accuracy", "equal steps")
@@ -128,8 +150,8 @@ def test_equal_steps_reads_each_arm_where_it_has_made_as_many() -> None:
     np.testing.assert_array_equal(last.values[0], slow.right[3])
 
 
-def test_what_is_fitted_at_once_makes_no_steps() -> None:
-    """It is compared at no equal steps, and networks beside it are not read after their first."""
+def test_classical_models_have_no_figure_at_equal_steps() -> None:
+    """They do not limit the steps of networks either."""
     slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
     lda = runs("lda", [answers(0.8, epochs=1, steps=1)], epochs=1, arch="lda")
     found = evidence(lda=lda, a=runs("a", [slow]), b=runs("b", [fast]))
@@ -138,135 +160,159 @@ def test_what_is_fitted_at_once_makes_no_steps() -> None:
     at_steps = found.sample("a", "accuracy", "equal steps")
     assert at_steps is not None
     np.testing.assert_array_equal(at_steps.values[0], slow.right[3])
-    assert judged(found, {**MORE, "lower": "lda"}).readings[-1].effect is None
+    assert judged(found, {**MORE, "lower": "lda"}).judgements[-1].effect is None
 
 
-def test_the_best_epoch_is_each_seeds_own() -> None:
+def test_each_seed_has_its_own_best_epoch() -> None:
     seeds = [answers(0.6, seed=0, best=2), answers(0.6, seed=1, best=3)]
     sample = evidence(a=runs("a", seeds)).sample("a", "accuracy", "best")
     assert sample is not None
     np.testing.assert_array_equal(sample.values, [seeds[0].right[1], seeds[1].right[2]])
 
 
-def test_folds_of_a_seed_stand_side_by_side() -> None:
-    arm = Arm("a", "", {"arch": "cel"}, "study")
+def test_the_folds_of_a_seed_are_concatenated() -> None:
+    configuration = Configuration("a", "", {"arch": "cel"}, "study")
     folds = tuple((answers(0.6, seed=s, prefix="x"), answers(0.6, seed=s + 9, prefix="y")) for s in range(3))
-    sample = evidence(a=of_folds(arm, folds)).sample("a", "accuracy", "last")
+    sample = evidence(a=of_folds(configuration, folds)).sample("a", "accuracy", "last")
     assert sample is not None
     assert sample.values.shape == (3, 120)
     assert len(set(sample.clusters)) == 120
 
 
-def test_a_track_that_several_folds_answered_counts_once_with_their_mean() -> None:
-    arm = Arm("a", "", {"arch": "cel"}, "study")
+def test_a_track_in_several_folds_counts_once_with_its_mean() -> None:
+    configuration = Configuration("a", "", {"arch": "cel"}, "study")
     folds = tuple((answers(0.6, seed=s), answers(0.6, seed=s + 9)) for s in range(3))
-    sample = evidence(a=of_folds(arm, folds)).sample("a", "accuracy", "last")
+    sample = evidence(a=of_folds(configuration, folds)).sample("a", "accuracy", "last")
     assert sample is not None
     assert sample.values.shape == (3, 60)
     np.testing.assert_array_equal(sample.values[1], (folds[1][0].right[-1] + 1.0 * folds[1][1].right[-1]) / 2)
 
 
-def test_arms_whose_folds_answer_the_same_tracks_are_compared_track_by_track() -> None:
-    """Of tracks of which half are easy for both, the difference is surer than of as many other tracks."""
-    arm = Arm("a", "", {"arch": "cel"}, "study")
+def test_configurations_with_the_same_tracks_are_compared_track_by_track() -> None:
+    """If half of the tracks are easy for both, the difference is more certain than on different tracks."""
+    configuration = Configuration("a", "", {"arch": "cel"}, "study")
     easy, hard = ([answers(share, seed=9, prefix=name)] * 3 for share, name in ((0.97, "x"), (0.3, "y")))
-    a = of_folds(arm, list(zip(easy, hard, strict=True)))
+    a = of_folds(configuration, list(zip(easy, hard, strict=True)))
     better = [answers(0.5, seed=8, prefix="y")] * 3
-    swapped = of_folds(arm, list(zip(better, easy, strict=True)))
+    swapped = of_folds(configuration, list(zip(better, easy, strict=True)))
     elsewhere = ([answers(share, seed=seed, prefix=name)] * 3 for share, seed, name in ((0.5, 8, "v"), (0.97, 9, "w")))
-    apart = of_folds(arm, list(zip(*elsewhere, strict=True)))
+    apart = of_folds(configuration, list(zip(*elsewhere, strict=True)))
     paired, independent = (judged(evidence(a=a, b=its), MORE) for its in (swapped, apart))
     assert paired.effect == independent.effect
     assert None not in (paired.low, paired.high, independent.low, independent.high)
     assert paired.high - paired.low < independent.high - independent.low  # type: ignore[operator]
 
 
-def test_arms_that_validate_other_tracks_are_compared_as_independent() -> None:
+def test_configurations_with_different_tracks_are_compared_as_independent() -> None:
     a = runs("a", good(prefix="x"))
     b = runs("b", poor(prefix="y"))
     assert judged(evidence(a=a, b=b), MORE).verdict == "upheld"
 
 
-def test_arms_that_share_most_of_their_tracks_are_compared_on_these() -> None:
-    arm = Arm("a", "", {"arch": "cel"}, "study")
+def test_configurations_that_share_most_of_their_tracks_are_compared_on_the_shared_ones() -> None:
+    configuration = Configuration("a", "", {"arch": "cel"}, "study")
     shared = [[answers(share, seed=s, prefix="x") for s in range(3)] for share in (0.9, 0.5)]
     own = [[answers(0.5, seed=s, tracks=20, prefix=prefix) for s in range(3)] for prefix in ("y", "z")]
     part = {
-        name: of_folds(arm, list(zip(both, others, strict=True)))
+        name: of_folds(configuration, list(zip(both, others, strict=True)))
         for name, both, others in zip("ab", shared, own, strict=True)
     }
-    whole = {name: of_folds(arm, [(one,) for one in both]) for name, both in zip("ab", shared, strict=True)}
+    whole = {name: of_folds(configuration, [(one,) for one in both]) for name, both in zip("ab", shared, strict=True)}
     found, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
     assert (found.effect, found.low, found.p) == (expected.effect, expected.low, expected.p)
     assert not evidence(**part).comparable("a", "b")
 
 
-def test_pairs_on_partly_other_tracks_are_matched_on_those_that_all_have_and_on_none_not_at_all() -> None:
-    arm = Arm("a", "", {"arch": "cel"}, "study")
-    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+def test_pairs_with_partly_different_tracks_are_compared_on_the_shared_ones_only() -> None:
+    configuration = Configuration("a", "", {"arch": "cel"}, "study")
+    hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
 
-    def of(share: float, *prefixes: str) -> ArmRuns:
+    def of(share: float, *prefixes: str) -> ConfigurationRuns:
         seeds = [tuple(answers(share, seed=s, prefix=prefix) for prefix in prefixes) for s in range(3)]
-        return of_folds(arm, seeds)
+        return of_folds(configuration, seeds)
 
-    arms = {"a-1": of(0.9, "x", "y"), "a-2": of(0.9, "x"), "b-1": of(0.4, "x", "y"), "b-2": of(0.4, "x")}
-    assert judged(evidence(**arms), claim).verdict == "upheld"
-    found = judged(evidence(**arms | {"b-2": of(0.4, "z"), "a-2": of(0.9, "z")}), claim)
-    assert (found.verdict, found.effect, found.note) == ("not tested", None, "the figure is not known there")
+    configurations = {"a-1": of(0.9, "x", "y"), "a-2": of(0.9, "x"), "b-1": of(0.4, "x", "y"), "b-2": of(0.4, "x")}
+    assert judged(evidence(**configurations), hypothesis).verdict == "upheld"
+    found = judged(evidence(**configurations | {"b-2": of(0.4, "z"), "a-2": of(0.9, "z")}), hypothesis)
+    assert (found.verdict, found.effect, found.note) == ("not tested", None, "no figure")
 
 
-def test_two_arms_with_the_same_runs_are_one_in_a_matched_claim() -> None:
-    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+def test_configurations_that_share_their_runs_count_once_in_a_matched_hypothesis() -> None:
+    hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
     a, b = (replace(runs(name, seeds), runs=(Path(name),)) for name, seeds in (("a", good(3)), ("b", poor(3))))
     twice, once = evidence(**{"a-1": a, "a-2": a, "b-1": b, "b-2": b}), evidence(**{"a-1": a, "b-1": b})
-    assert judged(twice, claim) == judged(once, claim)
+    assert judged(twice, hypothesis) == judged(once, hypothesis)
     assert (twice.first("a-2"), twice.first("b-2")) == ("a-1", "b-1")
 
 
-def test_a_matched_claim_shows_the_pairs_that_are_there_and_says_how_many_they_are() -> None:
-    claim = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
-    arms = {"a-1": runs("a", good()), "b-1": runs("b", poor()), "a-2": runs("c", good()), "b-2": runs("d", [])}
-    found, alone = judged(evidence(**arms), claim), judged(evidence(a=arms["a-1"], b=arms["b-1"]), MORE)
-    assert (found.verdict, found.note, found.p) == ("not tested", "1 of 2 pairs", None)
+def test_a_matched_hypothesis_with_half_of_its_pairs_shows_them_and_is_not_tested() -> None:
+    hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+    configurations = {
+        "a-1": runs("a", good()),
+        "b-1": runs("b", poor()),
+        "a-2": runs("c", good()),
+        "b-2": runs("d", []),
+    }
+    found, alone = (
+        judged(evidence(**configurations), hypothesis),
+        judged(evidence(a=configurations["a-1"], b=configurations["b-1"]), MORE),
+    )
+    assert (found.verdict, found.note, found.p) == ("not tested", "1 of 2 pairs; missing: b-2", None)
     assert (found.effect, found.low, found.high) == (alone.effect, alone.low, alone.high)
-    beside = evidence(**arms, x=runs("x", poor()), y=runs("y", poor()))
-    part = judged(beside, claim, {"statistic": "accuracy", "higher": "x", "lower": "y"})
-    assert (part.effect, part.note) == (found.effect, "1 of 2 pairs")
-    lone = judged(evidence(**arms | {"b-2": runs("d", poor(1))}), claim)
-    assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", found.low, found.high)  # one seed tells no noise
-    few = judged(evidence(**arms | {"b-1": runs("b", poor(1), epochs=2)}), claim)
-    assert few.note == "1 of 2 pairs, 1 seed, 2 of 4 epochs"
-    fitted = runs("b", poor(), declared=1, arch="lda")
-    whole = judged(evidence(**arms | {"b-1": fitted, "b-2": runs("d", poor())}), claim)
+    beside = evidence(**configurations, x=runs("x", poor()), y=runs("y", poor()))
+    part = judged(beside, hypothesis, {"statistic": "accuracy", "higher": "x", "lower": "y"})
+    assert (part.effect, part.note) == (found.effect, "1 of 2 pairs; missing: b-2")
+    lone = judged(evidence(**configurations | {"b-2": runs("d", poor(1))}), hypothesis)
+    assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", found.low, found.high)  # one seed shows no noise
+    few = judged(evidence(**configurations | {"b-1": runs("b", poor(1), epochs=2)}), hypothesis)
+    assert few.note == "1 of 2 pairs; missing: b-2; 1 of 3 seeds: b-1; 2 of 4 epochs: b-1"
+    fitted = runs("b", poor(), planned=1, arch="lda")
+    whole = judged(evidence(**configurations | {"b-1": fitted, "b-2": runs("d", poor())}), hypothesis)
     assert (whole.verdict, whole.note) == ("upheld", "")
-    steps = next(reading for reading in whole.readings if reading.at == "equal steps")
+    steps = next(judgement for judgement in whole.judgements if judgement.at == "equal steps")
     assert (steps.verdict, steps.note) == ("not tested", "1 of 2 pairs")
-    assert words.reading(steps).startswith("at equal steps: not tested (1 of 2 pairs), +")
-    none = judged(evidence(**arms | {"b-1": runs("b", [])}), claim)
-    assert (none.verdict, none.effect, none.note) == ("not tested", None, "no whole seed of b-1, b-2")
+    assert judgement_line(steps).startswith("at equal steps: not tested (1 of 2 pairs), +")
+    none = judged(evidence(**configurations | {"b-1": runs("b", [])}), hypothesis)
+    assert (none.verdict, none.effect, none.note) == ("not tested", None, "missing: b-1, b-2")
 
 
-def test_an_arm_of_a_pair_that_is_there_is_named_short_of_seeds_although_another_of_its_pairs_is_missing() -> None:
-    arms = {f"{side}-{place}": runs(side, good(3)) for side in "abc" for place in (1, 2)}
-    arms |= {"a-2": runs("a", good(2)), "c-2": runs("c", [])}
-    parts = [{"statistic": "accuracy", "higher": "a-*", "lower": f"{side}-*", "matched": True} for side in "bc"]
-    assert judged(evidence(**arms), *parts).note == "1 of 2 pairs, 2 seeds"
+def test_fewer_seeds_are_named_although_another_pair_is_missing() -> None:
+    configurations = {f"{side}-{place}": runs(side, good(3)) for side in "abc" for place in (1, 2)}
+    configurations |= {"a-2": runs("a", good(2)), "c-2": runs("c", [])}
+    comparisons = [{"statistic": "accuracy", "higher": "a-*", "lower": f"{side}-*", "matched": True} for side in "bc"]
+    assert judged(evidence(**configurations), *comparisons).note == "1 of 2 pairs; missing: c-2; 2 of 3 seeds: a-2"
 
 
-def test_a_winner_is_not_told_while_an_arm_is_missing() -> None:
+def test_a_hypothesis_about_the_winner_is_not_tested_if_half_of_the_configurations_are_missing() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", []))
-    claim = Claim.of({"text": "claim", "winner": {"contains": 0.85}})
-    (finding,) = judge_claims([claim], found, "last")
-    assert (finding.verdict, finding.note) == ("not tested", "no whole seed of b")
+    hypothesis = Hypothesis.of({"text": "hypothesis", "winner": {"contains": 0.85}})
+    (finding,) = judge_hypotheses([hypothesis], found, "last")
+    assert (finding.verdict, finding.note) == ("not tested", "missing: b")
 
 
-def test_ties_are_sought_among_arms_with_the_same_tracks_alone() -> None:
+def test_a_hypothesis_about_the_winner_is_judged_by_most_of_the_configurations() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", poor(), planned=9), c=runs("c", []))
+    finding = judged(found, winner={"contains": 0.85})
+    assert (finding.verdict, finding.missing) == ("upheld", ("c",))
+    assert (finding.note, verdict(finding)) == ("missing: c; 4 of 9 epochs: b", "✓ upheld at 4 of 9 epochs")
+
+
+def test_a_matched_hypothesis_is_judged_by_most_of_its_pairs() -> None:
+    hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
+    found = {
+        f"{side}-{pair}": runs(side, seeds) for pair in (1, 2, 3) for side, seeds in (("a", good()), ("b", poor()))
+    }
+    finding = judged(evidence(**found | {"b-3": runs("b", [])}), hypothesis)
+    assert (finding.verdict, finding.note, finding.missing) == ("upheld", "2 of 3 pairs; missing: b-3", ("b-3",))
+
+
+def test_ties_are_tested_among_configurations_with_the_same_tracks_only() -> None:
     found = evidence(a=runs("a", good()), b=runs("b", good()), c=runs("c", good(prefix="y")))
     assert set(found.ties(["a", "b", "c"], "last")) <= {"a", "b"}
     assert "a" in found.ties(["a", "b", "c"], "last")
 
 
-def test_what_is_claimed_of_the_winner() -> None:
+def test_hypotheses_about_the_winner_are_judged() -> None:
     found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", poor(), opt="adam"))
     assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
     assert judged(found, winner={"has": {"opt": "adam"}}).verdict == "refuted"
@@ -284,7 +330,7 @@ def test_a_tie_with_another_configuration_leaves_the_winner_undecided() -> None:
     assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "undecided"
 
 
-def test_an_arm_that_is_not_above_chance_cannot_be_the_winner_however_far_its_seeds_are_apart() -> None:
+def test_a_configuration_that_is_not_above_chance_cannot_be_tied_with_the_winner() -> None:
     lucky = runs("b", [answers(share, seed=s) for s, share in enumerate((0.02, 0.02, 0.03, 0.9, 0.95))], opt="adam")
     found = evidence(a=runs("a", [answers(0.4, seed=s) for s in range(5)], opt="sgd"), b=lucky)
     assert not found.trained("b")
@@ -292,14 +338,17 @@ def test_an_arm_that_is_not_above_chance_cannot_be_the_winner_however_far_its_se
     assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
 
 
-def test_what_is_claimed_of_the_winner_is_read_in_what_was_trained() -> None:
-    arm = runs("a", good())
-    found = evidence(a=replace(arm, config=arm.config.model_copy(update={"split": "artist"})), b=runs("b", poor()))
+def test_hypotheses_about_the_winner_use_the_settings_that_were_trained() -> None:
+    configuration = runs("a", good())
+    found = evidence(
+        a=replace(configuration, config=configuration.config.model_copy(update={"split": "artist"})),
+        b=runs("b", poor()),
+    )
     assert judged(found, winner={"has": {"split": "artist"}}).verdict == "upheld"
 
 
-def test_an_arm_that_stands_under_two_names_has_the_ties_that_it_has_under_one() -> None:
-    told = 0
+def test_a_second_name_of_a_configuration_does_not_change_its_ties() -> None:
+    untied = 0
     for seed in range(0, 400, 5):
         a, b = (
             replace(runs(name, [answers(share, seed=seed + s) for s in range(5)]), runs=(Path(name),))
@@ -309,30 +358,30 @@ def test_an_arm_that_stands_under_two_names_has_the_ties_that_it_has_under_one()
         once = evidence(a=a, b=b).ties([first, *others], "last")
         twice = evidence(a=a, b=b, a2=a, b2=b).ties([first, *others, f"{first}2", f"{others[0]}2"], "last")
         assert set(twice) == {*once, *(f"{name}2" for name in once)}
-        told += len(once) == 1
-    assert 0 < told < 80
+        untied += len(once) == 1
+    assert 0 < untied < 80
 
 
-def test_no_winner_is_told_where_an_arm_has_no_figure() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", poor(), declared=1, arch="lda"))
+def test_a_hypothesis_about_the_winner_is_not_tested_where_a_configuration_has_no_figure() -> None:
+    found = evidence(a=runs("a", good()), b=runs("b", poor(), planned=1, arch="lda"))
     finding = judged(found, winner={"has": {"arch": "cel"}})
-    verdicts = {reading.at: reading.verdict for reading in finding.readings}
+    verdicts = {judgement.at: judgement.verdict for judgement in finding.judgements}
     assert verdicts == {"last": "upheld", "best": "upheld", "equal steps": "not tested"}
 
 
-def test_each_reading_has_its_own_winner() -> None:
+def test_each_choice_of_the_epoch_has_its_own_winner() -> None:
     def changing(first: float, last: float) -> list[Answers]:
         seeds = [(answers(first, seed=s), answers(last, seed=s, best=1)) for s in range(5)]
         return [replace(then, right=np.concatenate([now.right[:1], then.right[1:]])) for now, then in seeds]
 
     found = evidence(a=runs("a", changing(0.3, 0.8), opt="sgd"), b=runs("b", changing(0.7, 0.5), opt="adam"))
     finding = judged(found, winner={"has": {"opt": "sgd"}})
-    best = next(reading for reading in finding.readings if reading.at == "best")
+    best = next(judgement for judgement in finding.judgements if judgement.at == "best")
     assert (finding.verdict, best.verdict) == ("upheld", "refuted")
     assert best.effect == pytest.approx(0.7, abs=0.1)
 
 
-def test_arms_without_figures_at_a_reading_are_last_there() -> None:
+def test_configurations_without_figures_at_equal_steps_are_last_there() -> None:
     fitted = runs("b", good(), arch="lda")
     found = evidence(a=runs("a", poor()), b=fitted)
     assert (found.ranking("last"), found.ranking("equal steps")) == (["b", "a"], ["a", "b"])
@@ -340,22 +389,24 @@ def test_arms_without_figures_at_a_reading_are_last_there() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_arms_with_so_few_seeds_are_told_from_none(seeds: int) -> None:
+def test_configurations_with_too_few_seeds_have_no_ties(seeds: int) -> None:
     found = evidence(a=runs("a", good(seeds)), b=runs("b", good()), c=runs("c", good()))
     assert found.ties(["a", "b", "c"], "last") == ()
     assert "a" not in found.ties(["b", "a", "c"], "last")
 
 
 def test_chance_is_the_share_of_the_most_frequent_genre() -> None:
-    arm = runs("a", [answers(0.72, seed=s) for s in range(5)])
-    even = evidence(a=arm)
-    (ids,) = {one.track_ids for (one,) in arm.answers}
-    uneven = Evidence({"a": arm}, {track_id: "rock" if place < 48 else "jazz" for place, track_id in enumerate(ids)})
+    configuration = runs("a", [answers(0.72, seed=s) for s in range(5)])
+    even = evidence(a=configuration)
+    (ids,) = {one.track_ids for (one,) in configuration.answers}
+    uneven = Evidence(
+        {"a": configuration}, {track_id: "rock" if place < 48 else "jazz" for place, track_id in enumerate(ids)}
+    )
     assert (even.chance("a"), uneven.chance("a")) == (0.1, 0.8)
     assert (even.trained("a"), uneven.trained("a")) == (True, False)
 
 
-def test_an_arm_is_not_compared_with_its_own_runs_under_another_name() -> None:
+def test_a_configuration_is_not_compared_with_its_own_runs_under_another_name() -> None:
     a, b = (replace(runs(name, seeds), runs=(Path(name),)) for name, seeds in (("a", good()), ("b", poor())))
     finding = judged(evidence(a=a, same=a, b=b), {"statistic": "accuracy", "higher": "a", "lower": "*"})
     assert (finding.verdict, finding.effect) == ("upheld", judged(evidence(a=a, b=b), MORE).effect)
@@ -363,9 +414,9 @@ def test_an_arm_is_not_compared_with_its_own_runs_under_another_name() -> None:
     assert (alone.verdict, alone.effect) == ("equivalent", 0.0)
 
 
-def test_seeds_that_do_not_differ_show_no_noise_and_prove_nothing() -> None:
+def test_a_difference_is_not_tested_if_all_seeds_are_equal() -> None:
     a, b = (runs(name, [answers(0.8, seed=s, dead=dead) for s in range(3)]) for name, dead in (("a", 0.1), ("b", 0.0)))
     finding = judged(evidence(a=a, b=b), {"statistic": "dead_channels", "higher": "a", "lower": "b"})
     assert (finding.verdict, finding.p) == ("not tested", None)
     assert finding.effect == pytest.approx(0.1)
-    assert finding.note == "the noise of seeds that are all equal is not known there"
+    assert finding.note == "all seeds are equal, so their noise is unknown"

@@ -44,7 +44,7 @@ def go_on(trials: Trials, until: int) -> None:
         if trial.state == "running":
             trials.finish(trial.number, value(trial))
     for _ in range(until - len(records)):
-        trial = trials.ask()
+        trial = trials.draw()
         trials.finish(trial.number, value(trial))
 
 
@@ -60,7 +60,7 @@ def test_a_search_that_is_interrupted_draws_what_it_would_have_drawn(tmp_path: P
         with open_trials(path, own) as trials:
             go_on(trials, until)
             if until < 9:
-                trials.ask()  # it is left while it runs
+                trials.draw()  # interrupted while it runs
     with open_trials(path, own) as trials:
         assert trials.records == whole
     assert path.exists()
@@ -80,7 +80,7 @@ def test_a_trial_that_was_stopped_while_it_was_drawn_is_drawn_again(
         go_on(trials, 5)
         monkeypatch.setattr(optuna.trial.Trial, "_suggest", killed)
         with pytest.raises(KeyboardInterrupt):
-            trials.ask()
+            trials.draw()
         monkeypatch.undo()
     with open_trials(tmp_path / "torn.db", search()) as trials:
         assert len(trials.records) == 5
@@ -112,10 +112,10 @@ def test_the_sampler_learns(tmp_path: Path) -> None:
 def test_a_trial_behind_the_median_is_worth_no_more_after_the_epochs_that_are_free(tmp_path: Path) -> None:
     with open_trials(tmp_path / "own.db", search(startup=3)) as trials:
         for good in (0.5, 0.6, 0.7):
-            number = trials.ask().number
+            number = trials.draw().number
             assert not any(trials.report(number, epoch, good) for epoch in (1, 2, 3))
             trials.finish(number, good)
-        bad, fair = trials.ask().number, trials.ask().number
+        bad, fair = trials.draw().number, trials.draw().number
         assert not trials.report(bad, 1, 0.1)
         assert trials.report(bad, 2, 0.2)
         assert not trials.report(bad, 2, 0.2)  # it is known
@@ -132,11 +132,11 @@ def test_losses_are_pruned_from_above_and_nothing_without_a_pruner(tmp_path: Pat
     for pruner in ("median", "none"):
         own = search(startup=1, prune_after=0, objective="loss", pruner=pruner)
         with open_trials(tmp_path / f"{pruner}.db", own) as trials:
-            first, second = trials.ask().number, trials.ask().number
+            first, second = trials.draw().number, trials.draw().number
             trials.report(first, 1, 1.0)
             trials.finish(first, 1.0)
             assert not trials.report(second, 1, 0.9)
-            assert trials.report(trials.ask().number, 1, 2.0) == (pruner == "median")
+            assert trials.report(trials.draw().number, 1, 2.0) == (pruner == "median")
 
 
 def test_importances_are_of_what_matters(tmp_path: Path) -> None:
@@ -154,12 +154,14 @@ def test_importances_are_of_what_matters(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "own.db"
     path.write_bytes(b"no database" * 100)
-    said = r"cannot use .*own\.db: .*not a database; remove it to search anew$"
+    said = r"cannot use .*own\.db: .*not a database; remove it to start over$"
     with pytest.raises(GenrekitError, match=said), open_trials(path, search()):
         pass
 
 
-def test_where_optuna_is_missing_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_optuna_the_error_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = builtins.__import__
 
     def without(name: str, *arguments: Any, **options: Any) -> Any:

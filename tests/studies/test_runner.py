@@ -25,7 +25,7 @@ from genrekit.io.files import exclusive_lock
 from genrekit.studies.plan import StudyOptions
 from genrekit.studies.results import StudyResult
 from genrekit.studies.runner import run_study
-from genrekit.studies.worker_pool import Conditions, Job, Watcher, train_each
+from genrekit.studies.worker_pool import Conditions, Job, Watcher, train_jobs
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import NO_TRACKING
 from genrekit.workflows.reporter import Reporter, RunProgress
@@ -52,14 +52,14 @@ def run(study: Path, cache: Path, reporter: Reporter | None = None, **options: A
 
 
 @pytest.mark.slow
-def test_every_arm_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
+def test_every_configuration_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
     result = run(study, cache)
     assert sorted(path.name for path in Path("runs").iterdir()) == [
-        f"tiny-{arm}-seed{seed}" for arm in ("fast", "slow") for seed in range(3)
+        f"tiny-{configuration}-seed{seed}" for configuration in ("fast", "slow") for seed in range(3)
     ]
     assert {run.name: run.seeds for run in result.runs} == {"slow": (0, 1, 2), "fast": (0, 1, 2)}
     assert set(result.ranking) == {"slow", "fast"}
-    assert [finding.claim for finding in result.findings] == ["fast is better"]
+    assert [finding.hypothesis for finding in result.findings] == ["fast is better"]
     assert result.report is not None
     text = result.report.read_text(encoding="utf-8")
     assert "fast is better" in text
@@ -165,7 +165,7 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache:
 def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
     ears = Ears()
-    with pytest.raises(GenrekitError, match="no run of tiny could be finished"):
+    with pytest.raises(GenrekitError, match="no run of tiny finished"):
         run(study, cache, ears, seeds=1)
     assert len(ears.warnings) == 2
     assert "no longer a number" in ears.warnings[0]
@@ -196,7 +196,7 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
         ("answers.safetensors", "odd", "is damaged"),
         ("answers.safetensors", None, "no answers at"),
         ("history.csv", None, "cannot read"),
-        ("history.csv", "", "has 0 epochs of 2"),
+        ("history.csv", "", "has 0 of 2 epochs"),
     ],
 )
 def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: str, text: str | None, says: str) -> None:
@@ -206,9 +206,9 @@ def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: st
     if text is not None:
         path.write_text(text)
     ears = Ears()
-    alone = run(study, cache, ears, seeds=1, arms=())
+    alone = run(study, cache, ears, seeds=1, configurations=())
     assert alone.absent == ("fast",)
-    assert ears.warnings[0].startswith("tiny-fast-seed0 is not counted, and is to be made anew: ")
+    assert ears.warnings[0].startswith("tiny-fast-seed0 is damaged and not used: ")
     assert says in ears.warnings[0]
     again = Ears(lambda experiment: experiment.epoch == 1)
     with pytest.raises(KeyboardInterrupt):
@@ -226,16 +226,16 @@ def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: st
 def test_a_damaged_plan_is_refused_with_the_remedy(study: Path, cache: Path, text: str) -> None:
     run(study, cache, seeds=1)
     Path("reports/tiny/plan.json").write_text(text)
-    with pytest.raises(GenrekitError, match="remove reports/tiny to plan anew"):
+    with pytest.raises(GenrekitError, match="remove reports/tiny to start over"):
         run(study, cache, seeds=1)
 
 
-def test_arms_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) -> None:
+def test_configurations_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nquick = { lr = 1e-2 }"))
     ears = Ears()
     run(study, cache, ears, seeds=2)
-    assert [note for note in ears.notes if "configuration of" in note] == [
-        "quick has the configuration of fast: they are one arm under two names, and share its runs"
+    assert [note for note in ears.notes if "same settings" in note] == [
+        "quick has the same settings as fast; they share their runs"
     ]
 
 
@@ -254,7 +254,7 @@ def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
     ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
     with pytest.raises(KeyboardInterrupt):
         run(study, cache, ears)
-    assert ears.notes[-1] == "the same command goes on where this one was stopped"
+    assert ears.notes[-1] == "to resume, run the same command again"
     assert Path("runs/tiny-slow-seed0/result.json").exists()
     assert Path("runs/tiny-slow-seed1/last.safetensors").exists()
     assert not Path("runs/tiny-slow-seed1/result.json").exists()
@@ -288,7 +288,9 @@ def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
 def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> None:
     result = run(study, cache, epochs=1)
     assert all("1 of 2 epochs" in run.cut for run in result.runs)
-    assert (result.findings[0].verdict, result.findings[0].note) == ("not tested", "1 of 2 epochs")
+    finding = result.findings[0]
+    assert finding.verdict != "not tested"
+    assert (finding.epochs, finding.planned_epochs) == (1, 2)
 
 
 @pytest.mark.slow
@@ -308,9 +310,9 @@ def test_another_collection_or_split_in_one_study_is_refused_with_the_difference
 ) -> None:
     run(study, cache, seeds=1)
     other = two_genres(tmp_path / "other", other="c")
-    with pytest.raises(GenrekitError, match="of another collection or split, with other genres, training tracks"):
+    with pytest.raises(GenrekitError, match=r"of another collection or split \(different genres, training tracks"):
         run(study, other, seeds=1)
-    with pytest.raises(GenrekitError, match="with other training tracks, validation tracks"):
+    with pytest.raises(GenrekitError, match="different training tracks, validation tracks"):
         run(study, cache, seeds=1, split_seed=7)
 
 
@@ -326,7 +328,7 @@ def test_folds_validate_every_track(study: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_may_declare_folds_and_splits_of_its_arms(study: Path, cache: Path) -> None:
+def test_a_study_may_declare_folds_and_splits_of_its_configurations(study: Path, cache: Path) -> None:
     text = STUDY.replace("[base]", "folds = 2\n[base]").replace("1e-4 }", '1e-4, split = "fragment" }')
     study.write_text(text, encoding="utf-8")
     result = run(study, cache, seeds=1)
@@ -372,7 +374,7 @@ def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache:
         os.kill(victim, signal.SIGKILL)
         out, _ = parent.communicate(timeout=300)
     assert parent.returncode == 0
-    assert out.count("its process ended by itself (signal 9)") == 1
+    assert out.count("its process ended (signal 9)") == 1
     assert len(list(Path("runs").glob("*/result.json"))) == 3
 
 
@@ -388,31 +390,33 @@ def _first_worker(parent: int) -> int:
 
 
 @pytest.mark.slow
-def test_only_arms_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(study: Path, cache: Path) -> None:
-    first = run(study, cache, arms=("f*",))
+def test_only_configurations_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(
+    study: Path, cache: Path
+) -> None:
+    first = run(study, cache, configurations=("f*",))
     assert sorted(path.name for path in Path("runs").iterdir()) == [f"tiny-fast-seed{seed}" for seed in range(3)]
     assert (first.ranking, first.absent, first.findings[0].verdict) == (("fast",), ("slow",), "not tested")
     assert first.report is not None
-    assert "No whole seed is there of slow" in first.report.read_text(encoding="utf-8")
-    assert "No whole seed is there of slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
-    second = run(study, cache, arms=("slow",))
+    assert "Without a complete seed: slow" in first.report.read_text(encoding="utf-8")
+    assert "Without a complete seed: slow" in first.report.with_name("report.html").read_text(encoding="utf-8")
+    second = run(study, cache, configurations=("slow",))
     assert (set(second.ranking), second.absent) == ({"slow", "fast"}, ())
     assert second.findings[0].verdict != "not tested"
 
 
 @pytest.mark.slow
 def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study: Path, cache: Path) -> None:
-    run(study, cache, seeds=1, folds=2, arms=("slow",))
-    run(study, cache, seeds=1, folds=2, arms=("fast",))
+    run(study, cache, seeds=1, folds=2, configurations=("slow",))
+    run(study, cache, seeds=1, folds=2, configurations=("fast",))
     shutil.rmtree("runs/tiny-fast-seed0-fold1")
-    assert run(study, cache, seeds=1, folds=2, arms=()).absent == ("fast",)
+    assert run(study, cache, seeds=1, folds=2, configurations=()).absent == ("fast",)
     shutil.rmtree("runs/tiny-slow-seed0-fold1")
-    with pytest.raises(GenrekitError, match="of no seed of tiny all folds are there: train the others"):
-        run(study, cache, seeds=1, folds=2, arms=())
+    with pytest.raises(GenrekitError, match="no seed of tiny has all of its folds"):
+        run(study, cache, seeds=1, folds=2, configurations=())
 
 
 @pytest.mark.slow
-def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> None:
+def test_a_run_that_two_configurations_share_is_counted_once(study: Path, cache: Path) -> None:
     study.write_text(
         STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
     )
@@ -425,18 +429,20 @@ def test_a_run_that_two_arms_share_is_counted_once(study: Path, cache: Path) -> 
 
 @pytest.mark.slow
 def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
-    with pytest.raises(GenrekitError, match="no run of tiny is there: train some of its arms"):
-        run(study, cache, arms=())
+    with pytest.raises(GenrekitError, match="tiny has no finished runs; train some of its configurations first"):
+        run(study, cache, configurations=())
     assert not Path("reports").exists()
-    run(study, cache, seeds=1, arms=("slow",))
-    result = run(study, cache, arms=())
+    run(study, cache, seeds=1, configurations=("slow",))
+    result = run(study, cache, configurations=())
     assert [(item.name, item.seeds, item.cut) for item in result.runs] == [("slow", (0,), "1 of 5 seeds")]
     assert not list(Path("runs").glob("*fast*"))
 
 
-def test_an_arm_to_train_that_the_study_does_not_have_is_refused_with_those_it_has(study: Path, cache: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown arm 'fats': did you mean fast\? \(choices: slow, fast\)"):
-        run(study, cache, arms=("slow", "fats"))
+def test_an_configuration_to_train_that_the_study_does_not_have_is_refused_with_those_it_has(
+    study: Path, cache: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"unknown configuration 'fats': did you mean fast\? \(choices: slow, fast\)"):
+        run(study, cache, configurations=("slow", "fats"))
     assert not Path("runs").exists()
 
 
@@ -461,7 +467,7 @@ def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_
     def other() -> None:
         stopping = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "fast-seed1")
         with pytest.raises(KeyboardInterrupt):
-            run_study("other.toml", cache, replace(options, seeds=2, arms=("fast",)), reporter=stopping)
+            run_study("other.toml", cache, replace(options, seeds=2, configurations=("fast",)), reporter=stopping)
 
     beside = Beside(other)
     result = run_study(str(study), cache, replace(options, seeds=2), reporter=beside)
@@ -530,11 +536,11 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, 
     def take() -> Job | None:
         return given.pop(0) if given and len(given) == 2 - len(ended) else None
 
-    assert train_each(take, Conditions(cache, None, NO_TRACKING, strict=False), workers=2, watcher=Deadly()) == {}
+    assert train_jobs(take, Conditions(cache, None, NO_TRACKING, strict=False), workers=2, watcher=Deadly()) == {}
     assert Path("run1/result.json").exists()
 
 
-def test_an_arm_of_a_study_says_what_it_was_trained_with(study: Path, cache: Path) -> None:
+def test_an_configuration_of_a_study_says_what_it_was_trained_with(study: Path, cache: Path) -> None:
     result = run(study, cache, seeds=1, epochs=1, split_seed=4)
     for item in result.runs:
         assert (item.config["epochs"], item.config["split_seed"], item.epochs) == (1, 4, 1)
@@ -545,18 +551,18 @@ def test_an_arm_of_a_study_says_what_it_was_trained_with(study: Path, cache: Pat
 def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties_that_it_does_not_show(
     study: Path, cache: Path
 ) -> None:
-    """Two of the studies share runs, which are one arm here."""
+    """Two of the studies share runs, which are one configuration here."""
     for name, archs in (("one", '"lda", "logreg"'), ("two", '"lda", "svm"')):
         Path(f"{name}.toml").write_text(f"{HEAD}[grid]\narch = [{archs}]\n", encoding="utf-8")
-    claim = '[[claims]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
-    study.write_text(f'{HEAD}include = ["one.toml", "two.toml"]\nbest = 1\n{claim}', encoding="utf-8")
+    hypothesis = '[[hypotheses]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
+    study.write_text(f'{HEAD}include = ["one.toml", "two.toml"]\nbest = 1\n{hypothesis}', encoding="utf-8")
     ears = Ears()
     result = run(study, cache, ears, folds=2)
     assert len(list(Path("runs").iterdir())) == len(ears.states[0]) == 3 * 3 * 2
     assert len(result.runs) == len(result.ranking) == 1
     assert set(result.ties) == {"one/arch=lda", "one/arch=logreg", "two/arch=svm"}
     assert result.report is not None
-    assert "2 that are not shown cannot be told from it" in result.report.read_text(encoding="utf-8")
+    assert "2 others not shown" in result.report.read_text(encoding="utf-8")
     assert result.findings[0].verdict == "refuted"
     Path("two.toml").write_text(f'{HEAD}[grid]\narch = ["lda", "forest"]\n', encoding="utf-8")
     with pytest.raises(GenrekitError, match="the study tiny has changed"):
@@ -564,9 +570,9 @@ def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties
 
 
 @pytest.mark.slow
-def test_a_split_that_no_arm_takes_is_refused(study: Path, cache: Path) -> None:
+def test_a_split_that_no_configuration_takes_is_refused(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("[base]", "[base]\nsplit = 'track'"), encoding="utf-8")
-    with pytest.raises(UsageError, match="split is track by the file, for each of its arms: leave it out"):
+    with pytest.raises(UsageError, match=r"sets split of every configuration \(track\); leave the option out"):
         run(study, cache, split="fault-filtered")
     run(study, cache, seeds=1, split_seed=1)
     with pytest.raises(GenrekitError, match="of another collection or split"):
@@ -578,7 +584,7 @@ def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Pa
     axes = "[base]\narch = 'lda'\n[axes.split]\nfragment = { split = 'fragment' }\ntrack = { split = 'track' }\n"
     study.write_text(f"{HEAD}folds = 2\n{axes}", encoding="utf-8")
     run(study, cache, seeds=1)
-    with pytest.raises(GenrekitError, match="splits of all arms"):
+    with pytest.raises(GenrekitError, match="splits of configurations"):
         run(study, cache, seeds=1, split_seed=1)
 
 
@@ -612,7 +618,7 @@ def test_a_file_that_may_not_be_read_now_is_no_damage(
     assert len(list(Path("runs").iterdir())) == 2
 
 
-def test_a_split_is_held_to_where_the_first_arm_has_its_own(study: Path, cache: Path) -> None:
+def test_a_split_is_held_to_where_the_first_configuration_has_its_own(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("slow = {", "slow = { split = 'track', split_seed = 0,"), encoding="utf-8")
     run(study, cache, seeds=1)
     with pytest.raises(GenrekitError, match="of another collection or split"):
@@ -624,5 +630,5 @@ def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     plan = Path("reports/tiny/plan.json")
     plan.write_text(plan.read_text().replace('"study"', '"search"'))
-    with pytest.raises(GenrekitError, match="is of a search: give the file another name"):
+    with pytest.raises(GenrekitError, match="belongs to a search; rename the file"):
         run(study, cache, seeds=1)

@@ -88,7 +88,7 @@ def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyR
     return run(folder / "tiny.toml", cache, place=str(folder)), folder
 
 
-def test_trials_are_runs_and_finalists_are_repeated_with_seeds_of_their_own(whole: tuple[StudyResult, Path]) -> None:
+def test_trials_are_runs_and_finalists_are_trained_again_with_other_seeds(whole: tuple[StudyResult, Path]) -> None:
     result, folder = whole
     assert len(trials(result)) == 5
     assert {trial.state for trial in trials(result)} == {"finished", "pruned"}
@@ -124,7 +124,7 @@ def test_the_objective_is_that_of_the_best_epoch(whole: tuple[StudyResult, Path]
     assert len(trial.curve) == 3
 
 
-def test_a_trial_that_falls_behind_is_given_up_and_stays_unfinished(
+def test_a_trial_that_falls_behind_is_stopped_and_stays_unfinished(
     whole: tuple[StudyResult, Path], cache: Path
 ) -> None:
     result, folder = whole
@@ -143,11 +143,11 @@ def test_a_trial_that_falls_behind_is_given_up_and_stays_unfinished(
     assert not {f"tiny-{trial.name}" for trial in pruned} & {Path(run.name).name for run in ranked.runs}
 
 
-def test_the_report_says_how_the_finalists_were_found(whole: tuple[StudyResult, Path]) -> None:
+def test_the_report_has_the_trials_and_the_finalists(whole: tuple[StudyResult, Path]) -> None:
     result, folder = whole
     assert result.report == folder / "reports/tiny/report.md"
     text = result.report.read_text(encoding="utf-8")
-    assert "They were chosen on the same validation tracks that they are judged by" in text
+    assert "They were selected on the validation tracks that they are evaluated on" in text
     assert "5 of 5 trials" in text
     assert "pruned after epoch 2" in text
     for name in ("trials.png", "slices.png", "report.html", "accuracy.png"):
@@ -157,9 +157,7 @@ def test_the_report_says_how_the_finalists_were_found(whole: tuple[StudyResult, 
 
 
 @pytest.mark.slow
-def test_the_same_file_on_the_same_data_makes_the_same_trials(
-    whole: tuple[StudyResult, Path], file: Path, cache: Path
-) -> None:
+def test_the_same_file_and_data_give_the_same_trials(whole: tuple[StudyResult, Path], file: Path, cache: Path) -> None:
     assert trials(run(file, cache)) == trials(whole[0])
 
 
@@ -174,7 +172,7 @@ def test_the_same_file_on_the_same_data_makes_the_same_trials(
         pytest.param(3, 2, "running", id="late"),
     ],
 )
-def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_search_resumes_with_the_same_trials(
     whole: tuple[StudyResult, Path], file: Path, cache: Path, trial: int, epoch: int, state: str
 ) -> None:
     def stop(its: RunProgress) -> bool:
@@ -183,7 +181,7 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
     stopped = Ears(stop)
     with pytest.raises(KeyboardInterrupt):
         run(file, cache, stopped)
-    assert "the same command goes on where this one was stopped" in stopped.notes
+    assert "to resume, run the same command again" in stopped.notes
     result = run(file, cache)
     assert trials(result) == trials(whole[0])
     assert sorted(path.name for path in Path("runs").iterdir()) == sorted(
@@ -193,7 +191,7 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on(whole: tuple[StudyResult, Path], file: Path, cache: Path) -> None:
+def test_a_killed_search_resumes(whole: tuple[StudyResult, Path], file: Path, cache: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from genrekit.studies.plan import StudyOptions; from genrekit.studies.search_runner import run_search\n"
@@ -214,7 +212,7 @@ def test_a_killed_search_goes_on(whole: tuple[StudyResult, Path], file: Path, ca
 
 
 @pytest.mark.slow
-def test_more_trials_are_tried_where_the_file_declares_more(
+def test_more_trials_are_added_if_the_file_declares_more(
     whole: tuple[StudyResult, Path], file: Path, cache: Path
 ) -> None:
     file.write_text(SEARCH.replace("trials = 5", "trials = 2"), encoding="utf-8")
@@ -229,7 +227,7 @@ def test_more_trials_are_tried_where_the_file_declares_more(
 
 
 @pytest.mark.slow
-def test_a_finished_run_of_the_same_configuration_is_taken_as_it_is(
+def test_a_finished_run_with_the_same_settings_is_reused(
     whole: tuple[StudyResult, Path], file: Path, cache: Path
 ) -> None:
     values = {"arch": "cel", "epochs": 3, "patience": 0, "batch_size": 8, "seed": 1_000, "device": "cpu"}
@@ -241,7 +239,7 @@ def test_a_finished_run_of_the_same_configuration_is_taken_as_it_is(
 
 
 @pytest.mark.slow
-def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(file: Path, cache: Path) -> None:
+def test_a_failed_trial_is_recorded_and_the_search_continues(file: Path, cache: Path) -> None:
     text = SEARCH.replace("1e-7", "1e30").replace('"loss"', '"track_accuracy"')
     file.write_text(text, encoding="utf-8")
     ears = Ears()
@@ -256,21 +254,19 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(file: Path, cache
     assert trials(run(file, cache)) == trials(result)  # it is not tried again
 
 
-def test_a_combination_that_no_training_accepts_is_a_failed_trial(file: Path, cache: Path) -> None:
+def test_an_invalid_combination_is_a_failed_trial(file: Path, cache: Path) -> None:
     space = 'opt = { choices = ["adam", "sgd"] }\nnesterov = { choices = [true, false] }\n'
     text = SEARCH.partition("lr =")[0].replace("finalists = 2", "finalists = 1")
     file.write_text(text.replace("[base]", "[base]\nchannels = [2]") + space, encoding="utf-8")
     found = trials(run(file, cache, epochs=1))
     problems = {trial.problem for trial in found if trial.chosen == {"opt": "adam", "nesterov": True}}
-    assert problems == {"no training accepts it: nesterov needs opt sgd, got adam"}
+    assert problems == {"invalid settings: nesterov needs opt sgd, got adam"}
     assert all(trial.state == "finished" for trial in found if trial.chosen != {"opt": "adam", "nesterov": True})
 
 
-def test_where_every_trial_fails_it_says_so(file: Path, cache: Path) -> None:
+def test_an_error_names_the_first_problem_if_every_trial_fails(file: Path, cache: Path) -> None:
     file.write_text(SEARCH.replace("[1e-2, 3e-2, 1e-7]", "[1e30, 1e31]"), encoding="utf-8")
-    with pytest.raises(
-        GenrekitError, match="no trial of tiny could be finished, the first says: the loss is no longer"
-    ):
+    with pytest.raises(GenrekitError, match="no trial of tiny finished; the first problem: the loss is no longer"):
         run(file, cache)
 
 
@@ -287,7 +283,7 @@ def test_a_trial_of_several_seeds_has_their_mean(file: Path, cache: Path) -> Non
 
 
 @pytest.mark.slow
-def test_workers_try_side_by_side_and_prune(file: Path, cache: Path) -> None:
+def test_several_workers_run_trials_in_parallel_and_prune(file: Path, cache: Path) -> None:
     result = run(file, cache, workers=2)
     assert len(trials(result)) == 5
     for trial in trials(result):
@@ -303,11 +299,13 @@ def test_workers_try_side_by_side_and_prune(file: Path, cache: Path) -> None:
     ("old", "new", "options", "message"),
     [
         pytest.param("1e-7", "1e-6", {}, "the search tiny has changed since", id="space"),
-        pytest.param("", "", {"epochs": 2}, "was begun with epochs as in its file, not 2: leave it so", id="epochs"),
-        pytest.param("", "", {"split_seed": 7}, "on another collection or split, with other training", id="split"),
+        pytest.param(
+            "", "", {"epochs": 2}, "was started with epochs as in its file, not 2; use the same value", id="epochs"
+        ),
+        pytest.param("", "", {"split_seed": 7}, "on another collection or split .different training", id="split"),
     ],
 )
-def test_a_search_is_held_to_its_beginning(
+def test_a_changed_search_is_refused(
     file: Path, cache: Path, old: str, new: str, options: dict[str, Any], message: str
 ) -> None:
     def stop(its: RunProgress) -> bool:
@@ -325,25 +323,25 @@ def test_a_search_is_held_to_its_beginning(
     [
         pytest.param({"folds": 3}, "a search has no folds, got 3", id="folds"),
         pytest.param({"amend": True}, "a search cannot be amended", id="amend"),
-        pytest.param({"arms": ("one",)}, "a search trains all of its finalists", id="arms"),
+        pytest.param({"configurations": ("one",)}, "a search trains all of its finalists", id="configurations"),
     ],
 )
-def test_what_no_search_can_be_asked_is_refused(file: Path, cache: Path, options: dict[str, Any], message: str) -> None:
+def test_options_of_studies_only_are_refused(file: Path, cache: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run(file, cache, **options)
     assert not Path("reports").exists()
 
 
-def test_a_study_of_the_same_name_is_not_taken_for_a_search(file: Path, cache: Path) -> None:
+def test_the_folder_of_a_study_is_refused(file: Path, cache: Path) -> None:
     Path("reports/tiny").mkdir(parents=True)
     plan = {"format_version": 2, "study": "x", "data": {}, "seeds": [0], "amended": False}
     Path("reports/tiny/plan.json").write_text(json.dumps(plan))
-    with pytest.raises(GenrekitError, match="is of no search: give the file another name"):
+    with pytest.raises(GenrekitError, match="belongs to a study; rename the file"):
         run(file, cache)
 
 
 @pytest.mark.slow
-def test_a_trial_whose_name_was_taken_goes_on_in_its_own_folder(file: Path, cache: Path) -> None:
+def test_a_trial_whose_name_was_taken_resumes_in_its_own_folder(file: Path, cache: Path) -> None:
     one = SEARCH.replace("trials = 5", "trials = 1")
     for text in (one, one.replace("batch_size = 8", "batch_size = 4")):
         shutil.rmtree("reports", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Search files: what a space says, and what is refused with its place."""
+"""Search files: spaces, and errors with the line of the file."""
 
 from pathlib import Path
 
@@ -27,20 +27,22 @@ def test_the_example_is_a_search(tmp_path: Path) -> None:
 def test_a_trial_has_the_base_what_it_chose_and_what_overrides_make_of_it(tmp_path: Path) -> None:
     search = read_search(written(tmp_path))
     chosen = {"lr": 0.01, "batch_size": 32, "channels": [8, 16], "opt": "adam", "nesterov": True}
-    arm = search.arm(7, chosen)
-    assert (arm.name, arm.study) == ("trial7", "own")
-    config = arm.config(3)
+    configuration = search.configuration(7, chosen)
+    assert (configuration.name, configuration.study) == ("trial7", "own")
+    config = configuration.train_config(3)
     assert (config.arch, config.epochs, config.seed, config.lr) == ("cel2", 30, 3, 0.01)
     assert not config.nesterov
-    assert search.arm(8, {**chosen, "opt": "sgd"}).config(3).nesterov
+    assert search.configuration(8, {**chosen, "opt": "sgd"}).train_config(3).nesterov
 
 
-def test_finalists_are_arms_of_a_study(tmp_path: Path) -> None:
+def test_finalists_are_configurations_of_a_study(tmp_path: Path) -> None:
     search = read_search(written(tmp_path))
     chosen = {"lr": 0.01, "batch_size": 32, "channels": [8, 16], "opt": "sgd", "nesterov": True}
-    arms = [search.arm(number, {**chosen, "lr": 10.0**-number}) for number in (3, 1)]
-    study = search.study(arms)
-    assert [(arm.name, arm.config(0)) for arm in study.own_arms()] == [(arm.name, arm.config(0)) for arm in arms]
+    configurations = [search.configuration(number, {**chosen, "lr": 10.0**-number}) for number in (3, 1)]
+    study = search.study(configurations)
+    assert [(configuration.name, configuration.train_config(0)) for configuration in study.own_configurations()] == [
+        (configuration.name, configuration.train_config(0)) for configuration in configurations
+    ]
     assert (study.title, study.seeds, study.name) == (search.title, 5, "own")
 
 
@@ -62,35 +64,41 @@ def test_a_whole_number_stays_one() -> None:
     [
         pytest.param("lr =", "lrr =", "line 9: unknown hyperparameter of space 'lrr': did you mean lr?", id="name"),
         pytest.param("low = 1e-4", "low = 1", "line 9: 'lr' of space: low must be below high (0.03)", id="order"),
-        pytest.param("low = 1e-4", "low = 0", "line 9: 'lr' of space: low must be above 0 where log", id="log of 0"),
+        pytest.param("low = 1e-4", "low = 0", "low must be above 0 if log", id="log of 0"),
         pytest.param("low = 1e-4", "lwo = 1", "line 9: 'lr' of space: unknown key 'lwo': did you mean low", id="key"),
         pytest.param("low = 1e-4, ", "", "line 9: 'lr' of space: it must have low and high, or choices", id="one end"),
-        pytest.param("log = true", "log = true, step = 0.1", "log and step exclude each other", id="log and step"),
+        pytest.param("log = true", "log = true, step = 0.1", "log and step cannot be combined", id="log and step"),
         pytest.param("step = 16", "step = 99", "line 10: 'batch_size' of space: step must be at most", id="step"),
         pytest.param("step = 16", "step = 0.5", "'batch_size' of space: step must be a whole number, got", id="int"),
-        pytest.param("step = 16", "choices = [1]", "line 10: 'batch_size' of space: choices stand alone", id="both"),
-        pytest.param('"sgd"]', '"sgdd"]', "line 12: 'opt' of space: no training accepts 'sgdd': unkno", id="choice"),
+        pytest.param("step = 16", "choices = [1]", "choices cannot be combined", id="both"),
+        pytest.param('"sgd"]', '"sgdd"]', "line 12: 'opt' of space: 'sgdd' is invalid: unkno", id="choice"),
         pytest.param("trials = 40", "trails = 40", "line 4: unknown key 'trails': did you mean trials?", id="top key"),
         pytest.param("trials = 40", "trials = 0", "line 4: trials: input should be greater than or equal to 1", id="0"),
         pytest.param("trials = 40\n", "", "trials: field required", id="no trials"),
-        pytest.param("[space]", "[space]\nseed = { low = 1, high = 2 }", "'seed' of space: all trials have", id="seed"),
-        pytest.param("[space]", "[space]\nepochs = { low = 1, high = 2 }", "'epochs' of space: all tri", id="epochs"),
+        pytest.param(
+            "[space]", "[space]\nseed = { low = 1, high = 2 }", "'seed' of space: it must be the same", id="seed"
+        ),
+        pytest.param(
+            "[space]", "[space]\nepochs = { low = 1, high = 2 }", "'epochs' of space: it must be", id="epochs"
+        ),
         pytest.param("[space]", "[space]\narch = { choices = ['cel'] }", "'arch' is in space and in base", id="twice"),
         pytest.param("[space]", "[space]\nopt_ = {}", "unknown hyperparameter of space 'opt_'", id="close"),
         pytest.param("opt = { choices", "sched = { low = 1, high = 2 }\nopt = { choices", "low and high are", id="no"),
-        pytest.param("[base]", "[base]\nfolds = 3", "'folds' of base: a search has no folds", id="folds"),
-        pytest.param("[base]", "[base]\ndevice = 'cpu'", "line 6: 'device' of base: a search has", id="device"),
         pytest.param(
-            "[space]", "[space]\ndevice = { choices = ['cpu'] }", "set it when the search", id="choice of device"
+            "[base]", "[base]\nfolds = 3", "'folds' of base: a search sets its seeds and has no folds", id="folds"
         ),
-        pytest.param("set = {", "set = { seed = 4,", "'seed' of overrides: all trials have the same", id="override"),
+        pytest.param("[base]", "[base]\ndevice = 'cpu'", "line 6: 'device' of base: a search sets", id="device"),
+        pytest.param(
+            "[space]", "[space]\ndevice = { choices = ['cpu'] }", "set it with an option", id="choice of device"
+        ),
+        pytest.param("set = {", "set = { seed = 4,", "'seed' of overrides: it must be the same", id="override"),
         pytest.param("when = {", "when = { optt = 1,", "unknown hyperparameter of overrides 'optt'", id="condition"),
         pytest.param("[base]", "[base]\nepoch = 3", "unknown hyperparameter of base 'epoch'", id="base"),
         pytest.param("[base]", "[base]\ndropout = 2", "dropout: input should be less than 1", id="of base"),
-        pytest.param("title", 'name = "x"\ntitle', "'name' is not set in the file: it follows from it", id="own name"),
+        pytest.param("title", 'name = "x"\ntitle', "'name' cannot be set", id="own name"),
     ],
 )
-def test_what_no_search_can_be_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_invalid_search_is_refused_with_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = written(tmp_path, TEXT.replace(old, new, 1))
     with pytest.raises(UsageError) as error:
         read_search(path)
@@ -103,7 +111,7 @@ def test_a_choice_that_needs_another_is_accepted(tmp_path: Path) -> None:
     """Nesterov's momentum needs sgd, which is a choice and not the base's."""
     text = TEXT.partition("[[overrides]]")[0]
     assert read_search(written(tmp_path, text)).dimensions["nesterov"] == Dimension(choices=(True, False))
-    with pytest.raises(UsageError, match="'nesterov' of space: no training accepts True: nesterov needs opt sgd"):
+    with pytest.raises(UsageError, match="'nesterov' of space: True is invalid: nesterov needs opt sgd"):
         read_search(written(tmp_path, text.replace('"adam", "sgd"', '"adam", "adamw"')))
 
 

@@ -1,4 +1,4 @@
-"""The source project's studies: what its report and its code say of each arm, apart from the files that say it too."""
+"""The studies of the source project have the settings of its report and of its code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from genrekit.config import FeatureConfig
 from genrekit.models import build_model, count_parameters
-from genrekit.studies.schema import open_study, study_arms
+from genrekit.studies.study_files import open_study, study_configurations
 
 NARROW = {"channels": (32, 32), "hidden": (), "lr": 0.001, "batch_size": 8, "dropout": 0.2}
 WIDE = {"channels": (64, 64), "lr": 0.0005, "batch_size": 16, "dropout": 0.3}
@@ -35,26 +35,28 @@ PLATEAU = {"sched": "plateau"}
 
 
 def described() -> dict[str, dict[str, dict[str, Any]]]:
-    """What the report says, by study and arm."""
+    """Return the settings in the report, by study and configuration."""
     inputs = ("spectrogram", "waveform")
     studies: dict[str, dict[str, dict[str, Any]]] = {
-        "mlp": {name: MLP | its for name, its in PERCEPTRONS.items()},
-        "cnn": {f"{i}-{name}": {"arch": "cel"} | CONVOLUTIONS | its for i in inputs for name, its in SIZES.items()},
+        "mlp": {name: MLP | values for name, values in PERCEPTRONS.items()},
+        "cnn": {
+            f"{i}-{name}": {"arch": "cel"} | CONVOLUTIONS | values for i in inputs for name, values in SIZES.items()
+        },
         "activations": {
             f"{i}-{name}": {"arch": arch} | CONVOLUTIONS | NARROW for i in inputs for name, arch in ACTIVATIONS.items()
         },
         "optimizers": {
             f"{i}-{name}": {"arch": ARCHS[i], "epochs": 30}
             | NARROW
-            | its
-            | (COSINE if its["sched"] == "cosine" else PLATEAU)
+            | values
+            | (COSINE if values["sched"] == "cosine" else PLATEAU)
             for i in inputs
-            for name, its in OPTIMIZERS.items()
+            for name, values in OPTIMIZERS.items()
         },
         "training": {
-            f"{i}-{name}": {"arch": "cel2", "opt": "adam"} | NARROW | PLATEAU | its
+            f"{i}-{name}": {"arch": "cel2", "opt": "adam"} | NARROW | PLATEAU | values
             for i in inputs
-            for name, its in BATCHES.items()
+            for name, values in BATCHES.items()
         },
         "regularization": {
             f"{i}-{name}": {"arch": ARCHS[i], "opt": "sgd", "epochs": 30, "l1": l1, "l2": l2, "penalty": "weights"}
@@ -64,52 +66,55 @@ def described() -> dict[str, dict[str, dict[str, Any]]]:
             for name, (l1, l2) in PENALTIES.items()
         },
     }
-    for study, arms in studies.items():
-        for name, its in arms.items():
+    for study, configurations in studies.items():
+        for name, values in configurations.items():
             if study != "mlp":
-                its["input"] = "mel" if name.startswith("spectrogram") else "waveform"
-            its |= {"fragments": "first", "patience": 0, "standardize": True, "noise_std": 0.0}
+                values["input"] = "mel" if name.startswith("spectrogram") else "waveform"
+            values |= {"fragments": "first", "patience": 0, "standardize": True, "noise_std": 0.0}
     return studies
 
 
 def as_run() -> dict[str, dict[str, dict[str, Any]]]:
-    """What the code did, by study and arm."""
+    """Return the settings in the code, by study and configuration."""
     return {
-        study: {name: its | changed(study, name, its) for name, its in arms.items()}
-        for study, arms in described().items()
+        study: {name: values | changed(study, name, values) for name, values in configurations.items()}
+        for study, configurations in described().items()
     }
 
 
-def changed(study: str, name: str, its: dict[str, Any]) -> dict[str, Any]:
-    """Spectra without mel bands, altered fragments, other layers, dropout, cosine and penalties."""
+def changed(study: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings in which the code differs from the report."""
     found: dict[str, Any] = {"standardize": False, "monitor": "last"}
-    if its["input"] == "waveform":
+    if values["input"] == "waveform":
         found |= {"altered_tempo": 1.1, "altered_pitch": 1.0, "noise_std": 0.002}
         found |= {} if study == "mlp" else {"dropout": 0.3}
     else:
         found |= {"input": "stft", "spec_freq_mask": 15, "spec_time_mask": 25, "noise_std": 0.003}
     if study == "cnn" and name.endswith("-3"):
         found["hidden"] = (64,)
-    if its["sched"] == "cosine":
+    if values["sched"] == "cosine":
         found |= {"sched": "loss-cosine", "sched_by": "step", "eta_min": 0.0}
     if study == "regularization":
         found["penalty"] = "norms"
     return found
 
 
-EXPECTED = described() | {f"{study}-as-run": arms for study, arms in as_run().items()}
+EXPECTED = described() | {f"{study}-as-run": configurations for study, configurations in as_run().items()}
 
 
 @pytest.mark.parametrize("study", EXPECTED)
-def test_an_arm_has_what_the_source_project_says_of_it(study: str) -> None:
-    arms = {arm.name: arm.config(0).model_dump() for arm in study_arms(open_study(study))}
-    assert list(arms) == list(EXPECTED[study])
+def test_a_configuration_is_as_the_source_project_describes_it(study: str) -> None:
+    configurations = {
+        configuration.name: configuration.train_config(0).model_dump()
+        for configuration in study_configurations(open_study(study))
+    }
+    assert list(configurations) == list(EXPECTED[study])
     for name, expected in EXPECTED[study].items():
-        assert {key: arms[name][key] for key in expected} == expected, name
+        assert {key: configurations[name][key] for key in expected} == expected, name
 
 
 @pytest.mark.parametrize(
-    ("study", "arm", "published"),
+    ("study", "configuration", "published"),
     [
         ("cnn-as-run", "spectrogram-1", 2_217_706),
         ("cnn-as-run", "spectrogram-2", 28_300_938),
@@ -120,10 +125,12 @@ def test_an_arm_has_what_the_source_project_says_of_it(study: str) -> None:
         ("mlp-as-run", "3", 113_559_306),
     ],
 )
-def test_an_arm_has_as_many_parameters_as_was_published_less_the_biases_of_its_convolutions(
-    study: str, arm: str, published: int
+def test_a_configuration_has_the_published_number_of_parameters_without_the_biases_of_convolutions(
+    study: str, configuration: str, published: int
 ) -> None:
-    (config,) = [its.config(0) for its in study_arms(open_study(study)) if its.name == arm]
+    (config,) = [
+        values.train_config(0) for values in study_configurations(open_study(study)) if values.name == configuration
+    ]
     with torch.device("meta"):
         model = build_model(config, FeatureConfig(), 10)
     assert count_parameters(model) + sum(config.channels or ()) == published

@@ -1,4 +1,4 @@
-"""Pictures of studies name their arms, and show what was measured and no more."""
+"""The figures of a study show the measured values and the names of its configurations."""
 
 import math
 from collections.abc import Callable
@@ -11,18 +11,19 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from tiny_study import ARMS, arm, bare, histories, history, study
+from tiny_study import CONFIGURATIONS, bare, configuration, histories, history, study
 
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.plots import save_png
-from genrekit.studies.plots import accuracy_bars, curves, overview
+from genrekit.studies.bar_plots import accuracy_bars, overview
+from genrekit.studies.curve_plots import curves
 from genrekit.studies.results import StudyResult
 
 SIZES = [
-    pytest.param(study(1, ("",)), id="one arm"),
-    pytest.param(study(2, ("",)), id="two arms"),
-    pytest.param(study(), id="twelve arms in two groups"),
-    pytest.param(study(20, ("",)), id="twenty arms"),
+    pytest.param(study(1, ("",)), id="one configuration"),
+    pytest.param(study(2, ("",)), id="two configurations"),
+    pytest.param(study(), id="twelve configurations in two groups"),
+    pytest.param(study(20, ("",)), id="twenty configurations"),
     pytest.param(bare(), id="no figures"),
 ]
 
@@ -43,7 +44,7 @@ def draw(figure: Figure) -> Figure:
 
 
 def renamed(result: StudyResult, name: str) -> StudyResult:
-    """Return the study with another name for its first arm."""
+    """Return the study with another name for its first configuration."""
     first = result.ranking[0]
     runs = tuple(replace(run, name=name) if run.name == first else run for run in result.runs)
     return replace(result, runs=runs, ranking=(name, *result.ranking[1:]))
@@ -51,7 +52,7 @@ def renamed(result: StudyResult, name: str) -> StudyResult:
 
 @pytest.mark.parametrize("result", SIZES)
 @pytest.mark.parametrize("picture", PICTURES)
-def test_a_picture_is_a_whole_file_in_which_nothing_is_cut_off_and_no_names_overlap(
+def test_a_figure_is_complete_and_its_names_do_not_overlap(
     picture: Callable[[StudyResult], Figure], result: StudyResult, tmp_path: Path
 ) -> None:
     figure = picture(result)
@@ -69,7 +70,7 @@ def test_a_picture_is_a_whole_file_in_which_nothing_is_cut_off_and_no_names_over
             assert all(upper.y0 > lower.y1 for upper, lower in pairwise(ordered) if upper.width and lower.width)
 
 
-def test_bars_are_the_accuracies_of_their_arms_and_are_ordered_within_their_group() -> None:
+def test_bars_show_accuracies_in_order_within_their_group() -> None:
     result = study()
     figure = accuracy_bars(result)
     assert len(figure.axes) == 2
@@ -84,8 +85,8 @@ def test_bars_are_the_accuracies_of_their_arms_and_are_ordered_within_their_grou
 
 
 @pytest.mark.parametrize(("at", "value"), [("last", 50.0), ("best", 52.5), ("equal steps", 49.0)])
-def test_bars_are_read_where_it_is_asked(at: str, value: float) -> None:
-    result = StudyResult((arm("cel", "", 0.5),), ("cel",), head=study(1).head)
+def test_bars_show_the_accuracy_at_the_given_epoch(at: str, value: float) -> None:
+    result = StudyResult((configuration("cel", "", 0.5),), ("cel",), head=study(1).head)
     (axes,) = accuracy_bars(result, at).axes
     (bar,) = axes.patches
     assert bar.get_width() == pytest.approx(value)  # type: ignore[attr-defined]
@@ -93,21 +94,26 @@ def test_bars_are_read_where_it_is_asked(at: str, value: float) -> None:
     assert len(marks) == (at != "best")
 
 
-def test_a_panel_s_title_names_its_best_and_its_worst_trained_arm() -> None:
+def test_the_title_of_a_panel_names_its_best_and_worst_trained_configuration() -> None:
     first, second = (axes.get_title(loc="left").replace("\n", " ") for axes in accuracy_bars(study()).axes)
-    assert first == (f"spectrogram, best: {ARMS[0]} (spectrogram) (66.0 %) worst: {ARMS[5]} (spectrogram) (51.0 %)")
-    assert second == f"waveform, best: {ARMS[0]} (waveform) (58.0 %) worst: {ARMS[4]} (waveform) (46.0 %)"
-    assert [axes.get_title(loc="left") for axes in accuracy_bars(study(1, ("",))).axes] == [f"{ARMS[0]} (66.0 %)"]
-    assert [axes.get_title(loc="left") for axes in accuracy_bars(bare()).axes] == ["no trained arm has a figure"]
+    best, good, worst = CONFIGURATIONS[0], CONFIGURATIONS[4], CONFIGURATIONS[5]
+    assert first == f"spectrogram, best: {best} (spectrogram) (66.0 %) worst: {worst} (spectrogram) (51.0 %)"
+    assert second == f"waveform, best: {best} (waveform) (58.0 %) worst: {good} (waveform) (46.0 %)"
+    assert [axes.get_title(loc="left") for axes in accuracy_bars(study(1, ("",))).axes] == [
+        f"{CONFIGURATIONS[0]} (66.0 %)"
+    ]
+    assert [axes.get_title(loc="left") for axes in accuracy_bars(bare()).axes] == [
+        "no trained configuration has a figure"
+    ]
 
 
-def test_a_panel_of_equal_arms_has_no_best_and_no_worst() -> None:
+def test_a_panel_of_equal_configurations_has_no_best_and_worst() -> None:
     result = study(2, ("",))
     same = tuple(replace(run, last_accuracy=Interval(0.6, 0.5, 0.7)) for run in result.runs)
     assert accuracy_bars(replace(result, runs=same)).axes[0].get_title(loc="left") == "all 60.0 %"
 
 
-def test_a_title_names_an_arm_as_it_is_named_although_its_bar_breaks_the_name() -> None:
+def test_a_title_has_the_whole_name_although_it_is_wrapped_next_to_the_bar() -> None:
     found = study(2, ("",))
     name = "optimizers/spectrogram-adam-plateau"
     renamed = replace(found, runs=(replace(found.runs[0], name=name), found.runs[1]), ranking=(name, found.ranking[1]))
@@ -115,7 +121,7 @@ def test_a_title_names_an_arm_as_it_is_named_although_its_bar_breaks_the_name() 
     assert f"best: {name} (" in axes.get_title(loc="left")
 
 
-def test_the_first_its_ties_and_the_untrained_are_marked_by_more_than_colour() -> None:
+def test_the_first_its_ties_and_untrained_configurations_have_marks_besides_colour() -> None:
     result = study()
     figure = accuracy_bars(result)
     names = [label.get_text().replace("\n", " ") for axes in figure.axes for label in axes.get_yticklabels()]
@@ -131,13 +137,13 @@ def test_the_first_its_ties_and_the_untrained_are_marked_by_more_than_colour() -
     assert "not trained" not in [text.get_text() for text in accuracy_bars(study(2, ("",))).legends[0].get_texts()]
     untrained = accuracy_bars(replace(result, runs=tuple(replace(run, trained=False) for run in result.runs)))
     assert not any(label.get_text()[0] in "★≈" for axes in untrained.axes for label in axes.get_yticklabels())
-    assert "★ first of the ranking" not in [text.get_text() for text in untrained.legends[0].get_texts()]
+    assert "★ first in the ranking" not in [text.get_text() for text in untrained.legends[0].get_texts()]
     tied = study(2, ("",))
     tied = replace(tied, ties=tied.ranking)
     assert "others" not in [text.get_text() for text in accuracy_bars(tied).legends[0].get_texts()]
 
 
-def test_an_arm_without_a_figure_says_so() -> None:
+def test_a_configuration_without_a_figure_is_marked() -> None:
     (axes,) = accuracy_bars(bare()).axes
     assert [text.get_text() for text in axes.texts] == ["no figure", "no figure"]
     assert not axes.patches
@@ -146,15 +152,15 @@ def test_an_arm_without_a_figure_says_so() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_an_arm_that_diverged_has_no_bar(value: float) -> None:
-    diverged = replace(arm("mlp", "", 0.4), last_accuracy=Interval(value, math.nan, math.nan), last_loss=None)
-    result = StudyResult((arm("cel", "", 0.5), diverged), ("cel", "mlp"), head=study(1).head)
+def test_a_configuration_that_diverged_has_no_bar(value: float) -> None:
+    diverged = replace(configuration("mlp", "", 0.4), last_accuracy=Interval(value, math.nan, math.nan), last_loss=None)
+    result = StudyResult((configuration("cel", "", 0.5), diverged), ("cel", "mlp"), head=study(1).head)
     assert len(draw(accuracy_bars(result)).axes[0].patches) == 1
     draw(overview(result))
 
 
 def test_the_overview_shows_accuracy_loss_and_overfitting_with_their_intervals() -> None:
-    result = StudyResult((arm("cel", "", 0.5),), ("cel",), head=study(1).head)
+    result = StudyResult((configuration("cel", "", 0.5),), ("cel",), head=study(1).head)
     figure = overview(result)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["track accuracy in %", "loss in nats", "overfitting in points"]
@@ -167,7 +173,7 @@ def test_the_overview_shows_accuracy_loss_and_overfitting_with_their_intervals()
 
 @pytest.mark.parametrize("name", ["$wing$", "$x", "<script>", "W" * 30, "and so on " * 30])
 @pytest.mark.parametrize("picture", PICTURES)
-def test_a_name_is_only_a_name(picture: Callable[[StudyResult], Figure], name: str) -> None:
+def test_a_name_is_not_parsed_as_markup(picture: Callable[[StudyResult], Figure], name: str) -> None:
     figure = draw(picture(renamed(study(3, ("$g$",)), name)))
     width = figure.get_size_inches()[0]
     assert figure.get_tightbbox().x1 <= width
@@ -175,7 +181,7 @@ def test_a_name_is_only_a_name(picture: Callable[[StudyResult], Figure], name: s
     assert all(axes.get_window_extent().width / figure.get_dpi() > width / 6 for axes in plots)
 
 
-def test_curves_are_means_over_seeds_as_far_as_all_go() -> None:
+def test_curves_are_means_over_runs_up_to_the_end_of_the_shortest() -> None:
     first, second = history(0, 8, 0.6), history(1, 5, 0.5)
     loss, accuracy, _ = curves({"cel": [first, second]}).axes
     training, validation, *seeds = loss.get_lines()
@@ -193,7 +199,7 @@ def test_curves_are_means_over_seeds_as_far_as_all_go() -> None:
     np.testing.assert_allclose(np.asarray(accuracy.get_lines()[0].get_ydata(), dtype=float), tracks)
 
 
-def test_each_group_has_its_column_and_each_arm_its_own_look() -> None:
+def test_each_group_has_a_column_and_each_configuration_its_own_style() -> None:
     result = study(20, ("",))
     *_, below = curves(histories(result)).axes
     legend = below.get_legend()
@@ -204,7 +210,7 @@ def test_each_group_has_its_column_and_each_arm_its_own_look() -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 40])
-def test_the_axis_of_curves_counts_whole_epochs(epochs: int) -> None:
+def test_the_axis_of_curves_has_whole_epochs(epochs: int) -> None:
     for axes in draw(curves({"cel": [history(0, epochs, 0.6)]})).axes[:2]:
         low, high = axes.get_xlim()
         ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
@@ -213,7 +219,7 @@ def test_the_axis_of_curves_counts_whole_epochs(epochs: int) -> None:
         assert (axes.get_lines()[0].get_marker() in ("x", "o")) == (epochs == 1)
 
 
-def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
+def test_one_diverging_loss_does_not_flatten_the_others() -> None:
     seeds = history(0, 30, 0.6)
     seeds[20] = replace(seeds[20], validation_loss=1e9)
     seeds[21] = replace(seeds[21], validation_loss=math.nan, train_loss=math.inf)
@@ -223,20 +229,20 @@ def test_one_loss_that_explodes_does_not_flatten_the_others() -> None:
     assert not draw(curves({"mlp": [history(1, 30, 0.5)]})).axes[0].texts
 
 
-def test_what_has_one_epoch_has_another_sign_for_training_than_for_validation() -> None:
+def test_a_single_epoch_has_different_markers_for_training_and_validation() -> None:
     loss = draw(curves({"lda": [history(0, 1, 0.6)], "cel": [history(0, 9, 0.6)]})).axes[0]
     assert [line.get_marker() for line in loss.get_lines()[:2]] == ["x", "o"]
     assert loss.get_title(loc="left") == "Cross-entropy loss: validation solid or o, training dashed or x"
 
 
 @pytest.mark.parametrize("above", [0, 1])
-def test_losses_that_are_mostly_zero_have_an_axis(above: int) -> None:
+def test_losses_that_are_mostly_zero_are_drawn(above: int) -> None:
     seeds = [replace(epoch, train_loss=0.0, validation_loss=0.0) for epoch in history(0, 30, 0.6)]
     seeds[:above] = [replace(seeds[0], train_loss=0.5)] * above
     low, high = draw(curves({"svm": [seeds]})).axes[0].get_ylim()
     assert low <= 0.5 * above < high
 
 
-def test_arms_without_histories_are_drawn_as_nothing() -> None:
+def test_configurations_without_histories_are_drawn_empty() -> None:
     draw(curves({}))
     draw(curves({"cel": [], "mlp": [[]]}))

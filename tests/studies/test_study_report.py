@@ -1,4 +1,4 @@
-"""A study's report says all that was found, and stands alone."""
+"""The report of a study is complete and self-contained, as Markdown and as HTML."""
 
 import html
 import json
@@ -19,15 +19,17 @@ from tiny_study import FINDINGS, HEAD, bare, histories, study
 from genrekit.data.collection import SkippedFile
 from genrekit.io.json_values import to_json
 from genrekit.studies import report as study_report
-from genrekit.studies.report import safe_names, to_html, to_markdown, write_report
+from genrekit.studies.report import safe_names, write_report
+from genrekit.studies.report_html import to_html
+from genrekit.studies.report_markdown import to_markdown
 from genrekit.studies.results import StudyResult
 
 SIZES = [
-    pytest.param(study(1, ("",)), id="one arm"),
-    pytest.param(study(), id="twelve arms in two groups"),
-    pytest.param(study(20, ("",)), id="twenty arms"),
+    pytest.param(study(1, ("",)), id="one configuration"),
+    pytest.param(study(), id="twelve configurations in two groups"),
+    pytest.param(study(20, ("",)), id="twenty configurations"),
     pytest.param(bare(), id="no figures"),
-    pytest.param(replace(study(), findings=()), id="no claims"),
+    pytest.param(replace(study(), findings=()), id="no hypotheses"),
     pytest.param(replace(study(), ranking=(), ties=()), id="no ranking"),
     pytest.param(replace(study(), skipped=(SkippedFile("runs/x", "cannot read it"),)), id="a run left out"),
 ]
@@ -39,21 +41,21 @@ NASTY = '<script>alert(1)</script>|*x* `y` $z$ "q" & https:'
 
 
 def as_markdown(result: StudyResult) -> str:
-    """What a reader sees of the report in Markdown."""
+    """Return the visible text of the report in Markdown."""
     markup = MarkdownIt("commonmark").enable("table").render(to_markdown(result, figures=FILES))
     assert "<script" not in markup
     return " ".join(html.unescape(re.sub("<[^>]*>", " ", markup)).split())
 
 
 def as_html(result: StudyResult) -> str:
-    """What a reader sees of the page."""
+    """Return the visible text of the page."""
     reader = Reader(to_html(result, FIGURES))
     assert not reader.all("script")
     return " ".join(reader.text.split())
 
 
 def nasty() -> StudyResult:
-    """A study in which each text is one that would break a page or a table."""
+    """Return a study in which every text could break a page or a table."""
     result = study(3, (NASTY,))
     names = {run.name: f"{NASTY} {index}" for index, run in enumerate(result.runs)}
     head = replace(HEAD, title=NASTY, question=NASTY, source=NASTY, notes=(NASTY,), genres=(NASTY, "rock"), name=NASTY)
@@ -62,7 +64,7 @@ def nasty() -> StudyResult:
         runs=tuple(replace(run, name=names[run.name], cut=NASTY, config={NASTY: run.name}) for run in result.runs),
         ranking=tuple(names[name] for name in result.ranking),
         ties=(),
-        findings=(replace(FINDINGS[0], claim=NASTY, note=NASTY),),
+        findings=(replace(FINDINGS[0], hypothesis=NASTY, note=NASTY),),
         head=replace(head, command=f"genrekit study run '{NASTY}'", split=NASTY, resampled=NASTY),
         skipped=(SkippedFile(NASTY, NASTY),),
     )
@@ -70,13 +72,13 @@ def nasty() -> StudyResult:
 
 @pytest.mark.parametrize("seen", [as_markdown, as_html])
 @pytest.mark.parametrize("result", SIZES)
-def test_every_arm_finding_and_fact_is_there(seen: Callable[[StudyResult], str], result: StudyResult) -> None:
+def test_every_configuration_finding_and_fact_is_shown(seen: Callable[[StudyResult], str], result: StudyResult) -> None:
     text = seen(result)
     for run in result.runs:
         assert run.name in text
         assert f"{run.parameters:,}" in text
     for finding in result.findings:
-        assert finding.claim in text
+        assert finding.hypothesis in text
         assert finding.verdict in text
         assert finding.note in text
     for said in (HEAD.title, HEAD.question, HEAD.source, *HEAD.notes, HEAD.command, HEAD.split, *HEAD.genres):
@@ -87,7 +89,7 @@ def test_every_arm_finding_and_fact_is_there(seen: Callable[[StudyResult], str],
         assert f"{item.path}: {item.reason}" in text
 
 
-def test_both_forms_have_the_same_figures() -> None:
+def test_markdown_and_html_have_the_same_figures() -> None:
     figure = re.compile(r"[+\N{MINUS SIGN}]?\d+\.\d+")
     pairs = [as_markdown(study()), as_html(study())]
     first, second = (sorted(figure.findall(text.rpartition("References")[0])) for text in pairs)
@@ -96,7 +98,7 @@ def test_both_forms_have_the_same_figures() -> None:
 
 
 @pytest.mark.parametrize("result", SIZES)
-def test_the_page_stands_alone(result: StudyResult) -> None:
+def test_the_page_is_self_contained(result: StudyResult) -> None:
     text = to_html(result, FIGURES)
     assert not re.search(r"https?://|url\((?!#)|@import", text)
     reader = Reader(text)
@@ -116,10 +118,15 @@ def test_headings_do_not_skip_a_level() -> None:
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
-def test_a_verdict_has_words_a_symbol_and_a_colour() -> None:
+def test_a_verdict_has_a_word_a_symbol_and_a_colour() -> None:
     text = to_html(study(), FIGURES)
-    for look, words in (("good", "✓ upheld"), ("bad", "✗ refuted"), ("even", "≈ equivalent"), ("open", "? undecided")):
-        assert f'<span class="verdict {look}">{words}</span>' in text
+    for css_class, words in (
+        ("good", "✓ upheld"),
+        ("bad", "✗ refuted"),
+        ("even", "≈ equivalent"),
+        ("open", "? undecided"),
+    ):
+        assert f'<span class="verdict {css_class}">{words}</span>' in text
 
 
 @pytest.mark.parametrize("seen", [as_markdown, as_html])
@@ -142,7 +149,7 @@ def test_tables_in_markdown_have_equal_columns(result: StudyResult) -> None:
         assert len(rows) > 2
 
 
-def test_pictures_are_named_only_where_they_are() -> None:
+def test_pictures_are_shown_only_if_they_exist() -> None:
     assert re.findall(r"\(<(.*?)>\)", to_markdown(study(), figures=FILES)) == list(FILES.values())
     assert "![" not in to_markdown(study(), figures={})
     assert "<svg" not in to_html(study(), {})
@@ -150,8 +157,8 @@ def test_pictures_are_named_only_where_they_are() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("result", [study(3), bare()], ids=["three arms in two groups", "no figures"])
-def test_a_report_is_a_folder_of_whole_files(result: StudyResult, tmp_path: Path) -> None:
+@pytest.mark.parametrize("result", [study(3), bare()], ids=["three configurations in two groups", "no figures"])
+def test_a_report_is_a_folder_of_complete_files(result: StudyResult, tmp_path: Path) -> None:
     configs = {f"{run.name}-seed{seed}": {"seed": seed, "lr": 0.1} for run in result.runs for seed in run.seeds}
     write_report(result, histories(result), configs, tmp_path / "report")
     pictures = {"accuracy.png", "curves.png"} | ({"figures.png"} if result.runs[0].last_accuracy else set())
@@ -167,7 +174,7 @@ def test_a_report_is_a_folder_of_whole_files(result: StudyResult, tmp_path: Path
     assert all(path.suffix == ".json" for path in experiments)
 
 
-def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not_finite(tmp_path: Path) -> None:
+def test_experiments_are_written_with_null_for_figures_that_are_not_finite(tmp_path: Path) -> None:
     given = {"lr": 0.1, "run": Path("runs/a"), "loss": math.nan, "seen": [{"low": -math.inf, "n": 3}], "on": True}
     result = replace(study(2, ("",)), findings=(replace(FINDINGS[0], effect=math.nan),))
     write_report(result, {}, {"cel/sgd seed 0": given}, tmp_path)
@@ -178,14 +185,14 @@ def test_experiments_hold_what_they_were_given_and_nothing_where_a_figure_is_not
 
 
 @pytest.mark.slow
-def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_report_replaces_the_one_before_and_no_other_files(tmp_path: Path) -> None:
     (tmp_path / ".report-killed").mkdir()
     mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
     for result, names in ((study(3, ("",)), "abc"), (study(2, ("",)), "a")):
         write_report(result, histories(result), {name: {} for name in names}, tmp_path)
         for path in mine:
             path.write_text("mine")
-    assert "2 arms" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "2 configurations" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob(".*"))
     assert {path.name for path in (tmp_path / "experiments").iterdir()} == {"a.json", "notes.txt"}
     write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
@@ -194,7 +201,7 @@ def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_failed_write_leaves_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_report(study(3, ("",)), {}, {}, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
@@ -226,9 +233,29 @@ def test_an_experiment_s_name_becomes_a_safe_file_name(name: str, file: str) -> 
     assert safe_names([name]) == {name: file}
 
 
-def test_file_names_are_short_enough_and_each_is_there_once() -> None:
+def test_file_names_are_short_and_unique() -> None:
     names = [f"{'音' * 300}-seed{seed}" for seed in range(3)] + ["A b", "a/b", "a b"]
     files = list(safe_names(names).values())
     assert len({file.casefold() for file in files}) == len(names)
     assert all(len(f".{file}.json.12345678.tmp".encode()) <= 255 for file in files)
     assert files[0].endswith("-seed0")
+
+
+@pytest.mark.parametrize("seen", [as_markdown, as_html])
+def test_a_verdict_on_shortened_runs_names_their_epochs(seen: Callable[[StudyResult], str]) -> None:
+    refuted = replace(FINDINGS[1], epochs=30, planned_epochs=100, note="missing: x", missing=("x",))
+    text = seen(replace(study(), findings=(refuted,)))
+    assert "1 hypothesis: 1 refuted. All verdicts are at 30 of 100 epochs." in text
+    assert "✗ refuted at 30 of 100 epochs" in text
+    assert "missing: x" in text
+    assert "the runs were shorter than planned" in text
+    assert "of 100 epochs" not in seen(replace(study(), findings=FINDINGS[1:2]))
+
+
+def test_result_json_has_the_epochs_beside_the_verdict(tmp_path: Path) -> None:
+    refuted = replace(FINDINGS[1], epochs=30, planned_epochs=100, missing=("x",))
+    write_report(replace(study(2, ("",)), findings=(refuted,)), {}, {}, tmp_path)
+    (finding,) = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["findings"]
+    assert (finding["claim"], finding["verdict"]) == (refuted.hypothesis, "refuted")
+    assert (finding["epochs"], finding["planned_epochs"], finding["missing"]) == (30, 100, ["x"])
+    assert [judgement["at"] for judgement in finding["readings"]] == ["last", "best", "equal steps"]

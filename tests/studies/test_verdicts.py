@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genrekit.metrics.comparison import Difference
 from genrekit.metrics.intervals import Interval
-from genrekit.studies.verdicts import MARGINS, Part, Reading, is_trained, judge
+from genrekit.studies.verdicts import MARGINS, ComparisonResult, Judgement, is_trained, judge
 
 UP = Difference(0.10, 0.06, 0.14, 0.0001)
 DOWN = Difference(-0.10, -0.14, -0.06, 0.0001)
@@ -24,21 +24,21 @@ SMALL_AND_BARELY_UP = Difference(0.01, 0.0001, 0.0199, 0.048)
 UNKNOWN = Difference(0.2)
 
 
-def part(difference: Difference, **changes: Any) -> Part:
-    return Part(difference, MARGINS["accuracy"], **changes)
+def result(difference: Difference, **changes: Any) -> ComparisonResult:
+    return ComparisonResult(difference, MARGINS["accuracy"], **changes)
 
 
 def verdict(*differences: Difference) -> str:
-    """The verdict on one claim that is alone in its study."""
-    (reading,) = judge([[part(difference) for difference in differences]])
-    return reading.verdict
+    """Return the verdict on the only hypothesis of a study."""
+    (judgement,) = judge([[result(difference) for difference in differences]])
+    return judgement.verdict
 
 
 @pytest.mark.parametrize(("by", "expected"), [(0.0, "equivalent"), (-0.03, "undecided"), (0.03, "undecided")])
-def test_equivalent_are_arms_and_not_an_arm_and_a_bound(by: float, expected: str) -> None:
-    """Near "by more than 0.03" is a difference of about 0.03, which is none of arms that are the same."""
-    (reading,) = judge([[Part(SMALL, MARGINS["accuracy"], by=by)]])
-    assert reading.verdict == expected
+def test_equivalence_is_between_configurations_and_ignores_the_bound(by: float, expected: str) -> None:
+    """A difference near a bound of 0.03 is about 0.03, so the configurations are not equivalent."""
+    (judgement,) = judge([[ComparisonResult(SMALL, MARGINS["accuracy"], by=by)]])
+    assert judgement.verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -67,98 +67,101 @@ def test_the_verdict_follows_from_the_intervals(differences: list[Difference], e
     assert verdict(*differences) == expected
 
 
-def test_what_is_not_tested_or_not_trained_is_not_judged() -> None:
-    claims = [
-        [part(UP, tested=False)],
-        [part(UP, favoured_trained=False)],
-        [part(DOWN, favoured_trained=False), part(UP)],
-        [part(UP, favoured_trained=False), part(UP, tested=False)],
+def test_an_untested_or_untrained_comparison_prevents_a_verdict() -> None:
+    hypotheses = [
+        [result(UP, tested=False)],
+        [result(UP, favoured_trained=False)],
+        [result(DOWN, favoured_trained=False), result(UP)],
+        [result(UP, favoured_trained=False), result(UP, tested=False)],
     ]
-    readings = judge(claims)
-    assert [reading.verdict for reading in readings] == ["not tested", "not trained", "not trained", "not tested"]
-    assert all(reading.p is None for reading in readings)
+    judgements = judge(hypotheses)
+    assert [judgement.verdict for judgement in judgements] == ["not tested", "not trained", "not trained", "not tested"]
+    assert all(judgement.p is None for judgement in judgements)
 
 
-def test_claims_are_corrected_for_the_number_that_was_declared() -> None:
-    """What could not be judged counts: else a verdict would change with the arms that are trained later."""
-    lone = judge([[part(BARELY_UP)], [part(UP, tested=False)], [part(UP, favoured_trained=False)]])
+def test_p_values_are_corrected_for_the_number_of_planned_hypotheses() -> None:
+    """Untested hypotheses count; otherwise a verdict would change when more configurations are trained."""
+    lone = judge([[result(BARELY_UP)], [result(UP, tested=False)], [result(UP, favoured_trained=False)]])
     assert lone[0].verdict == "undecided"
-    assert [reading.p for reading in lone] == [pytest.approx(3 * 0.045), None, None]
-    readings = judge([[part(BARELY_UP)], [part(NOWHERE)], [part(UP)]])
-    assert [reading.verdict for reading in readings] == ["undecided", "undecided", "upheld"]
-    assert [reading.p for reading in readings] == pytest.approx([0.09, 0.7, 0.0003])
+    assert [judgement.p for judgement in lone] == [pytest.approx(3 * 0.045), None, None]
+    judgements = judge([[result(BARELY_UP)], [result(NOWHERE)], [result(UP)]])
+    assert [judgement.verdict for judgement in judgements] == ["undecided", "undecided", "upheld"]
+    assert [judgement.p for judgement in judgements] == pytest.approx([0.09, 0.7, 0.0003])
 
 
-def test_a_difference_that_the_correction_takes_away_may_still_be_small() -> None:
-    readings = judge([[part(SMALL_AND_BARELY_UP)], [part(NOWHERE)]])
-    assert [reading.verdict for reading in readings] == ["equivalent", "undecided"]
+def test_a_difference_that_is_not_significant_after_correction_may_be_equivalent() -> None:
+    judgements = judge([[result(SMALL_AND_BARELY_UP)], [result(NOWHERE)]])
+    assert [judgement.verdict for judgement in judgements] == ["equivalent", "undecided"]
 
 
-def test_the_figures_are_those_of_the_least_sure_difference() -> None:
-    (reading,) = judge([[part(UP), part(BARELY_UP), part(SMALL_BUT_SURE)]], at="best")
-    assert reading == Reading("best", "upheld", BARELY_UP.effect, BARELY_UP.low, BARELY_UP.high, 0.045)
-    (reading,) = judge([[part(UP), part(NOWHERE), part(BARELY_DOWN), part(DOWN)]])
-    assert (reading.verdict, reading.effect, reading.low) == ("refuted", DOWN.effect, DOWN.low)
-    (reading,) = judge([[part(UP), part(UNKNOWN)]])
-    assert reading == Reading("last", "not tested", 0.2, None, None, None)
+def test_the_effect_is_that_of_the_least_certain_difference() -> None:
+    (judgement,) = judge([[result(UP), result(BARELY_UP), result(SMALL_BUT_SURE)]], at="best")
+    assert judgement == Judgement("best", "upheld", BARELY_UP.effect, BARELY_UP.low, BARELY_UP.high, 0.045)
+    (judgement,) = judge([[result(UP), result(NOWHERE), result(BARELY_DOWN), result(DOWN)]])
+    assert (judgement.verdict, judgement.effect, judgement.low) == ("refuted", DOWN.effect, DOWN.low)
+    (judgement,) = judge([[result(UP), result(UNKNOWN)]])
+    assert judgement == Judgement("last", "not tested", 0.2, None, None, None)
 
 
-def test_a_difference_below_zero_is_not_hidden_by_one_whose_noise_is_not_known() -> None:
-    (reading,) = judge([[part(UNKNOWN), part(Difference(-0.025, -0.08, 0.03, 0.4))]])
-    assert (reading.verdict, reading.effect) == ("not tested", -0.025)
-    (reading,) = judge([[part(Difference(float("nan"))), part(DOWN)]])
-    assert math.isnan(reading.effect or 0.0)  # what is missing leaves the claim without a figure
-    (reading,) = judge([[part(UNKNOWN), part(Difference(0.1))]])
-    assert reading.effect == 0.1
+def test_a_negative_difference_is_shown_rather_than_one_of_unknown_noise() -> None:
+    (judgement,) = judge([[result(UNKNOWN), result(Difference(-0.025, -0.08, 0.03, 0.4))]])
+    assert (judgement.verdict, judgement.effect) == ("not tested", -0.025)
+    (judgement,) = judge([[result(Difference(float("nan"))), result(DOWN)]])
+    assert math.isnan(judgement.effect or 0.0)  # a missing difference leaves the hypothesis without an effect
+    (judgement,) = judge([[result(UNKNOWN), result(Difference(0.1))]])
+    assert judgement.effect == 0.1
 
 
-def test_the_chances_to_refute_are_counted_and_those_to_uphold_are_not() -> None:
-    up, down = judge([[part(UP), part(BARELY_UP)]]), judge([[part(UP), part(BARELY_DOWN)]])
+def test_p_is_multiplied_to_refute_and_not_to_uphold() -> None:
+    up, down = judge([[result(UP), result(BARELY_UP)]]), judge([[result(UP), result(BARELY_DOWN)]])
     assert (up[0].p, down[0].p) == (0.045, 0.09)
 
 
-def test_a_margin_has_the_statistic_s_unit() -> None:
+def test_a_margin_has_the_unit_of_its_statistic() -> None:
     nats = Difference(0.02, -0.05, 0.09, 0.6)
     assert [
-        reading.verdict for reading in judge([[Part(nats, MARGINS["loss"])], [Part(nats, MARGINS["accuracy"])]])
+        judgement.verdict
+        for judgement in judge(
+            [[ComparisonResult(nats, MARGINS["loss"])], [ComparisonResult(nats, MARGINS["accuracy"])]]
+        )
     ] == [
         "equivalent",
         "undecided",
     ]
 
 
-def test_no_claims_have_no_readings() -> None:
+def test_no_hypotheses_have_no_judgements() -> None:
     assert judge([]) == []
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=4))
-def test_upholding_and_refuting_mirror_each_other(p_values: list[float]) -> None:
-    """A claim of one difference and its opposite have opposite verdicts and the same p."""
+def test_a_hypothesis_and_its_opposite_have_opposite_verdicts(p_values: list[float]) -> None:
+    """A hypothesis of one difference and its opposite have opposite verdicts and the same p."""
     opposite = {"upheld": "refuted", "refuted": "upheld"}
     signs = [1 if place % 2 else -1 for place in range(len(p_values))]
 
-    def claims(turn: int) -> list[list[Part]]:
+    def hypotheses(turn: int) -> list[list[ComparisonResult]]:
         differences = []
         for sign, p in zip(signs, p_values, strict=True):
             effect, half = sign * turn * 0.1, 0.09 if p < 0.05 else 0.11
             differences.append(Difference(effect, effect - half, effect + half, p))
-        return [[part(difference)] for difference in differences]
+        return [[result(difference)] for difference in differences]
 
-    there, back = judge(claims(1)), judge(claims(-1))
-    assert [opposite.get(reading.verdict, reading.verdict) for reading in there] == [r.verdict for r in back]
-    assert [reading.p for reading in there] == [reading.p for reading in back]
+    there, back = judge(hypotheses(1)), judge(hypotheses(-1))
+    assert [opposite.get(judgement.verdict, judgement.verdict) for judgement in there] == [r.verdict for r in back]
+    assert [judgement.p for judgement in there] == [judgement.p for judgement in back]
 
 
-def test_a_claim_of_several_zero_differences_is_decided_in_5_percent_at_most() -> None:
+def test_a_hypothesis_of_several_zero_differences_is_decided_in_at_most_5_percent() -> None:
     generator = np.random.default_rng(0)
     decided = 0
     for _ in range(1_000):
-        parts = []
+        results = []
         for z in generator.standard_normal(3):
             p = 2 * NormalDist().cdf(-abs(z))
-            parts.append(part(Difference(float(z), float(z) - 1.96, float(z) + 1.96, p)))
-        decided += judge([parts])[0].verdict in ("upheld", "refuted")
+            results.append(result(Difference(float(z), float(z) - 1.96, float(z) + 1.96, p)))
+        decided += judge([results])[0].verdict in ("upheld", "refuted")
     assert decided < 60
 
 
@@ -171,5 +174,5 @@ def test_a_claim_of_several_zero_differences_is_decided_in_5_percent_at_most() -
         pytest.param(Interval(0.05, 0.03, 0.07), False, id="below"),
     ],
 )
-def test_a_model_is_trained_where_it_is_above_chance(interval: Interval, trained: bool) -> None:
+def test_a_model_is_trained_if_its_interval_is_above_chance(interval: Interval, trained: bool) -> None:
     assert is_trained(interval, 0.1) is trained
