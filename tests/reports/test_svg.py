@@ -13,7 +13,8 @@ from genrekit.metrics.intervals import Interval
 from genrekit.reports.page import asset
 from genrekit.reports.plots import CURVES, interval_chart, learning_chart, reliability_chart
 from genrekit.reports.svg import THEME, to_svg
-from genrekit.studies.bar_plots import accuracy_bars, curves, overview
+from genrekit.studies.bar_plots import accuracy_bars, overview
+from genrekit.studies.curve_plots import curves
 
 
 def figures_of_a_study() -> dict[str, Figure]:
