@@ -1,4 +1,4 @@
-"""A program that uses the whole API, for mypy: the types of results and the overloads of `predict` are checked."""
+"""A program that uses the whole API. Nothing runs it: mypy checks it with the rest of the tests."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def report(bundle: Path, reporter: Reporter) -> tuple[str, float, object]:
     size: int = export(bundle, force=True).size
     genre: str = predict(["song.mp3"], bundle, hop_seconds=1.0).files[0].genre
     return best + genre, accuracy + size, info(load_model(bundle).path).facts
+
+
+def mistakes(model: GenreModel, songs: list[Path]) -> None:
+    """Uses that a type checker must refuse: strict mypy reports an ignored error that is not there."""
+    model.predict(songs).genre  # type: ignore[attr-defined]  # noqa: B018
+    prepare("data")  # type: ignore[call-arg]
+    prepare("data", out="one.h5", fragments="some")  # type: ignore[arg-type]
+    predict("song.mp3", {"hop_seconds": 1.0})  # type: ignore[arg-type]
