@@ -106,8 +106,8 @@ def test_the_readme_names_findings_with_the_figures_of_the_results() -> None:
     (section,) = re.findall(r"^## What the studies found\n(.*?)^## ", text, re.DOTALL | re.MULTILINE)
     assert "(docs/results/README.md)" in section
     sentence = re.compile(r"([A-Z][^.]*?),? by ([\d.]+) +(points|nats)(?: of accuracy)? \(([\d.]+) to ([\d.]+)\)\.")
-    found = sentence.findall(" ".join(section.split()))
-    assert found == [finding_in_words(*item) for item in README_FINDINGS]
+    sentences = sentence.findall(" ".join(section.split()))
+    assert sentences == [finding_in_words(*item) for item in README_FINDINGS]
 
 
 def test_the_page_on_honest_results_has_the_figures_of_the_study_of_leaks() -> None:
@@ -177,16 +177,16 @@ def test_a_verdict_names_what_the_runs_lack() -> None:
                 assert name in study["absent"]
 
 
-def assert_close(found: Any, expected: Any) -> None:
+def assert_close(actual: Any, expected: Any) -> None:
     """Compare two results. The last digits of floats may differ, because processors round differently."""
     if isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        assert actual == pytest.approx(expected, rel=1e-6, abs=1e-9)
     elif isinstance(expected, (list, dict)):
-        assert len(found) == len(expected)
+        assert len(actual) == len(expected)
         for key in expected if isinstance(expected, dict) else range(len(expected)):
-            assert_close(found[key], expected[key])
+            assert_close(actual[key], expected[key])
     else:
-        assert found == expected
+        assert actual == expected
 
 
 @pytest.mark.slow

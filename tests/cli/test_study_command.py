@@ -47,18 +47,18 @@ def test_a_path_is_not_parsed_as_markup(study: Path, genrekit: CommandLine) -> N
 
 
 def test_columns_name_the_epoch_if_it_is_not_the_tested_one(capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of()
-    assert found.head is not None
-    show_study(replace(found, head=replace(found.head, at="equal steps")))
+    result = study_of()
+    assert result.head is not None
+    show_study(replace(result, head=replace(result.head, at="equal steps")))
     assert "loss (last)" in capsys.readouterr().out
-    show_study(found)
+    show_study(result)
     assert "(last)" not in capsys.readouterr().out.replace("tracks (last)", "")
 
 
 def test_the_table_has_the_figures_at_the_tested_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of()
-    assert found.head is not None
-    best = replace(found, head=replace(found.head, at="best"))
+    result = study_of()
+    assert result.head is not None
+    best = replace(result, head=replace(result.head, at="best"))
     first = best.runs[0]
     best = replace(best, runs=(replace(first, track_accuracy={"mean": 0.123, "low": 0.1, "high": 0.2}), *best.runs[1:]))
     show_study(best)
@@ -68,21 +68,21 @@ def test_the_table_has_the_figures_at_the_tested_epoch(capsys: pytest.CaptureFix
 
 
 def test_no_configuration_is_marked_if_none_is_above_chance(capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of()
-    show_study(replace(found, runs=tuple(replace(run, trained=False) for run in found.runs)))
+    result = study_of()
+    show_study(replace(result, runs=tuple(replace(run, trained=False) for run in result.runs)))
     shown = capsys.readouterr().out
     assert "no configuration is above chance" in shown
     assert "=1" not in shown
 
 
 def test_configurations_that_cannot_be_compared_are_not_ranked(capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of(2, ("",))
-    first, second = found.runs
-    show_study(replace(found, runs=(first, replace(second, comparable=False)), ties=(), report=Path("report.md")))
+    result = study_of(2, ("",))
+    first, second = result.runs
+    show_study(replace(result, runs=(first, replace(second, comparable=False)), ties=(), report=Path("report.md")))
     out = capsys.readouterr().out
     assert "-  " in next(line for line in out.splitlines() if second.name in line)[:4]
     assert "- other validation tracks: not ranked" in out
-    show_study(replace(found, runs=(replace(first, seeds=(0,)), second), ties=(), report=Path("report.md")))
+    show_study(replace(result, runs=(replace(first, seeds=(0,)), second), ties=(), report=Path("report.md")))
     assert "with fewer than three seeds, no ties are tested" in capsys.readouterr().out
 
 
@@ -99,9 +99,11 @@ def test_a_first_without_ties_has_no_mark_of_ties(capsys: pytest.CaptureFixture[
     ("statistic", "effect"), [("accuracy", "-76.1 points (-90.6 to -61.6)"), ("loss", "-0.761 nats (-0.906 to -0.616)")]
 )
 def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of()
-    finding = replace(found.findings[0], statistic=statistic, effect=-0.761, low=-0.906, high=-0.616, bound=0.0, p=None)
-    show_study(replace(found, findings=(finding,)))
+    result = study_of()
+    finding = replace(
+        result.findings[0], statistic=statistic, effect=-0.761, low=-0.906, high=-0.616, bound=0.0, p=None
+    )
+    show_study(replace(result, findings=(finding,)))
     (line,) = (line for line in capsys.readouterr().out.splitlines() if finding.hypothesis[:20] in line)
     assert effect in line
     assert line.isascii()
@@ -109,13 +111,13 @@ def test_an_effect_has_its_unit(statistic: str, effect: str, capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_json_has_the_keys_that_others_rely_on(study: Path, genrekit: CommandLine) -> None:
-    found = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--json").json
-    assert found["study"] == "tiny"
-    assert set(found["ranking"]) == {"slow", "fast"}
-    for run in found["runs"]:
+    result = genrekit("study", "run", "tiny.toml", "--seeds", "3", "--json").json
+    assert result["study"] == "tiny"
+    assert set(result["ranking"]) == {"slow", "fast"}
+    for run in result["runs"]:
         assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
         assert set(run["track_accuracy"]) == {"mean", "low", "high"}
-    (finding,) = found["findings"]
+    (finding,) = result["findings"]
     assert set(finding) >= {"claim", "verdict", "effect", "low", "high", "p", "epochs", "planned_epochs", "missing"}
     assert finding["verdict"] in ("upheld", "refuted", "equivalent", "undecided", "not trained")
 
@@ -130,9 +132,9 @@ def test_the_table_fits_a_narrow_terminal(study: Path, genrekit: CommandLine, mo
 
 def test_remarks_leave_room_for_names(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    found = study_of()
-    first = replace(found.runs[0], name="waveform-nesterov", trained=False, cut="3 of 5 seeds, 30 of 100 epochs")
-    show_study(replace(found, runs=(first, *found.runs[1:]), ranking=(first.name, *found.ranking[1:])))
+    result = study_of()
+    first = replace(result.runs[0], name="waveform-nesterov", trained=False, cut="3 of 5 seeds, 30 of 100 epochs")
+    show_study(replace(result, runs=(first, *result.runs[1:]), ranking=(first.name, *result.ranking[1:])))
     lines = capsys.readouterr().out.splitlines()
     assert any("waveform-nest" in line and "not trained" in line for line in lines), lines
     assert "3 of 5 seeds, 30 of 100 epochs" not in "".join(lines)
@@ -163,13 +165,13 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(study: Path, genrekit: Comma
     assert "the noise of seeds and tracks is a typical value" in outcome.out
     assert not list(Path("runs").glob("tiny-*"))
     assert not Path("reports").exists()
-    found = genrekit("study", "run", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
-    assert (found["missing"], found["finished"], [configuration["missing"] for configuration in found["arms"]]) == (
+    result = genrekit("study", "run", "tiny.toml", "--dry-run", "--seeds", "2", "--json").json
+    assert (result["missing"], result["finished"], [configuration["missing"] for configuration in result["arms"]]) == (
         4,
         0,
         [2, 2],
     )
-    assert found["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
+    assert result["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
 
 
 def test_a_plan_names_the_number_of_configurations_for_its_noise(
@@ -199,9 +201,9 @@ def test_selected_configurations_are_trained_and_a_report_needs_no_training(stud
 def test_the_list_has_the_question_and_cost_of_each_study(here: Path, genrekit: CommandLine) -> None:
     everything = genrekit("study", "list", "--all", "--cache", "absent.h5", "--json").json
     assert [study["study"] for study in everything["studies"]] == shipped_studies()
-    found = genrekit("study", "list", "--cache", "absent.h5", "--json").json
-    assert [study["study"] for study in found["studies"]] == shipped_studies(hidden=False)
-    assert {(study["seconds"], study["disk"]) for study in found["studies"]} == {(None, None)}
+    result = genrekit("study", "list", "--cache", "absent.h5", "--json").json
+    assert [study["study"] for study in result["studies"]] == shipped_studies(hidden=False)
+    assert {(study["seconds"], study["disk"]) for study in result["studies"]} == {(None, None)}
     text = genrekit("study", "list", "--cache", "absent.h5").out
     assert "Adam or SGD" in text
     assert "28,426,250 to 113,559,306 parameters" in text
@@ -213,12 +215,12 @@ def test_a_study_that_cannot_run_on_the_cache_is_listed_with_the_reason(here: Pa
     assert outcome.code == 0, outcome.err
     assert outcome.out.count("cannot run on data/cache.h5: ") == 1
     assert "cannot run on data/cache.h5: channels must name at most 4 blocks" in " ".join(outcome.out.split())
-    found = {study["study"]: study for study in genrekit("study", "list", "--json").json["studies"]}
-    assert list(found) == shipped_studies(hidden=False)
-    assert found["baselines"]["obstacle"].startswith("channels must name at most 4 blocks")
-    assert found["baselines"]["seconds"] is None
-    assert found["optimizers"]["obstacle"] == ""
-    assert found["optimizers"]["seconds"] > 0
+    result = {study["study"]: study for study in genrekit("study", "list", "--json").json["studies"]}
+    assert list(result) == shipped_studies(hidden=False)
+    assert result["baselines"]["obstacle"].startswith("channels must name at most 4 blocks")
+    assert result["baselines"]["seconds"] is None
+    assert result["optimizers"]["obstacle"] == ""
+    assert result["optimizers"]["seconds"] > 0
 
 
 @pytest.mark.parametrize(
@@ -270,9 +272,9 @@ def test_an_invalid_study_file_is_refused_with_the_line(study: Path, genrekit: C
 
 
 def test_a_verdict_on_shortened_runs_names_their_epochs(capsys: pytest.CaptureFixture[str]) -> None:
-    found = study_of()
-    finding = replace(found.findings[1], epochs=30, planned_epochs=100, note="missing: x")
-    show_study(replace(found, findings=(finding,)))
+    result = study_of()
+    finding = replace(result.findings[1], epochs=30, planned_epochs=100, note="missing: x")
+    show_study(replace(result, findings=(finding,)))
     assert "refuted at 30 of 100 epochs (missing: x)" in " ".join(capsys.readouterr().out.split())
 
 

@@ -32,7 +32,7 @@ def of_folds(
 
 
 def evidence(**configurations: ConfigurationRuns) -> Evidence:
-    answered = [one for its in configurations.values() for folds in its.answers for one in folds]
+    answered = [one for item in configurations.values() for folds in item.answers for one in folds]
     return Evidence(
         configurations, {track_id: f"genre {track_id[-1]}" for one in answered for track_id in one.track_ids}
     )
@@ -47,10 +47,10 @@ def poor(n: int = 5, **options: Any) -> list[Answers]:
 
 
 def judged(
-    found: Evidence, *comparisons: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None
+    sampled: Evidence, *comparisons: dict[str, Any], at: At = "last", winner: dict[str, Any] | None = None
 ) -> Finding:
     hypothesis = Hypothesis.of({"text": "hypothesis", "comparisons": comparisons, "winner": winner})
-    (finding,) = judge_hypotheses([hypothesis], found, at)
+    (finding,) = judge_hypotheses([hypothesis], sampled, at)
     return finding
 
 
@@ -90,8 +90,8 @@ def test_verdicts_at_the_planned_epochs_are_not_marked() -> None:
 
 
 def test_a_verdict_names_the_configurations_with_fewer_seeds_than_planned() -> None:
-    found = evidence(a=runs("a", good()), b=replace(runs("b", poor(3)), planned_seeds=5))
-    finding = judged(found, MORE)
+    sampled = evidence(a=runs("a", good()), b=replace(runs("b", poor(3)), planned_seeds=5))
+    finding = judged(sampled, MORE)
     assert (finding.verdict, finding.note, finding.fewer_seeds) == ("upheld", "3 of 5 seeds: b", ("b",))
 
 
@@ -101,16 +101,16 @@ def test_a_hypothesis_about_a_configuration_without_runs_is_not_tested() -> None
 
 
 def test_all_comparisons_of_a_hypothesis_must_hold() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", poor()))
+    sampled = evidence(a=runs("a", good()), b=runs("b", poor()))
     less_loss = {"statistic": "loss", "higher": "b", "lower": "a"}
-    assert judged(found, MORE, less_loss).verdict == "upheld"
-    assert judged(found, MORE, {**less_loss, "higher": "a", "lower": "b"}).verdict == "refuted"
+    assert judged(sampled, MORE, less_loss).verdict == "upheld"
+    assert judged(sampled, MORE, {**less_loss, "higher": "a", "lower": "b"}).verdict == "refuted"
 
 
 def test_the_effect_of_several_comparisons_has_the_statistic_of_the_one_that_it_belongs_to() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", poor()))
+    sampled = evidence(a=runs("a", good()), b=runs("b", poor()))
     more_loss = {"statistic": "loss", "higher": "a", "lower": "b"}
-    finding = judged(found, MORE, more_loss)
+    finding = judged(sampled, MORE, more_loss)
     assert finding.verdict == "refuted"
     assert finding.statistic == "loss"
     assert {judgement.statistic for judgement in finding.judgements} == {"loss"}
@@ -124,16 +124,16 @@ def test_by_is_added_to_the_difference() -> None:
 
 
 def test_overfitting_is_training_minus_validation_accuracy() -> None:
-    found = evidence(a=runs("a", good(training=1.0)))
-    sample, accuracy = found.sample("a", "overfitting", "last"), found.interval("a", "accuracy", "last")
+    sampled = evidence(a=runs("a", good(training=1.0)))
+    sample, accuracy = sampled.sample("a", "overfitting", "last"), sampled.interval("a", "accuracy", "last")
     assert sample is not None
     assert accuracy is not None
     np.testing.assert_allclose(sample.seed_means.mean(), 1.0 - accuracy.value)
 
 
 def test_statistics_that_exist_at_the_last_epoch_only_are_not_tested_elsewhere() -> None:
-    found = evidence(a=runs("a", good(dead=0.6)), b=runs("b", good(dead=0.1)))
-    finding = judged(found, {"statistic": "dead_channels", "higher": "a", "lower": "b"})
+    sampled = evidence(a=runs("a", good(dead=0.6)), b=runs("b", good(dead=0.1)))
+    finding = judged(sampled, {"statistic": "dead_channels", "higher": "a", "lower": "b"})
     verdicts = {judgement.at: judgement.verdict for judgement in finding.judgements}
     assert verdicts["best"] == verdicts["equal steps"] == "not tested"
 
@@ -141,11 +141,11 @@ def test_statistics_that_exist_at_the_last_epoch_only_are_not_tested_elsewhere()
 def test_at_equal_steps_each_run_is_evaluated_after_the_same_number_of_steps() -> None:
     """Four epochs of 10 steps are as many steps as one epoch of 40."""
     slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
-    found = evidence(a=runs("a", [slow]), b=runs("b", [fast]))
-    at_steps = found.sample("b", "accuracy", "equal steps")
+    sampled = evidence(a=runs("a", [slow]), b=runs("b", [fast]))
+    at_steps = sampled.sample("b", "accuracy", "equal steps")
     assert at_steps is not None
     np.testing.assert_array_equal(at_steps.values[0], fast.right[0])
-    last = found.sample("a", "accuracy", "equal steps")
+    last = sampled.sample("a", "accuracy", "equal steps")
     assert last is not None
     np.testing.assert_array_equal(last.values[0], slow.right[3])
 
@@ -154,13 +154,13 @@ def test_classical_models_have_no_figure_at_equal_steps() -> None:
     """They do not limit the steps of networks either."""
     slow, fast = answers(0.9, steps=10), answers(0.5, steps=40)
     lda = runs("lda", [answers(0.8, epochs=1, steps=1)], epochs=1, arch="lda")
-    found = evidence(lda=lda, a=runs("a", [slow]), b=runs("b", [fast]))
-    assert found.sample("lda", "accuracy", "equal steps") is None
-    assert found.sample("lda", "accuracy", "last") is not None
-    at_steps = found.sample("a", "accuracy", "equal steps")
+    sampled = evidence(lda=lda, a=runs("a", [slow]), b=runs("b", [fast]))
+    assert sampled.sample("lda", "accuracy", "equal steps") is None
+    assert sampled.sample("lda", "accuracy", "last") is not None
+    at_steps = sampled.sample("a", "accuracy", "equal steps")
     assert at_steps is not None
     np.testing.assert_array_equal(at_steps.values[0], slow.right[3])
-    assert judged(found, {**MORE, "lower": "lda"}).judgements[-1].effect is None
+    assert judged(sampled, {**MORE, "lower": "lda"}).judgements[-1].effect is None
 
 
 def test_each_seed_has_its_own_best_epoch() -> None:
@@ -197,7 +197,7 @@ def test_configurations_with_the_same_tracks_are_compared_track_by_track() -> No
     swapped = of_folds(configuration, list(zip(better, easy, strict=True)))
     elsewhere = ([answers(share, seed=seed, prefix=name)] * 3 for share, seed, name in ((0.5, 8, "v"), (0.97, 9, "w")))
     apart = of_folds(configuration, list(zip(*elsewhere, strict=True)))
-    paired, independent = (judged(evidence(a=a, b=its), MORE) for its in (swapped, apart))
+    paired, independent = (judged(evidence(a=a, b=item), MORE) for item in (swapped, apart))
     assert paired.effect == independent.effect
     assert None not in (paired.low, paired.high, independent.low, independent.high)
     assert paired.high - paired.low < independent.high - independent.low  # type: ignore[operator]
@@ -218,8 +218,8 @@ def test_configurations_that_share_most_of_their_tracks_are_compared_on_the_shar
         for name, both, others in zip("ab", shared, own, strict=True)
     }
     whole = {name: of_folds(configuration, [(one,) for one in both]) for name, both in zip("ab", shared, strict=True)}
-    found, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
-    assert (found.effect, found.low, found.p) == (expected.effect, expected.low, expected.p)
+    sampled, expected = judged(evidence(**part), MORE), judged(evidence(**whole), MORE)
+    assert (sampled.effect, sampled.low, sampled.p) == (expected.effect, expected.low, expected.p)
     assert not evidence(**part).comparable("a", "b")
 
 
@@ -233,8 +233,8 @@ def test_pairs_with_partly_different_tracks_are_compared_on_the_shared_ones_only
 
     configurations = {"a-1": of(0.9, "x", "y"), "a-2": of(0.9, "x"), "b-1": of(0.4, "x", "y"), "b-2": of(0.4, "x")}
     assert judged(evidence(**configurations), hypothesis).verdict == "upheld"
-    found = judged(evidence(**configurations | {"b-2": of(0.4, "z"), "a-2": of(0.9, "z")}), hypothesis)
-    assert (found.verdict, found.effect, found.note) == ("not tested", None, "no figure")
+    sampled = judged(evidence(**configurations | {"b-2": of(0.4, "z"), "a-2": of(0.9, "z")}), hypothesis)
+    assert (sampled.verdict, sampled.effect, sampled.note) == ("not tested", None, "no figure")
 
 
 def test_configurations_that_share_their_runs_count_once_in_a_matched_hypothesis() -> None:
@@ -253,17 +253,17 @@ def test_a_matched_hypothesis_with_half_of_its_pairs_shows_them_and_is_not_teste
         "a-2": runs("c", good()),
         "b-2": runs("d", []),
     }
-    found, alone = (
+    sampled, alone = (
         judged(evidence(**configurations), hypothesis),
         judged(evidence(a=configurations["a-1"], b=configurations["b-1"]), MORE),
     )
-    assert (found.verdict, found.note, found.p) == ("not tested", "1 of 2 pairs; missing: b-2", None)
-    assert (found.effect, found.low, found.high) == (alone.effect, alone.low, alone.high)
+    assert (sampled.verdict, sampled.note, sampled.p) == ("not tested", "1 of 2 pairs; missing: b-2", None)
+    assert (sampled.effect, sampled.low, sampled.high) == (alone.effect, alone.low, alone.high)
     beside = evidence(**configurations, x=runs("x", poor()), y=runs("y", poor()))
     part = judged(beside, hypothesis, {"statistic": "accuracy", "higher": "x", "lower": "y"})
-    assert (part.effect, part.note) == (found.effect, "1 of 2 pairs; missing: b-2")
+    assert (part.effect, part.note) == (sampled.effect, "1 of 2 pairs; missing: b-2")
     lone = judged(evidence(**configurations | {"b-2": runs("d", poor(1))}), hypothesis)
-    assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", found.low, found.high)  # one seed shows no noise
+    assert (lone.note, lone.low, lone.high) == ("1 of 2 pairs", sampled.low, sampled.high)  # one seed shows no noise
     few = judged(evidence(**configurations | {"b-1": runs("b", poor(1), epochs=2)}), hypothesis)
     assert few.note == "1 of 2 pairs; missing: b-2; 1 of 3 seeds: b-1; 2 of 4 epochs: b-1"
     fitted = runs("b", poor(), planned=1, arch="lda")
@@ -284,40 +284,40 @@ def test_fewer_seeds_are_named_although_another_pair_is_missing() -> None:
 
 
 def test_a_hypothesis_about_the_winner_is_not_tested_if_half_of_the_configurations_are_missing() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", []))
+    sampled = evidence(a=runs("a", good()), b=runs("b", []))
     hypothesis = Hypothesis.of({"text": "hypothesis", "winner": {"contains": 0.85}})
-    (finding,) = judge_hypotheses([hypothesis], found, "last")
+    (finding,) = judge_hypotheses([hypothesis], sampled, "last")
     assert (finding.verdict, finding.note) == ("not tested", "missing: b")
 
 
 def test_a_hypothesis_about_the_winner_is_judged_by_most_of_the_configurations() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", poor(), planned=9), c=runs("c", []))
-    finding = judged(found, winner={"contains": 0.85})
+    sampled = evidence(a=runs("a", good()), b=runs("b", poor(), planned=9), c=runs("c", []))
+    finding = judged(sampled, winner={"contains": 0.85})
     assert (finding.verdict, finding.missing) == ("upheld", ("c",))
     assert (finding.note, verdict(finding)) == ("missing: c; 4 of 9 epochs: b", "✓ upheld at 4 of 9 epochs")
 
 
 def test_a_matched_hypothesis_is_judged_by_most_of_its_pairs() -> None:
     hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
-    found = {
+    sampled = {
         f"{side}-{pair}": runs(side, seeds) for pair in (1, 2, 3) for side, seeds in (("a", good()), ("b", poor()))
     }
-    finding = judged(evidence(**found | {"b-3": runs("b", [])}), hypothesis)
+    finding = judged(evidence(**sampled | {"b-3": runs("b", [])}), hypothesis)
     assert (finding.verdict, finding.note, finding.missing) == ("upheld", "2 of 3 pairs; missing: b-3", ("b-3",))
 
 
 def test_ties_are_tested_among_configurations_with_the_same_tracks_only() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", good()), c=runs("c", good(prefix="y")))
-    assert set(found.ties(["a", "b", "c"], "last")) <= {"a", "b"}
-    assert "a" in found.ties(["a", "b", "c"], "last")
+    sampled = evidence(a=runs("a", good()), b=runs("b", good()), c=runs("c", good(prefix="y")))
+    assert set(sampled.ties(["a", "b", "c"], "last")) <= {"a", "b"}
+    assert "a" in sampled.ties(["a", "b", "c"], "last")
 
 
 def test_hypotheses_about_the_winner_are_judged() -> None:
-    found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", poor(), opt="adam"))
-    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
-    assert judged(found, winner={"has": {"opt": "adam"}}).verdict == "refuted"
-    assert judged(found, winner={"contains": 0.3}).verdict == "refuted"
-    finding = judged(found, winner={"contains": 0.85})
+    sampled = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", poor(), opt="adam"))
+    assert judged(sampled, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
+    assert judged(sampled, winner={"has": {"opt": "adam"}}).verdict == "refuted"
+    assert judged(sampled, winner={"contains": 0.3}).verdict == "refuted"
+    finding = judged(sampled, winner={"contains": 0.85})
     assert finding.verdict == "upheld"
     assert finding.low is not None
     assert finding.low < 0.85
@@ -326,25 +326,25 @@ def test_hypotheses_about_the_winner_are_judged() -> None:
 
 
 def test_a_tie_with_another_configuration_leaves_the_winner_undecided() -> None:
-    found = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", good(), opt="adam"))
-    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "undecided"
+    sampled = evidence(a=runs("a", good(), opt="sgd"), b=runs("b", good(), opt="adam"))
+    assert judged(sampled, winner={"has": {"opt": "sgd"}}).verdict == "undecided"
 
 
 def test_a_configuration_that_is_not_above_chance_cannot_be_tied_with_the_winner() -> None:
     lucky = runs("b", [answers(share, seed=s) for s, share in enumerate((0.02, 0.02, 0.03, 0.9, 0.95))], opt="adam")
-    found = evidence(a=runs("a", [answers(0.4, seed=s) for s in range(5)], opt="sgd"), b=lucky)
-    assert not found.trained("b")
-    assert found.ties(["a", "b"], "last") == ("a",)
-    assert judged(found, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
+    sampled = evidence(a=runs("a", [answers(0.4, seed=s) for s in range(5)], opt="sgd"), b=lucky)
+    assert not sampled.trained("b")
+    assert sampled.ties(["a", "b"], "last") == ("a",)
+    assert judged(sampled, winner={"has": {"opt": "sgd"}}).verdict == "upheld"
 
 
 def test_hypotheses_about_the_winner_use_the_settings_that_were_trained() -> None:
     configuration = runs("a", good())
-    found = evidence(
+    sampled = evidence(
         a=replace(configuration, config=configuration.config.model_copy(update={"split": "artist"})),
         b=runs("b", poor()),
     )
-    assert judged(found, winner={"has": {"split": "artist"}}).verdict == "upheld"
+    assert judged(sampled, winner={"has": {"split": "artist"}}).verdict == "upheld"
 
 
 def test_a_second_name_of_a_configuration_does_not_change_its_ties() -> None:
@@ -363,8 +363,8 @@ def test_a_second_name_of_a_configuration_does_not_change_its_ties() -> None:
 
 
 def test_a_hypothesis_about_the_winner_is_not_tested_where_a_configuration_has_no_figure() -> None:
-    found = evidence(a=runs("a", good()), b=runs("b", poor(), planned=1, arch="lda"))
-    finding = judged(found, winner={"has": {"arch": "cel"}})
+    sampled = evidence(a=runs("a", good()), b=runs("b", poor(), planned=1, arch="lda"))
+    finding = judged(sampled, winner={"has": {"arch": "cel"}})
     verdicts = {judgement.at: judgement.verdict for judgement in finding.judgements}
     assert verdicts == {"last": "upheld", "best": "upheld", "equal steps": "not tested"}
 
@@ -374,8 +374,8 @@ def test_each_choice_of_the_epoch_has_its_own_winner() -> None:
         seeds = [(answers(first, seed=s), answers(last, seed=s, best=1)) for s in range(5)]
         return [replace(then, right=np.concatenate([now.right[:1], then.right[1:]])) for now, then in seeds]
 
-    found = evidence(a=runs("a", changing(0.3, 0.8), opt="sgd"), b=runs("b", changing(0.7, 0.5), opt="adam"))
-    finding = judged(found, winner={"has": {"opt": "sgd"}})
+    sampled = evidence(a=runs("a", changing(0.3, 0.8), opt="sgd"), b=runs("b", changing(0.7, 0.5), opt="adam"))
+    finding = judged(sampled, winner={"has": {"opt": "sgd"}})
     best = next(judgement for judgement in finding.judgements if judgement.at == "best")
     assert (finding.verdict, best.verdict) == ("upheld", "refuted")
     assert best.effect == pytest.approx(0.7, abs=0.1)
@@ -383,16 +383,16 @@ def test_each_choice_of_the_epoch_has_its_own_winner() -> None:
 
 def test_configurations_without_figures_at_equal_steps_are_last_there() -> None:
     fitted = runs("b", good(), arch="lda")
-    found = evidence(a=runs("a", poor()), b=fitted)
-    assert (found.ranking("last"), found.ranking("equal steps")) == (["b", "a"], ["a", "b"])
-    assert found.ties(["a", "b"], "equal steps") == ("a",)
+    sampled = evidence(a=runs("a", poor()), b=fitted)
+    assert (sampled.ranking("last"), sampled.ranking("equal steps")) == (["b", "a"], ["a", "b"])
+    assert sampled.ties(["a", "b"], "equal steps") == ("a",)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_configurations_with_too_few_seeds_have_no_ties(seeds: int) -> None:
-    found = evidence(a=runs("a", good(seeds)), b=runs("b", good()), c=runs("c", good()))
-    assert found.ties(["a", "b", "c"], "last") == ()
-    assert "a" not in found.ties(["b", "a", "c"], "last")
+    sampled = evidence(a=runs("a", good(seeds)), b=runs("b", good()), c=runs("c", good()))
+    assert sampled.ties(["a", "b", "c"], "last") == ()
+    assert "a" not in sampled.ties(["b", "a", "c"], "last")
 
 
 def test_chance_is_the_share_of_the_most_frequent_genre() -> None:

@@ -50,7 +50,7 @@ def go_on(trials: Trials, until: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_search_that_is_interrupted_draws_what_it_would_have_drawn(tmp_path: Path, sampler: str) -> None:
+def test_an_interrupted_search_draws_the_same_trials(tmp_path: Path, sampler: str) -> None:
     own = search(sampler=sampler)
     with open_trials(tmp_path / "whole.db", own) as trials:
         go_on(trials, 9)
@@ -66,7 +66,7 @@ def test_a_search_that_is_interrupted_draws_what_it_would_have_drawn(tmp_path: P
     assert path.exists()
 
 
-def test_a_trial_that_was_stopped_while_it_was_drawn_is_drawn_again(
+def test_a_trial_that_was_interrupted_while_drawn_is_drawn_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_trials(tmp_path / "whole.db", search()) as trials:
@@ -88,14 +88,14 @@ def test_a_trial_that_was_stopped_while_it_was_drawn_is_drawn_again(
         assert trials.records == whole
 
 
-def test_the_seed_and_the_space_decide_what_is_drawn(tmp_path: Path) -> None:
-    found = []
+def test_trials_depend_on_the_seed_and_the_space(tmp_path: Path) -> None:
+    records = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         with open_trials(tmp_path / f"{name}.db", search(sampler_seed=seed)) as trials:
             go_on(trials, 6)
-            found.append(trials.records)
-    assert found[0] == found[1] != found[2]
-    for trial in found[0]:
+            records.append(trials.records)
+    assert records[0] == records[1] != records[2]
+    for trial in records[0]:
         assert 1e-4 <= trial.chosen["lr"] <= 1e-1
         assert trial.chosen["batch_size"] in (8, 16, 24, 32)
         assert trial.chosen["dropout"] in (pytest.approx(0.0), pytest.approx(0.2), pytest.approx(0.4))
@@ -109,7 +109,7 @@ def test_the_sampler_learns(tmp_path: Path) -> None:
     assert sum(map(value, records[12:])) > sum(map(value, records[:6]))
 
 
-def test_a_trial_behind_the_median_is_worth_no_more_after_the_epochs_that_are_free(tmp_path: Path) -> None:
+def test_a_trial_worse_than_the_median_is_pruned_after_the_first_epochs(tmp_path: Path) -> None:
     with open_trials(tmp_path / "own.db", search(startup=3)) as trials:
         for good in (0.5, 0.6, 0.7):
             number = trials.draw().number
@@ -128,7 +128,7 @@ def test_a_trial_behind_the_median_is_worth_no_more_after_the_epochs_that_are_fr
     assert (failed.state, failed.problem) == ("failed", "the loss is no longer a number")
 
 
-def test_losses_are_pruned_from_above_and_nothing_without_a_pruner(tmp_path: Path) -> None:
+def test_high_losses_are_pruned_and_nothing_without_a_pruner(tmp_path: Path) -> None:
     for pruner in ("median", "none"):
         own = search(startup=1, prune_after=0, objective="loss", pruner=pruner)
         with open_trials(tmp_path / f"{pruner}.db", own) as trials:
@@ -139,23 +139,23 @@ def test_losses_are_pruned_from_above_and_nothing_without_a_pruner(tmp_path: Pat
             assert trials.report(trials.draw().number, 1, 2.0) == (pruner == "median")
 
 
-def test_importances_are_of_what_matters(tmp_path: Path) -> None:
+def test_the_hyperparameter_that_matters_has_the_highest_importance(tmp_path: Path) -> None:
     with open_trials(tmp_path / "own.db", search(sampler="random")) as trials:
         go_on(trials, 3)
         assert trials.importances() == {}
         go_on(trials, 16)
-        found = trials.importances()
-        assert found == trials.importances()
-    assert set(found) == set(SEARCH["space"])  # type: ignore[call-overload]
-    assert next(iter(found)) == "lr"
-    assert sum(found.values()) == pytest.approx(1)
+        importances = trials.importances()
+        assert importances == trials.importances()
+    assert set(importances) == set(SEARCH["space"])  # type: ignore[call-overload]
+    assert next(iter(importances)) == "lr"
+    assert sum(importances.values()) == pytest.approx(1)
 
 
-def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.db"
     path.write_bytes(b"no database" * 100)
-    said = r"cannot use .*own\.db: .*not a database; remove it to start over$"
-    with pytest.raises(GenrekitError, match=said), open_trials(path, search()):
+    message = r"cannot use .*own\.db: .*not a database; remove it to start over$"
+    with pytest.raises(GenrekitError, match=message), open_trials(path, search()):
         pass
 
 
@@ -170,7 +170,7 @@ def test_without_optuna_the_error_names_the_command_that_installs_it(
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    said = r"^a search needs optuna, which is not installed: pip install 'genrekit\[search\]'$"
-    with pytest.raises(GenrekitError, match=said), open_trials(tmp_path / "own.db", search()):
+    message = r"^a search needs optuna, which is not installed: pip install 'genrekit\[search\]'$"
+    with pytest.raises(GenrekitError, match=message), open_trials(tmp_path / "own.db", search()):
         pass
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""A study from its file to its report: what is trained, what is not trained again, and what is refused."""
+"""Running a study: which runs are trained, reused or refused, and what the report has."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(study: Path, cache: Path, reporter: Reporter | None = None, **options: A
 
 
 @pytest.mark.slow
-def test_every_configuration_is_trained_with_every_seed_and_reported(study: Path, cache: Path) -> None:
+def test_every_configuration_is_trained_with_every_seed(study: Path, cache: Path) -> None:
     result = run(study, cache)
     assert sorted(path.name for path in Path("runs").iterdir()) == [
         f"tiny-{configuration}-seed{seed}" for configuration in ("fast", "slow") for seed in range(3)
@@ -70,7 +70,7 @@ def test_every_configuration_is_trained_with_every_seed_and_reported(study: Path
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: Path) -> None:
+def test_a_finished_run_is_not_repeated_whatever_its_name(study: Path, cache: Path) -> None:
     values = {"arch": "cel", "channels": [4], "epochs": 2, "patience": 0, "batch_size": 8, "lr": 1e-2, "seed": 1}
     train(cache, values, out="runs/mine")
     ears = Ears()
@@ -86,7 +86,7 @@ def test_a_finished_run_is_never_repeated_whatever_its_name(study: Path, cache: 
 
 
 @pytest.mark.slow
-def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache: Path) -> None:
+def test_a_study_and_a_run_are_locked_against_other_processes(study: Path, cache: Path) -> None:
     with (
         exclusive_lock(Path("reports/tiny/.lock"), "another"),
         pytest.raises(GenrekitError, match="the study tiny: proc"),
@@ -97,13 +97,13 @@ def test_a_study_and_its_runs_are_each_one_process_at_a_time(study: Path, cache:
     Path("runs/tiny-fast-seed1/result.json").unlink()
     ears = Ears()
     with exclusive_lock(Path("runs/tiny-fast-seed1/.lock"), "another"):
-        found = run(study, cache, ears)
+        result = run(study, cache, ears)
     assert "fast-seed1 failed: cannot train runs/tiny-fast-seed1: process" in ears.warnings[-1]
-    assert [item.path for item in found.skipped] == ["fast-seed1"]
+    assert [item.path for item in result.skipped] == ["fast-seed1"]
 
 
 @pytest.mark.slow
-def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: Path, cache: Path) -> None:
+def test_a_study_has_the_same_result_after_its_weights_are_deleted(study: Path, cache: Path) -> None:
     before = run(study, cache)
     for path in Path("runs").iterdir():
         shutil.rmtree(path / "best")
@@ -115,8 +115,8 @@ def test_a_study_is_judged_alike_after_the_weights_of_its_runs_are_gone(study: P
 
 
 @pytest.mark.slow
-def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, cache: Path) -> None:
-    """Its weights and answers were deleted together: it cannot be judged, nor gone on with."""
+def test_a_finished_run_without_predictions_is_trained_again_in_a_new_folder(study: Path, cache: Path) -> None:
+    """It can neither be evaluated nor resumed."""
     before = run(study, cache, seeds=1)
     for path in (Path("runs/tiny-fast-seed0/answers.safetensors"), Path("runs/tiny-fast-seed0/last.safetensors")):
         path.unlink()
@@ -126,8 +126,8 @@ def test_a_finished_run_without_its_answers_is_made_anew_beside_it(study: Path, 
 
 
 @pytest.mark.slow
-def test_workers_make_the_same_runs_as_one(study: Path, cache: Path) -> None:
-    """On one thread each: the number of threads may change the last bits."""
+def test_several_workers_give_the_same_runs_as_one(study: Path, cache: Path) -> None:
+    """With one thread each, because the number of threads may change the last bits."""
     script = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from genrekit.studies.plan import StudyOptions; from genrekit.studies.runner import run_study\n"
@@ -162,7 +162,7 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache:
     assert ears.states[0] == ("waiting", "there")
 
 
-def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> None:
+def test_an_error_is_raised_if_every_run_fails(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
     ears = Ears()
     with pytest.raises(GenrekitError, match="no run of tiny finished"):
@@ -171,7 +171,7 @@ def test_where_every_run_fails_it_says_so_and_why(study: Path, cache: Path) -> N
     assert "no longer a number" in ears.warnings[0]
 
 
-def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(study: Path, cache: Path) -> None:
+def test_best_models_that_are_not_a_folder_are_refused_before_training(study: Path, cache: Path) -> None:
     Path("afile").touch()
     with pytest.raises(GenrekitError, match=r"^afile is not a directory; --best-models needs one$"):
         run_study(study, cache, StudyOptions(seeds=1, device="cpu"), best_models="afile")
@@ -199,7 +199,9 @@ def test_best_models_that_are_no_folder_are_refused_before_anything_is_trained(s
         ("history.csv", "", "has 0 of 2 epochs"),
     ],
 )
-def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: str, text: str | None, says: str) -> None:
+def test_a_damaged_run_is_named_and_trained_again(
+    study: Path, cache: Path, file: str, text: str | None, says: str
+) -> None:
     before = run(study, cache, seeds=1)
     path = Path("runs/tiny-fast-seed0", file)
     path.unlink()
@@ -215,7 +217,7 @@ def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: st
         run(study, cache, again, seeds=1)
     after = run(study, cache, seeds=1)
     assert [item.track_accuracy for item in after.runs] == [item.track_accuracy for item in before.runs]
-    assert sorted(its.name for its in Path("runs").iterdir()) == [
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
         "tiny-fast-seed0",
         "tiny-fast-seed0-2",
         "tiny-slow-seed0",
@@ -223,14 +225,14 @@ def test_a_damaged_run_is_named_and_made_anew(study: Path, cache: Path, file: st
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format_version": 1}', '{"format_version": 2, "study": "a", "data": []}'])
-def test_a_damaged_plan_is_refused_with_the_remedy(study: Path, cache: Path, text: str) -> None:
+def test_a_damaged_plan_is_refused_with_a_remedy(study: Path, cache: Path, text: str) -> None:
     run(study, cache, seeds=1)
     Path("reports/tiny/plan.json").write_text(text)
     with pytest.raises(GenrekitError, match="remove reports/tiny to start over"):
         run(study, cache, seeds=1)
 
 
-def test_configurations_of_one_configuration_are_said_to_be_one(study: Path, cache: Path) -> None:
+def test_configurations_with_the_same_settings_are_noted(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nquick = { lr = 1e-2 }"))
     ears = Ears()
     run(study, cache, ears, seeds=2)
@@ -240,17 +242,17 @@ def test_configurations_of_one_configuration_are_said_to_be_one(study: Path, cac
 
 
 @pytest.mark.slow
-def test_folds_that_train_on_other_numbers_of_tracks_are_told_from_to(study: Path, cache: Path) -> None:
+def test_the_report_has_the_range_of_training_set_sizes_of_folds(study: Path, cache: Path) -> None:
     result = run(study, cache, seeds=1, folds=5)
     assert result.head is not None
     assert result.head.training_tracks < result.head.most_training_tracks
     assert result.report is not None
-    told = f"{result.head.training_tracks} to {result.head.most_training_tracks} tracks to train"
-    assert told in result.report.read_text(encoding="utf-8")
+    text = f"{result.head.training_tracks} to {result.head.most_training_tracks} tracks to train"
+    assert text in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
+def test_an_interrupted_run_resumes(study: Path, cache: Path) -> None:
     ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
     with pytest.raises(KeyboardInterrupt):
         run(study, cache, ears)
@@ -265,7 +267,7 @@ def test_an_interrupted_run_goes_on(study: Path, cache: Path) -> None:
     assert len(Path("runs/tiny-slow-seed1/history.csv").read_text().splitlines()) == 3
 
 
-def test_a_run_that_was_begun_on_another_device_goes_on_where_it_is_asked_to(study: Path, cache: Path) -> None:
+def test_a_run_resumes_on_another_device(study: Path, cache: Path) -> None:
     ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed0")
     with pytest.raises(KeyboardInterrupt):
         run(study, cache, ears, seeds=1)
@@ -277,7 +279,7 @@ def test_a_run_that_was_begun_on_another_device_goes_on_where_it_is_asked_to(stu
 
 
 @pytest.mark.slow
-def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
+def test_seeds_added_after_the_plan_are_marked(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     result = run(study, cache, seeds=2)
     assert {run.name: run.later_seeds for run in result.runs} == {"slow": (1,), "fast": (1,)}
@@ -285,7 +287,7 @@ def test_seeds_that_come_later_are_marked(study: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> None:
+def test_a_verdict_at_fewer_epochs_names_them(study: Path, cache: Path) -> None:
     result = run(study, cache, epochs=1)
     assert all("1 of 2 epochs" in run.cut for run in result.runs)
     finding = result.findings[0]
@@ -294,7 +296,7 @@ def test_fewer_epochs_are_said_and_test_nothing(study: Path, cache: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_study_that_has_changed_is_refused_until_it_is_amended(study: Path, cache: Path) -> None:
+def test_a_changed_study_is_refused_until_it_is_amended(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     study.write_text(STUDY.replace("fast is better", "slow is better"), encoding="utf-8")
     with pytest.raises(GenrekitError, match="the study tiny has changed since"):
@@ -305,9 +307,7 @@ def test_a_study_that_has_changed_is_refused_until_it_is_amended(study: Path, ca
     assert run(study, cache, seeds=1).head is not None  # it stays amended, and is not asked again
 
 
-def test_another_collection_or_split_in_one_study_is_refused_with_the_difference(
-    study: Path, cache: Path, tmp_path: Path
-) -> None:
+def test_another_collection_or_split_is_refused_with_the_difference(study: Path, cache: Path, tmp_path: Path) -> None:
     run(study, cache, seeds=1)
     other = two_genres(tmp_path / "other", other="c")
     with pytest.raises(GenrekitError, match=r"of another collection or split \(different genres, training tracks"):
@@ -340,7 +340,7 @@ def test_a_study_may_declare_folds_and_splits_of_its_configurations(study: Path,
 
 
 def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None:
-    """`final` and `inputs` take the runs of the studies that they include, by what they are."""
+    """Runs are found by their settings and data."""
     ears = Ears()
     run(study, cache, seeds=1)
     twin = study.with_name("twin.toml")
@@ -352,7 +352,7 @@ def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["seeds", "workers", "epochs"])
-def test_nothing_of_something_is_refused(name: str) -> None:
+def test_zero_seeds_workers_or_epochs_are_refused(name: str) -> None:
     values: dict[str, Any] = {name: 0}
     with pytest.raises(UsageError, match=f"{name} must be at least 1, got 0"):
         StudyOptions(**values)
@@ -390,7 +390,7 @@ def _first_worker(parent: int) -> int:
 
 
 @pytest.mark.slow
-def test_only_configurations_that_are_named_are_trained_and_the_rest_is_judged_by_what_is_there(
+def test_only_selected_configurations_are_trained_and_existing_runs_of_others_are_used(
     study: Path, cache: Path
 ) -> None:
     first = run(study, cache, configurations=("f*",))
@@ -405,7 +405,7 @@ def test_only_configurations_that_are_named_are_trained_and_the_rest_is_judged_b
 
 
 @pytest.mark.slow
-def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study: Path, cache: Path) -> None:
+def test_a_seed_with_a_missing_fold_does_not_count(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1, folds=2, configurations=("slow",))
     run(study, cache, seeds=1, folds=2, configurations=("fast",))
     shutil.rmtree("runs/tiny-fast-seed0-fold1")
@@ -416,7 +416,7 @@ def test_a_seed_of_which_a_fold_is_missing_is_said_and_counts_for_nothing(study:
 
 
 @pytest.mark.slow
-def test_a_run_that_two_configurations_share_is_counted_once(study: Path, cache: Path) -> None:
+def test_a_shared_run_is_trained_once(study: Path, cache: Path) -> None:
     study.write_text(
         STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
     )
@@ -438,16 +438,14 @@ def test_a_report_alone_trains_nothing(study: Path, cache: Path) -> None:
     assert not list(Path("runs").glob("*fast*"))
 
 
-def test_an_configuration_to_train_that_the_study_does_not_have_is_refused_with_those_it_has(
-    study: Path, cache: Path
-) -> None:
+def test_an_unknown_configuration_to_train_is_refused_with_suggestions(study: Path, cache: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown configuration 'fats': did you mean fast\? \(choices: slow, fast\)"):
         run(study, cache, configurations=("slow", "fats"))
     assert not Path("runs").exists()
 
 
 class Beside(Ears):
-    """Lets another study of the same runs have its way while this one's first run trains."""
+    """Calls a function while the first run is trained."""
 
     def __init__(self, other: Callable[[], object]) -> None:
         super().__init__()
@@ -460,7 +458,7 @@ class Beside(Ears):
 
 
 @pytest.mark.slow
-def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_are(study: Path, cache: Path) -> None:
+def test_runs_that_another_study_starts_or_finishes_meanwhile_are_reused(study: Path, cache: Path) -> None:
     study.with_name("other.toml").write_text(STUDY, encoding="utf-8")
     options = StudyOptions(seeds=1, device="cpu")
 
@@ -481,7 +479,7 @@ def test_runs_that_another_study_begins_or_finishes_meanwhile_are_taken_as_they_
     ]
 
 
-def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_is_a_failed_run(study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = iter([10**15, 1])
 
     def fitting(*arguments: Any, **options: Any) -> FitResult:
@@ -495,7 +493,7 @@ def test_memory_that_runs_out_is_a_failed_run(study: Path, cache: Path, monkeypa
     assert result.ranking == ("fast",)
 
 
-def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
+def test_a_full_disk_is_a_failed_run_and_a_bug_is_an_exception(
     study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([errno.ENOSPC, 0, errno.EBADF])
@@ -517,8 +515,8 @@ def test_a_disk_that_is_full_is_a_failed_run_and_a_mistake_of_ours_is_not(
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, cache: Path) -> None:
-    """A search has nothing to do for a worker until another trial has ended."""
+def test_an_idle_worker_that_dies_is_replaced(study: Path, cache: Path) -> None:
+    """A worker of a search may wait until another trial has ended."""
     given = [
         Job(f"run{place}", {"arch": "mlp", "hidden": [4, 4], "epochs": 1, "device": "cpu"}, Path(f"run{place}"), False)
         for place in range(2)
@@ -540,7 +538,7 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(study: Path, 
     assert Path("run1/result.json").exists()
 
 
-def test_an_configuration_of_a_study_says_what_it_was_trained_with(study: Path, cache: Path) -> None:
+def test_a_result_has_the_settings_that_were_trained(study: Path, cache: Path) -> None:
     result = run(study, cache, seeds=1, epochs=1, split_seed=4)
     for item in result.runs:
         assert (item.config["epochs"], item.config["split_seed"], item.epochs) == (1, 4, 1)
@@ -548,10 +546,8 @@ def test_an_configuration_of_a_study_says_what_it_was_trained_with(study: Path, 
 
 
 @pytest.mark.slow
-def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties_that_it_does_not_show(
-    study: Path, cache: Path
-) -> None:
-    """Two of the studies share runs, which are one configuration here."""
+def test_a_study_of_studies_shows_the_best_and_counts_the_ties_not_shown(study: Path, cache: Path) -> None:
+    """Runs that two included studies share count once."""
     for name, archs in (("one", '"lda", "logreg"'), ("two", '"lda", "svm"')):
         Path(f"{name}.toml").write_text(f"{HEAD}[grid]\narch = [{archs}]\n", encoding="utf-8")
     hypothesis = '[[hypotheses]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
@@ -570,7 +566,7 @@ def test_a_study_that_includes_others_shows_the_best_of_them_and_counts_the_ties
 
 
 @pytest.mark.slow
-def test_a_split_that_no_configuration_takes_is_refused(study: Path, cache: Path) -> None:
+def test_a_split_that_the_file_sets_for_all_configurations_is_refused(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("[base]", "[base]\nsplit = 'track'"), encoding="utf-8")
     with pytest.raises(UsageError, match=r"sets split of every configuration \(track\); leave the option out"):
         run(study, cache, split="fault-filtered")
@@ -580,7 +576,7 @@ def test_a_split_that_no_configuration_takes_is_refused(study: Path, cache: Path
 
 
 @pytest.mark.slow
-def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Path) -> None:
+def test_another_seed_of_the_study_s_splits_is_refused(study: Path, cache: Path) -> None:
     axes = "[base]\narch = 'lda'\n[axes.split]\nfragment = { split = 'fragment' }\ntrack = { split = 'track' }\n"
     study.write_text(f"{HEAD}folds = 2\n{axes}", encoding="utf-8")
     run(study, cache, seeds=1)
@@ -588,7 +584,7 @@ def test_a_seed_of_splits_that_the_study_names_is_held_to(study: Path, cache: Pa
         run(study, cache, seeds=1, split_seed=1)
 
 
-def test_a_study_that_is_included_may_be_written_while_runs_are_trained(study: Path, cache: Path) -> None:
+def test_an_included_file_may_change_while_runs_are_trained(study: Path, cache: Path) -> None:
     inner = study.rename("inner.toml")
     study.write_text(f'{HEAD}include = ["inner.toml"]\n', encoding="utf-8")
 
@@ -598,9 +594,7 @@ def test_a_study_that_is_included_may_be_written_while_runs_are_trained(study: P
     assert len(run(study, cache, Beside(write), seeds=1).ranking) == 2
 
 
-def test_a_file_that_may_not_be_read_now_is_no_damage(
-    study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_be_opened_is_not_damage(study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(study, cache, seeds=1)
     opened = open
 
@@ -618,7 +612,7 @@ def test_a_file_that_may_not_be_read_now_is_no_damage(
     assert len(list(Path("runs").iterdir())) == 2
 
 
-def test_a_split_is_held_to_where_the_first_configuration_has_its_own(study: Path, cache: Path) -> None:
+def test_another_split_is_refused_although_the_first_configuration_sets_its_own(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("slow = {", "slow = { split = 'track', split_seed = 0,"), encoding="utf-8")
     run(study, cache, seeds=1)
     with pytest.raises(GenrekitError, match="of another collection or split"):

@@ -1,4 +1,4 @@
-"""A search from its file to its report: what is tried, pruned and repeated, and what an interruption changes."""
+"""Running a search: which trials are run, pruned, resumed and repeated, and what the report has."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def test_the_same_file_and_data_give_the_same_trials(whole: tuple[StudyResult, P
 def test_an_interrupted_search_resumes_with_the_same_trials(
     whole: tuple[StudyResult, Path], file: Path, cache: Path, trial: int, epoch: int, state: str
 ) -> None:
-    def stop(its: RunProgress) -> bool:
-        return (its.name, its.state, its.epoch >= epoch) == (f"trial{trial}", state, True)
+    def stop(item: RunProgress) -> bool:
+        return (item.name, item.state, item.epoch >= epoch) == (f"trial{trial}", state, True)
 
     stopped = Ears(stop)
     with pytest.raises(KeyboardInterrupt):
@@ -198,7 +198,7 @@ def test_a_killed_search_resumes(whole: tuple[StudyResult, Path], file: Path, ca
         "from genrekit.workflows.reporter import Reporter\n"
         "class Killer(Reporter):\n"
         "    def runs(self, runs):\n"
-        "        if any((its.name, its.state, its.epoch) == ('trial2', 'running', 1) for its in runs):\n"
+        "        if any((item.name, item.state, item.epoch) == ('trial2', 'running', 1) for item in runs):\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "run_search('tiny.toml', sys.argv[1], StudyOptions(device='cpu'), reporter=Killer())\n"
     )
@@ -206,7 +206,9 @@ def test_a_killed_search_resumes(whole: tuple[StudyResult, Path], file: Path, ca
     done = subprocess.run([sys.executable, "go.py", cache], check=False, env=dict(os.environ), timeout=300)
     assert done.returncode == -signal.SIGKILL
     result = run(file, cache)
-    assert [(its.state, its.chosen) for its in trials(result)] == [(its.state, its.chosen) for its in trials(whole[0])]
+    assert [(item.state, item.chosen) for item in trials(result)] == [
+        (item.state, item.chosen) for item in trials(whole[0])
+    ]
     for ours, theirs in zip(trials(result), trials(whole[0]), strict=True):
         assert ours.curve == pytest.approx(theirs.curve, rel=1e-4)
 
@@ -258,10 +260,10 @@ def test_an_invalid_combination_is_a_failed_trial(file: Path, cache: Path) -> No
     space = 'opt = { choices = ["adam", "sgd"] }\nnesterov = { choices = [true, false] }\n'
     text = SEARCH.partition("lr =")[0].replace("finalists = 2", "finalists = 1")
     file.write_text(text.replace("[base]", "[base]\nchannels = [2]") + space, encoding="utf-8")
-    found = trials(run(file, cache, epochs=1))
-    problems = {trial.problem for trial in found if trial.chosen == {"opt": "adam", "nesterov": True}}
+    records = trials(run(file, cache, epochs=1))
+    problems = {trial.problem for trial in records if trial.chosen == {"opt": "adam", "nesterov": True}}
     assert problems == {"invalid settings: nesterov needs opt sgd, got adam"}
-    assert all(trial.state == "finished" for trial in found if trial.chosen != {"opt": "adam", "nesterov": True})
+    assert all(trial.state == "finished" for trial in records if trial.chosen != {"opt": "adam", "nesterov": True})
 
 
 def test_an_error_names_the_first_problem_if_every_trial_fails(file: Path, cache: Path) -> None:
@@ -308,8 +310,8 @@ def test_several_workers_run_trials_in_parallel_and_prune(file: Path, cache: Pat
 def test_a_changed_search_is_refused(
     file: Path, cache: Path, old: str, new: str, options: dict[str, Any], message: str
 ) -> None:
-    def stop(its: RunProgress) -> bool:
-        return its.state == "running"
+    def stop(item: RunProgress) -> bool:
+        return item.state == "running"
 
     with pytest.raises(KeyboardInterrupt):
         run(file, cache, Ears(stop))
@@ -347,7 +349,7 @@ def test_a_trial_whose_name_was_taken_resumes_in_its_own_folder(file: Path, cach
         shutil.rmtree("reports", ignore_errors=True)
         file.write_text(text, encoding="utf-8")
         with pytest.raises(KeyboardInterrupt):
-            run(file, cache, Ears(lambda its: its.state == "running" and its.epoch == 1))
+            run(file, cache, Ears(lambda item: item.state == "running" and item.epoch == 1))
     run(file, cache)
     assert not Path("runs/tiny-trial0-3").exists()
     assert not Path("runs/tiny-trial0/result.json").exists()

@@ -24,7 +24,7 @@ def test_the_example_is_a_search(tmp_path: Path) -> None:
     assert search.dimensions["channels"].ends == ([8, 16], [16, 32])
 
 
-def test_a_trial_has_the_base_what_it_chose_and_what_overrides_make_of_it(tmp_path: Path) -> None:
+def test_a_trial_has_the_base_its_values_and_overrides(tmp_path: Path) -> None:
     search = read_search(written(tmp_path))
     chosen = {"lr": 0.01, "batch_size": 32, "channels": [8, 16], "opt": "adam", "nesterov": True}
     configuration = search.configuration(7, chosen)
@@ -46,7 +46,7 @@ def test_finalists_are_configurations_of_a_study(tmp_path: Path) -> None:
     assert (study.title, study.seeds, study.name) == (search.title, 5, "own")
 
 
-def test_numbers_of_trials_and_finalists_may_change_and_the_space_may_not(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_the_space_and_not_the_number_of_trials(tmp_path: Path) -> None:
     search = read_search(written(tmp_path))
     more = read_search(written(tmp_path, TEXT.replace("trials = 40", "trials = 50\nfinalists = 2\nseeds = 3")))
     other = read_search(written(tmp_path, TEXT.replace("3e-2", "4e-2")))
@@ -54,7 +54,7 @@ def test_numbers_of_trials_and_finalists_may_change_and_the_space_may_not(tmp_pa
     assert other.fingerprint != search.fingerprint
 
 
-def test_a_whole_number_stays_one() -> None:
+def test_whole_numbers_stay_whole() -> None:
     assert isinstance(typed("batch_size", 16.0), int)
     assert isinstance(typed("lr", 1.0), float)
 

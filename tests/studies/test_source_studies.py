@@ -84,19 +84,19 @@ def as_run() -> dict[str, dict[str, dict[str, Any]]]:
 
 def changed(study: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings in which the code differs from the report."""
-    found: dict[str, Any] = {"standardize": False, "monitor": "last"}
+    changes: dict[str, Any] = {"standardize": False, "monitor": "last"}
     if values["input"] == "waveform":
-        found |= {"altered_tempo": 1.1, "altered_pitch": 1.0, "noise_std": 0.002}
-        found |= {} if study == "mlp" else {"dropout": 0.3}
+        changes |= {"altered_tempo": 1.1, "altered_pitch": 1.0, "noise_std": 0.002}
+        changes |= {} if study == "mlp" else {"dropout": 0.3}
     else:
-        found |= {"input": "stft", "spec_freq_mask": 15, "spec_time_mask": 25, "noise_std": 0.003}
+        changes |= {"input": "stft", "spec_freq_mask": 15, "spec_time_mask": 25, "noise_std": 0.003}
     if study == "cnn" and name.endswith("-3"):
-        found["hidden"] = (64,)
+        changes["hidden"] = (64,)
     if values["sched"] == "cosine":
-        found |= {"sched": "loss-cosine", "sched_by": "step", "eta_min": 0.0}
+        changes |= {"sched": "loss-cosine", "sched_by": "step", "eta_min": 0.0}
     if study == "regularization":
-        found["penalty"] = "norms"
-    return found
+        changes["penalty"] = "norms"
+    return changes
 
 
 EXPECTED = described() | {f"{study}-as-run": configurations for study, configurations in as_run().items()}

@@ -114,9 +114,9 @@ def test_a_panel_of_equal_configurations_has_no_best_and_worst() -> None:
 
 
 def test_a_title_has_the_whole_name_although_it_is_wrapped_next_to_the_bar() -> None:
-    found = study(2, ("",))
+    two = study(2, ("",))
     name = "optimizers/spectrogram-adam-plateau"
-    renamed = replace(found, runs=(replace(found.runs[0], name=name), found.runs[1]), ranking=(name, found.ranking[1]))
+    renamed = replace(two, runs=(replace(two.runs[0], name=name), two.runs[1]), ranking=(name, two.ranking[1]))
     (axes,) = (axes for axes in accuracy_bars(renamed).axes if axes.get_title(loc="left"))
     assert f"best: {name} (" in axes.get_title(loc="left")
 
@@ -131,9 +131,9 @@ def test_the_first_its_ties_and_untrained_configurations_have_marks_besides_colo
     assert len(hatched) == 1
     assert any(text.get_text().endswith("not trained") for text in figure.axes[1].texts)
     (legend,) = figure.legends
-    said = [text.get_text() for text in legend.get_texts()]
-    assert "not trained" in said
-    assert "chance (10 %)" in said
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert "not trained" in labels
+    assert "chance (10 %)" in labels
     assert "not trained" not in [text.get_text() for text in accuracy_bars(study(2, ("",))).legends[0].get_texts()]
     untrained = accuracy_bars(replace(result, runs=tuple(replace(run, trained=False) for run in result.runs)))
     assert not any(label.get_text()[0] in "★≈" for axes in untrained.axes for label in axes.get_yticklabels())
