@@ -74,7 +74,7 @@ def figures(result: FitResult) -> list[dict[str, Any]]:
 
 
 def assert_equal(first: tuple[nn.Module, FitResult], second: tuple[nn.Module, FitResult]) -> None:
-    """Two trainings ended with the same weights, figures, best epoch and answers, bit for bit."""
+    """Two runs ended with the same weights, figures, best epoch and answers, bit for bit."""
     assert same(weights(first[0]), weights(second[0]))
     assert figures(first[1]) == figures(second[1])
     assert first[1].best_epoch == second[1].best_epoch
@@ -193,7 +193,7 @@ for moment, left in MOMENTS.items():
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What trainings left that the kernel killed at once, each in another moment."""
+    """What runs left that the kernel killed, each at another moment."""
     if not hasattr(os, "fork"):
         pytest.skip("processes are forked")
     folder = tmp_path_factory.mktemp("killed")
@@ -682,18 +682,18 @@ class TestDivergence:
 
 class TestCallbacks:
     def test_each_epoch_is_told_with_its_figures_once_it_can_be_resumed(self, tmp_path: Path) -> None:
-        path, told = tmp_path / "last.safetensors", []
+        path, epochs = tmp_path / "last.safetensors", []
 
         def on_epoch(epoch: Epoch, best: bool) -> None:
             progress = load_checkpoint(path).progress
             assert progress["history"][-1] == asdict(epoch)
             assert (progress["best_epoch"] == epoch.epoch) == best
-            told.append(epoch)
+            epochs.append(epoch)
 
         _, result = run(tiny_config(sched="cosine"), Contrary(), checkpoint=path, on_epoch=on_epoch)
-        assert tuple(told) == result.history
-        assert [epoch.epoch for epoch in told] == [1, 2, 3]
-        assert [epoch.lr for epoch in told] == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
+        assert tuple(epochs) == result.history
+        assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+        assert [epoch.lr for epoch in epochs] == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
 
     def test_each_step_is_told_with_the_means_so_far_and_its_rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(trainer, "REPORT_EVERY_S", 0)

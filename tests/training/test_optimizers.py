@@ -104,7 +104,7 @@ class TestSchedules:
         found = drive(optimizer, schedule, [1.0, 2.0, 1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0], 1)
         assert [rate for rate, _ in found] == pytest.approx([LR] * 4 + [LR / 2] * 3 + [LR / 4] * 2)
 
-    def test_plateau_counts_anew_from_every_lower_loss_however_little_lower(self) -> None:
+    def test_plateau_starts_to_count_again_after_every_lower_loss(self) -> None:
         _, optimizer, schedule = make(sched="plateau", epochs=12)
         losses = [loss - 1e-6 * count for count in range(4) for loss in (1.0, 1.0, 1.0)]
         assert {rate for rate, _ in drive(optimizer, schedule, losses, 1)} == {LR}
