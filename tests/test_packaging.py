@@ -73,7 +73,8 @@ def package_in_git() -> set[str]:
 
 def test_the_wheel_holds_the_files_of_the_package_and_no_others(wheel: Path) -> None:
     expected = package_in_git()
-    assert {".py", ".typed", ".toml", ".css", ".js", ".csv"} <= {Path(name).suffix or name for name in expected}
+    suffixes = {Path(name).suffix for name in expected}
+    assert {".py", ".typed", ".toml", ".css", ".js", ".html", ".csv"} <= suffixes
     assert content(wheel).keys() == expected
 
 
