@@ -105,18 +105,18 @@ def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_fill
 
 
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("left", "message"),
     [
-        pytest.param(lambda rows, whole: 0, "No space left on device", id="not even a lock fits"),
+        pytest.param(lambda rows, whole: 0, "is free: make space", id="not even the process ID of the lock fits"),
         pytest.param(lambda rows, whole: rows, "is free: make space", id="the rows do not fit, by a page"),
         pytest.param(lambda rows, whole: rows + PAGE, "No space left on device", id="nothing but the rows fits"),
         pytest.param(lambda rows, whole: whole, "No space left on device", id="a page is missing"),
     ],
 )
 def test_an_old_cache_does_not_change_if_there_is_no_space_for_the_new_one(
-    music: Path, disk: Disk, left: Callable[[int, int], int], told: str
+    music: Path, disk: Disk, left: Callable[[int, int], int], message: str
 ) -> None:
-    """The process's lock takes a page, too."""
+    """The process ID beside the lock takes a page, too."""
     out = disk.folder / "cache.h5"
     prepare(music, PLAIN, out=out, workers=1)
     old = out.read_bytes()
@@ -125,7 +125,7 @@ def test_an_old_cache_does_not_change_if_there_is_no_space_for_the_new_one(
     plan, size = open_cache(expected).plan, expected.stat().st_size
     rows, whole = (-(-need // PAGE) * PAGE for need in (plan.n_rows * plan.row_bytes, size))
     filler = disk.leave(left(rows, whole))
-    assert told in refused(music, out, "--workers", "1")
+    assert message in refused(music, out, "--workers", "1")
     assert out.read_bytes() == old
     assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "filler"]
     filler.unlink()
