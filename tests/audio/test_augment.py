@@ -120,7 +120,7 @@ class TestNoise:
 
     @given(st.floats(-20, 60), st.floats(0.01, 1))
     @settings(max_examples=30)
-    def test_it_has_the_asked_signal_to_noise_ratio(self, snr_db: float, amplitude: float) -> None:
+    def test_it_has_the_requested_signal_to_noise_ratio(self, snr_db: float, amplitude: float) -> None:
         waveform = sine(440, 40_000, RATE, amplitude)
         noisy = add_noise(waveform, snr_db, generator())
         assert noisy.dtype == np.float32
@@ -221,9 +221,7 @@ class TestFragment:
 
     @pytest.mark.parametrize(("variant", "strength"), CASES)
     @pytest.mark.parametrize("start", [0, 11_111, 24_000], ids=["beginning", "middle", "end"])
-    def test_where_music_goes_on_it_goes_on_to_the_fragments_end(
-        self, start: int, variant: str, strength: float
-    ) -> None:
+    def test_following_music_fills_the_fragment_to_its_end(self, start: int, variant: str, strength: float) -> None:
         track = white_noise(24_000 + N_SAMPLES)
         fragment = augmented(track, start, variant, strength)
         assert fragment.shape == (N_SAMPLES,)

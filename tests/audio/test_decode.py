@@ -184,7 +184,7 @@ class TestDigest:
         soundfile.write(tmp_path / "z.wav", louder, RATE, subtype="FLOAT")
         assert len({decode(tmp_path / f"{name}.wav", RATE).digest for name in "xyz"}) == 1
 
-    def test_the_asked_rate_does_not_matter(self, tmp_path: Path) -> None:
+    def test_it_does_not_depend_on_the_sample_rate(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", MUSIC)
         assert decode(path, RATE).digest == decode(path, 8_000).digest
 
@@ -204,7 +204,7 @@ class TestUnreadable:
 
     @pytest.mark.parametrize("suffix", ["wav", "au", "flac", "ogg", "mp3", "aiff"])
     @pytest.mark.parametrize("content", [b"", b"this is no audio " * 500], ids=["empty", "text"])
-    def test_a_file_that_is_no_audio(self, content: bytes, suffix: str, tmp_path: Path) -> None:
+    def test_a_file_without_audio(self, content: bytes, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"x.{suffix}"
         path.write_bytes(content)
         assert refusal(path) == "not decodable: Format not recognised"
@@ -247,7 +247,7 @@ class TestUnreadable:
         (tmp_path / "x.raw").write_bytes(bytes(10_000))
         assert refusal(tmp_path / "x.raw") == "not decodable: Format not recognised"
 
-    def test_a_name_that_is_no_unicode(self, tmp_path: Path) -> None:
+    def test_a_name_that_is_not_unicode(self, tmp_path: Path) -> None:
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
         try:
             write(tmp_path / "x.wav", MUSIC).rename(path)

@@ -1,4 +1,4 @@
-"""What is written can be heard: the same tone comes back."""
+"""A tone that is encoded and decoded is the same tone."""
 
 from io import BytesIO
 from pathlib import Path

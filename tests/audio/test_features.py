@@ -52,7 +52,7 @@ class TestMelScale:
         np.testing.assert_allclose(mel_to_hz(mel), librosa.mel_to_hz(mel, htk=False), rtol=1e-12)
 
     @given(st.floats(0, 200_000))
-    def test_there_and_back_is_where_it_began(self, hz: float) -> None:
+    def test_conversion_to_mel_and_back_changes_nothing(self, hz: float) -> None:
         assert float(mel_to_hz(hz_to_mel(hz))) == pytest.approx(hz, rel=1e-12, abs=1e-9)
 
 
@@ -91,7 +91,7 @@ class TestFilters:
         areas = mel_filters(fine).sum(axis=1) * fine.sample_rate / fine.n_fft
         assert areas == pytest.approx(np.ones(64), rel=1e-3)
 
-    def test_nothing_outside_fmin_and_fmax_is_heard(self) -> None:
+    def test_frequencies_outside_fmin_and_fmax_are_ignored(self) -> None:
         front_end = FeatureConfig(fmin=200, fmax=4_000)
         bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
         heard = mel_filters(front_end).sum(axis=0) > 0

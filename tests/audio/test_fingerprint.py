@@ -1,4 +1,4 @@
-"""A recording is known again by its landmarks; another one is not."""
+"""Landmarks identify copies of a recording, and only these."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -99,7 +99,7 @@ def test_onsets_are_rises_only() -> None:
 
 @pytest.mark.parametrize("semitones", range(12))
 @pytest.mark.parametrize("octave", [1, 2])
-def test_a_tone_is_heard_as_its_pitch_class(semitones: int, octave: int) -> None:
+def test_a_tone_has_its_pitch_class(semitones: int, octave: int) -> None:
     hz = 440 * 2 ** (octave + semitones / 12)
     tone = np.sin(2 * np.pi * hz * np.arange(FRONT_END.n_samples) / FRONT_END.sample_rate).astype(np.float32)
     power = mel_spectrogram(FRONT_END).power(tone)
@@ -109,7 +109,7 @@ def test_a_tone_is_heard_as_its_pitch_class(semitones: int, octave: int) -> None
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-def test_pitch_classes_are_0_where_there_is_no_band() -> None:
+def test_pitch_classes_without_a_band_are_0() -> None:
     low = FeatureConfig.of({"fmax": 300.0, "n_mels": 16})
     assert not chroma(noise(2, 16, 20), low).any()
 

@@ -129,7 +129,7 @@ class TestRows:
         for variant in (0, 1, 2, 4):
             assert not tensors.tensors["waveform"][variant, 1_200:].any()
 
-    def test_a_file_that_is_no_audio_is_refused(self, tmp_path: Path) -> None:
+    def test_a_file_without_audio_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.wav").write_text("no audio")
         with pytest.raises(UnreadableAudioError, match="not decodable"):
             transform_track("a", tmp_path / "x.wav", config())
@@ -277,7 +277,7 @@ class TestWhatIsStored:
         return transform_track("a", track, PrepareConfig.of(wanted))
 
     @pytest.mark.parametrize(("store", "kinds"), [("both", {"waveform", "mel"}), ("mel", {"mel"})])
-    def test_only_what_is_asked_for_is_made(self, track: Path, store: str, kinds: set[str]) -> None:
+    def test_only_requested_inputs_are_computed(self, track: Path, store: str, kinds: set[str]) -> None:
         assert self.stored(track, store=store).tensors.keys() == kinds
 
     def test_each_input_is_the_same_alone_as_beside_the_other(self, track: Path) -> None:

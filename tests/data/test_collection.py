@@ -164,7 +164,7 @@ class TestFolder:
         assert scan_folder(root).tracks[0].mtime_ns in {2**63 - 1, (root / "blues" / "a.wav").stat().st_mtime_ns}
         assert scan_folder(root).tracks[0].mtime_ns < 2**63
 
-    def test_a_folder_with_the_name_of_a_track_is_no_track(self, root: Path) -> None:
+    def test_a_folder_with_the_name_of_a_track_is_not_a_track(self, root: Path) -> None:
         fill(root, "jazz/album.wav/c.wav")
         assert ids(scan_folder(root)) == ["blues/a", "jazz/album.wav/c", "jazz/b"]
 
@@ -181,7 +181,7 @@ class TestFolder:
         assert ids(collection) == ["blues/a", "jazz/b"]
         assert skipped(collection) == {printed: "its name has characters that cannot be printed: rename it"}
 
-    def test_a_name_that_is_no_unicode_is_skipped_and_printed_with_escapes(self, root: Path) -> None:
+    def test_a_name_that_is_not_unicode_is_skipped_and_printed_with_escapes(self, root: Path) -> None:
         try:
             fill(root, os.fsdecode(b"jazz/caf\xe9.wav"))
         except OSError:
@@ -230,7 +230,7 @@ class TestFolder:
 
 
 class TestLinks:
-    """Links are followed, and nothing is found twice."""
+    """Links are followed, and no file is listed twice."""
 
     def test_links_to_files_and_folders_are_followed(self, root: Path, tmp_path: Path) -> None:
         elsewhere = fill(tmp_path / "elsewhere", "album/c.wav", "d.wav")
@@ -286,7 +286,7 @@ class TestNoCollection:
         with pytest.raises(GenrekitError, match=r"has only one genre \(blues\): .* at least two$"):
             scan_folder(tmp_path)
 
-    def test_the_folder_around_the_genres_is_told_which_one_was_meant(self, tmp_path: Path) -> None:
+    def test_the_folder_above_the_genres_gets_the_right_folder_in_the_error(self, tmp_path: Path) -> None:
         fill(tmp_path, "genres_original/blues/blues.00000.wav", "genres_original/jazz/jazz.00000.wav")
         with pytest.raises(GenrekitError) as caught:
             scan_folder(tmp_path)
@@ -335,7 +335,7 @@ class TestManifest:
         tracks = read_manifest(manifest(root, "path,genre\nblues/a.wav,blues\njazz/b.wav,jazz\n")).tracks
         assert [(track.artists, track.subset) for track in tracks] == [((), None)] * 2
 
-    def test_a_byte_order_mark_is_no_part_of_a_column(self, root: Path) -> None:
+    def test_a_byte_order_mark_is_ignored(self, root: Path) -> None:
         path = manifest(root, "\ufeffpath,genre\r\nblues/a.wav,blues\r\njazz/b.wav,jazz\r\n")
         assert ids(read_manifest(path)) == ["blues/a", "jazz/b"]
 
@@ -426,7 +426,7 @@ class TestManifest:
         with pytest.raises(GenrekitError, match=r"tracks\.csv has only one genre \(blues\): .* at least two$"):
             read_manifest(manifest(root, "path,genre\nblues/a.wav,blues\njazz/b.wav,blues\n"))
 
-    def test_what_is_no_text_is_refused(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_text_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "tracks.csv").write_bytes("path,genre\ncafé.wav,jazz\n".encode("utf-16"))
         with pytest.raises(GenrekitError, match=r"cannot read the manifest .*tracks\.csv: 'utf-8' codec"):
             read_manifest(tmp_path / "tracks.csv")

@@ -1,4 +1,4 @@
-"""A cache can be read by a training loop that has nothing of genrekit but the dataset."""
+"""A cache can be used by a training loop that uses nothing of genrekit except for the dataset."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The statistics beside a cache: kept, and made anew when they are not this cache's."""
+"""The statistics beside a cache are stored, and computed again if they are of another cache."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_they_are_those_of_the_originals(cache: Cache) -> None:
     assert np.array_equal(original_statistics(cache), expected(cache))
 
 
-def test_progress_is_told_only_while_they_are_computed(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_only_while_they_are_computed(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BLOCK", 3)
     told: list[tuple[int, int]] = []
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_those_of_another_version_are_replaced(cache: Cache, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("keep", [0, 10, 400, 5_000], ids=lambda keep: f"{keep} bytes")
-def test_a_damaged_file_is_made_anew(cache: Cache, keep: int) -> None:
+def test_a_damaged_file_is_replaced(cache: Cache, keep: int) -> None:
     original_statistics(cache)
     path = statistics_path(cache)
     whole = path.read_bytes()
@@ -92,7 +92,7 @@ def test_pickles_are_not_read(cache: Cache) -> None:
     assert np.array_equal(original_statistics(cache), expected(cache))
 
 
-def test_a_folder_that_cannot_be_written_is_no_hindrance(cache: Cache) -> None:
+def test_a_folder_that_cannot_be_written_does_not_matter(cache: Cache) -> None:
     statistics_path(cache).mkdir()
     assert np.array_equal(original_statistics(cache), expected(cache))
 

@@ -1,4 +1,4 @@
-"""The same recording is found at another level, rate, codec and offset, and splits keep it on one side."""
+"""The same recording is found at another level, rate, codec and offset, and stays in one subset."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_a_changed_copy_is_the_same_recording(music: Path, change: Change) -> No
     assert cache.near_duplicates() == (("blues/1", "jazz/copy"),)
 
 
-def test_sample_identical_tracks_are_not_told_twice(music: Path) -> None:
+def test_sample_identical_tracks_are_reported_once(music: Path) -> None:
     write(music / "jazz" / "copy.flac", soundfile.read(music / "blues" / "1.wav", dtype="float32")[0])
     cache = prepared(music)
     assert (cache.duplicates(), cache.near_duplicates()) == ((("blues/1", "jazz/copy"),), ())

@@ -1,4 +1,4 @@
-"""Batches visit each training fragment once an epoch, draw its variants, and never touch the other parts."""
+"""An epoch has each training fragment once, in a random variant, and no fragment of other subsets."""
 
 from pathlib import Path
 
@@ -71,13 +71,13 @@ def test_track_indices_name_the_tracks_of_the_inputs(cache: Cache) -> None:
     assert sorted({data.track_ids[index] for index in tracks.tolist()}) == TRAINING
 
 
-def test_genres_are_counted_in_the_training_part_alone(cache: Cache) -> None:
+def test_genres_are_counted_in_the_training_set_only(cache: Cache) -> None:
     assert cache.genres == ("blues", "jazz")
     assert batches(cache).genre_counts.tolist() == [6, 3]
 
 
 @pytest.mark.parametrize("part", ["validation", "training"])
-def test_originals_alone_are_asked_and_in_order(cache: Cache, part: str) -> None:
+def test_evaluation_batches_have_only_originals_in_order(cache: Cache, part: str) -> None:
     data = batches(cache)
     asked = data.validation_batches() if part == "validation" else data.training_batches_in_order()
     inputs, targets, tracks = (torch.cat(parts) for parts in zip(*asked, strict=True))

@@ -1,4 +1,4 @@
-"""Altered fragments are made once, of this cache's own waveforms, and kept; another cache's are never read."""
+"""Altered fragments are computed once from a cache and stored. Those of another cache are never used."""
 
 import threading
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_those_of_other_audio_are_not_read_but_removed(tmp_path: Path, music: Pa
     assert old not in files(cache)
 
 
-def test_those_of_another_version_are_made_anew(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_of_another_version_are_computed_again(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     altered_fragments(cache, cache.original_rows(TRAINING), 1.2, 0.0)
     monkeypatch.setattr(module, "FORMAT_VERSION", 0)
     monkeypatch.setattr(module, "altered_waveform", lambda row, **_: np.zeros_like(row))
@@ -96,7 +96,7 @@ def test_those_of_another_version_are_made_anew(cache: Cache, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, 20_000], ids=lambda keep: f"{keep} bytes")
-def test_a_damaged_file_is_made_anew(cache: Cache, keep: int) -> None:
+def test_a_damaged_file_is_replaced(cache: Cache, keep: int) -> None:
     altered_fragments(cache, cache.original_rows(TRAINING), 1.2, 0.0)
     path = altered_folder(cache) / files(cache)[0]
     whole = path.read_bytes()
@@ -129,17 +129,17 @@ def test_what_a_kill_left_is_removed(cache: Cache) -> None:
 
 def test_two_at_once_make_them_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one waits for the first, and then reads what that has made."""
-    begun, made = threading.Event(), []
+    started, made = threading.Event(), []
 
     def slow(row: np.ndarray, **options: float) -> np.ndarray:
-        begun.set()
+        started.set()
         made.append(1)
         return altered_waveform(row, **options)
 
     monkeypatch.setattr(module, "altered_waveform", slow)
     first = threading.Thread(target=altered_fragments, args=(cache, cache.original_rows(TRAINING), 1.2, 0.0))
     first.start()
-    begun.wait()
+    started.wait()
     found = altered_fragments(cache, cache.original_rows(TRAINING), 1.2, 0.0)
     first.join()
     assert len(made) == len(found) == 4
@@ -173,7 +173,7 @@ class TestBatchesOfAltered:
         training.alter(altered)
         return TrainingBatches(training, validation, batch_size=3, seed=0)
 
-    def test_an_epoch_visits_each_of_them_once_with_its_own_genre_and_track(
+    def test_an_epoch_has_each_of_them_once_with_its_genre_and_track(
         self, cache: Cache, altered: np.ndarray, data: TrainingBatches
     ) -> None:
         inputs, genres, tracks = (torch.cat(part) for part in zip(*data.train_batches(1), strict=True))
@@ -195,7 +195,7 @@ class TestBatchesOfAltered:
         np.testing.assert_allclose(mean, [altered.mean() / FULL_SCALE], atol=1e-6)
         np.testing.assert_allclose(deviation, [altered.std() / FULL_SCALE], rtol=1e-4)
 
-    def test_validation_hears_the_originals(self, cache: Cache, data: TrainingBatches) -> None:
+    def test_validation_reads_the_originals(self, cache: Cache, data: TrainingBatches) -> None:
         inputs = torch.cat([inputs for inputs, _, _ in data.validation_batches()])
         np.testing.assert_array_equal(
             inputs, cache.waveform[cache.original_rows(VALIDATION)].astype(np.float32) / FULL_SCALE

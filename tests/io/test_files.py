@@ -1,4 +1,4 @@
-"""Files are replaced whole or left alone, and locks end with their holders."""
+"""Files are replaced atomically, and locks end with their holders."""
 
 import errno
 import math
@@ -125,7 +125,7 @@ class TestJson:
             pytest.param(b"1" * 10_000, id="endless-number"),
         ],
     )
-    def test_what_cannot_be_read_is_told_in_one_line_with_the_path(self, tmp_path: Path, content: bytes | None) -> None:
+    def test_an_unreadable_file_is_one_line_with_the_path(self, tmp_path: Path, content: bytes | None) -> None:
         path = tmp_path / "file.json"
         if content is not None:
             path.write_bytes(content)

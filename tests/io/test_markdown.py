@@ -1,4 +1,4 @@
-"""Markdown says what the text says, whatever stands in it."""
+"""Text in Markdown is shown as it is, whatever characters it has."""
 
 import html
 import re

@@ -89,7 +89,7 @@ def test_a_c_library_without_these_settings_does_not_matter(
 
 
 @pytest.mark.skipif("glibc" not in __import__("platform").libc_ver(), reason="only glibc has these settings")
-def test_large_arrays_do_not_come_from_the_system_anew() -> None:
+def test_large_arrays_reuse_freed_memory() -> None:
     """Pages that the system hands out are counted; an array of 64 MiB has 16,384 of them, or some large ones."""
     script = """
 import resource

@@ -256,7 +256,7 @@ def scratch_folder() -> Iterator[Path]:
 class Meter:
     """A process that checks and transforms one file after another and tells what each took.
 
-    It is started anew after a file that killed it, or that took so much memory that later ones would not show.
+    It is restarted after a file that killed it, or that took so much memory that later ones would not show.
     """
 
     def __init__(self, scratch: Path) -> None:

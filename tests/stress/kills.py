@@ -175,7 +175,7 @@ def _look(out: Path, old: bytes | None) -> State:
 
 
 def scenarios(work: Path) -> Iterator[Scenario]:
-    """A first build, one after changes, one that plans anew, and one that replaces another configuration's cache."""
+    """A first build, one after changes, one that plans again, and one that replaces another configuration's cache."""
     from tiny_cache import AUGMENTED, PLAIN
     from tiny_cli import SMALL
     from tiny_music import write_collection
@@ -194,11 +194,11 @@ def scenarios(work: Path) -> Iterator[Scenario]:
     (folder / "blues" / "blues-0.wav").unlink()
     yield Scenario("changed", folder, augmented, AUGMENTED, (work / "changed.h5").read_bytes())
 
-    folder = music("planned anew")
+    folder = music("planned again")
     for name in ("blues/blues-3.wav", "jazz/jazz-4.wav"):
         data = (folder / name).read_bytes()
         (folder / name).write_bytes(data[: len(data) // 2])
-    yield Scenario("planned anew", folder, SMALL, PLAIN)
+    yield Scenario("planned again", folder, SMALL, PLAIN)
 
     folder = music("overwritten")
     prepare(folder, PLAIN, out=work / "overwritten.h5", workers=1)
@@ -328,7 +328,7 @@ def wait_for_lock(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def wait_for_phase(process: subprocess.Popen[str], out: Path, old: bytes | None, phase: str) -> None:
-    """Wait until a phase has begun; filling has begun when a track is done that was not done at first."""
+    """Wait until a phase has started; filling has started when a track is done that was not done at first."""
     at_first: int | None = None
     while process.poll() is None:
         state = look(out, old)

@@ -105,18 +105,18 @@ def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_fill
 
 
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("left", "message"),
     [
-        pytest.param(lambda rows, whole: 0, "No space left on device", id="not even a lock fits"),
+        pytest.param(lambda rows, whole: 0, "is free: make space", id="not even the process ID of the lock fits"),
         pytest.param(lambda rows, whole: rows, "is free: make space", id="the rows do not fit, by a page"),
         pytest.param(lambda rows, whole: rows + PAGE, "No space left on device", id="nothing but the rows fits"),
         pytest.param(lambda rows, whole: whole, "No space left on device", id="a page is missing"),
     ],
 )
-def test_an_old_cache_stays_as_it_was_when_there_is_no_space_for_the_new(
-    music: Path, disk: Disk, left: Callable[[int, int], int], told: str
+def test_an_old_cache_does_not_change_if_there_is_no_space_for_the_new_one(
+    music: Path, disk: Disk, left: Callable[[int, int], int], message: str
 ) -> None:
-    """The process's lock takes a page, too."""
+    """The process ID beside the lock takes a page, too."""
     out = disk.folder / "cache.h5"
     prepare(music, PLAIN, out=out, workers=1)
     old = out.read_bytes()
@@ -125,7 +125,7 @@ def test_an_old_cache_stays_as_it_was_when_there_is_no_space_for_the_new(
     plan, size = open_cache(expected).plan, expected.stat().st_size
     rows, whole = (-(-need // PAGE) * PAGE for need in (plan.n_rows * plan.row_bytes, size))
     filler = disk.leave(left(rows, whole))
-    assert told in refused(music, out, "--workers", "1")
+    assert message in refused(music, out, "--workers", "1")
     assert out.read_bytes() == old
     assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "filler"]
     filler.unlink()
@@ -134,7 +134,7 @@ def test_an_old_cache_stays_as_it_was_when_there_is_no_space_for_the_new(
     assert names(disk.folder) == [".cache.h5.lock", "cache.h5"]
 
 
-def test_a_disk_that_holds_a_few_rows_but_not_what_hdf5_adds_is_told_without_a_crash(music: Path, disk: Disk) -> None:
+def test_a_disk_without_space_for_hdf5_metadata_is_one_error_and_no_crash(music: Path, disk: Disk) -> None:
     """HDF5 itself does not get over a write that fails."""
     small = ("--store", "mel", "--fragments", "first")
     config = PrepareConfig.of({"front_end": PLAIN.front_end.model_dump(), "store": "mel", "fragments": "first"})
@@ -148,7 +148,7 @@ def test_a_disk_that_holds_a_few_rows_but_not_what_hdf5_adds_is_told_without_a_c
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.99])
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="files have no limit here")
-def test_a_file_that_may_not_grow_is_told_and_goes_on_when_it_may(music: Path, tmp_path: Path, share: float) -> None:
+def test_a_file_size_limit_is_one_error_and_the_next_run_resumes(music: Path, tmp_path: Path, share: float) -> None:
     expected, out = fresh(music, PLAIN), tmp_path / "out" / "cache.h5"
     line = refused(music, out, "--workers", "1", limit=int(share * expected.stat().st_size))
     assert "File too large" in line
@@ -158,7 +158,7 @@ def test_a_file_that_may_not_grow_is_told_and_goes_on_when_it_may(music: Path, t
     assert_whole(out, content(expected))
 
 
-def test_workers_that_meet_the_full_disk_are_told_as_one(music: Path, disk: Disk, tmp_path: Path) -> None:
+def test_workers_on_a_full_disk_are_one_error(music: Path, disk: Disk, tmp_path: Path) -> None:
     """As where space cannot be set aside beforehand: the rows are only found not to fit when they are written."""
     sparse = tmp_path / "sparse.py"
     sparse.write_text(

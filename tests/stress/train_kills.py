@@ -78,10 +78,10 @@ class Campaign:
         build(folder, self.work / "cache.h5", AUGMENTED)
         whole = self.work / "whole"
         process = self._start(whole)
-        wait_for(process, self.work / "begun")
-        begun = time.monotonic()
+        wait_for(process, self.work / "started")
+        started = time.monotonic()
         wait_for(process, whole / "best")
-        length_s = 1.2 * (time.monotonic() - begun)  # plots and the result are a small part of what can be hit
+        length_s = 1.2 * (time.monotonic() - started)  # plots and the result are a small part of what can be hit
         assert finish(process) == (0, "")
         expected = content(whole)
         while len(self.kills) < kills:
@@ -103,8 +103,9 @@ class Campaign:
         assert finish(self._start(run, "--resume")) == (0, "")
 
     def _start(self, run: Path, *resume: str) -> subprocess.Popen[str]:
-        (self.work / "begun").unlink(missing_ok=True)
-        slow = [sys.executable, str(Path(__file__).with_name("slow_train.py")), str(PAUSE_S), str(self.work / "begun")]
+        (self.work / "started").unlink(missing_ok=True)
+        slowed, mark = Path(__file__).with_name("slow_train.py"), self.work / "started"
+        slow = [sys.executable, str(slowed), str(PAUSE_S), str(mark)]
         command = ["train", "--cache", "cache.h5", "--out", str(run), "--wandb", "off", "--quiet"]
         # The number of threads decides the order of sums.
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -119,9 +120,9 @@ class Campaign:
         )
 
     def _kill(self, process: subprocess.Popen[str], run: Path, after_s: float) -> bool:
-        """Kill that long after the training has begun; whether it was not too late."""
+        """Kill that long after the training has started; whether it was not too late."""
         with process:
-            wait_for(process, self.work / "begun")
+            wait_for(process, self.work / "started")
             time.sleep(after_s)
             if process.poll() is not None:
                 assert finish(process) == (0, "")

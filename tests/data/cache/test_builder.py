@@ -1,4 +1,4 @@
-"""The cache is whole or absent, goes on where it stopped, and computes only what changed."""
+"""A cache is complete or absent, an interrupted run resumes, and only changed tracks are computed."""
 
 import os
 import signal
@@ -109,7 +109,7 @@ def test_added_changed_and_removed_tracks_cost_only_themselves(folder: Path, tmp
 
 
 class StopsAfter(Executor):
-    """Runs a few tasks, then fails as an interrupted process does."""
+    """Runs a few tasks, then raises KeyboardInterrupt."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -123,7 +123,7 @@ class StopsAfter(Executor):
         return future
 
 
-def test_a_killed_prepare_goes_on_and_ends_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_prepare_resumes_and_ends_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     out, script = tmp_path / "cache.h5", tmp_path / "run.py"
     script.write_text(
         "import sys, time\n"
@@ -186,7 +186,7 @@ def test_rows_that_did_not_reach_the_disk_before_the_power_went_are_made_again(f
 
 
 class BreaksAfter(StopsAfter):
-    """A pool of which a worker dies while work is still handed out."""
+    """A pool in which a worker dies while tasks are submitted."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         if self.count == 0:
@@ -195,7 +195,7 @@ class BreaksAfter(StopsAfter):
 
 
 @pytest.mark.parametrize("handed_out", [0, 3])
-def test_a_worker_that_dies_while_work_is_handed_out_is_told_and_the_next_build_goes_on(
+def test_a_worker_that_dies_is_one_error_and_the_next_build_resumes(
     folder: Path, tmp_path: Path, handed_out: int
 ) -> None:
     with pytest.raises(GenrekitError, match="a worker process died"):
@@ -263,7 +263,9 @@ def test_two_builds_at_once_the_second_names_the_first(folder: Path, tmp_path: P
     build(folder, tmp_path / "cache.h5", on_track=meddle)
 
 
-def test_a_full_disk_is_told_and_loses_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_oserror_and_loses_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(folder, tmp_path / "cache.h5")
     before = (tmp_path / "cache.h5").read_bytes()
     write_collection(folder, {"metal": 3}, duration_s=1.2, sample_rate=8_000)

@@ -1,4 +1,4 @@
-"""A cache that cannot be read right is refused with one clear line."""
+"""A damaged cache is refused with one clear line."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Cross-validation folds, and the split that shows what a leak pretends."""
+"""Cross-validation folds, and the split by fragment."""
 
 from collections import Counter
 from pathlib import Path

@@ -44,7 +44,7 @@ def test_a_hundred_tracks_of_each_genre_are_known() -> None:
     assert all(gtzan_name(name) == name for name in index())
 
 
-def test_the_fault_filtered_parts_have_the_published_sizes_and_every_genre() -> None:
+def test_the_fault_filtered_split_has_the_published_sizes_and_every_genre() -> None:
     subsets = {name: entry.subset for name, entry in index().items()}
     assert Counter(subsets.values()) == {"train": 443, "validation": 197, "test": 290, None: 70}
     assert {(name.split(".")[0], subset) for name, subset in subsets.items() if subset} == {
@@ -52,7 +52,7 @@ def test_the_fault_filtered_parts_have_the_published_sizes_and_every_genre() -> 
     }
 
 
-def test_only_the_declared_artists_cross_the_fault_filtered_parts() -> None:
+def test_only_the_declared_artists_cross_the_fault_filtered_split() -> None:
     sides = defaultdict(set)
     for entry in index().values():
         for artist in entry.artists:
@@ -82,7 +82,7 @@ def test_the_artists_are_those_of_the_published_index(published: dict[str, dict[
         assert words(" ".join(artists_of(name))) == words(row["artist"]), name
 
 
-def test_no_recording_of_a_known_artist_crosses_the_fault_filtered_parts(published: dict[str, dict[str, str]]) -> None:
+def test_no_recording_of_a_known_artist_crosses_the_fault_filtered_split(published: dict[str, dict[str, str]]) -> None:
     sides = defaultdict(set)
     for name, row in published.items():
         if row["artist"] and row["title"] and (subset := fault_filtered_subset(name)):

@@ -1,4 +1,4 @@
-"""A track stands on one side, for good; with its artist where artists are kept apart, and always with its twins."""
+"""A track stays in its subset, with its artist in an artist split, and always with its duplicates."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def counts(split: Split, tracks: Iterable[SplitTrack]) -> dict[str, list[int]]:
 
 
 def crossing(split: Split, tracks: Iterable[SplitTrack], key: str) -> list[str]:
-    """Return the artists or digests that stand in two subsets."""
+    """Return the artists or digests that are in two subsets."""
     sides = defaultdict(set)
     for track in tracks:
         if track.id in split.subsets:
@@ -67,7 +67,7 @@ def crossing(split: Split, tracks: Iterable[SplitTrack], key: str) -> list[str]:
 
 
 def two_genres(tracks: Iterable[SplitTrack]) -> set[str]:
-    """Return the ids of tracks whose audio is there under another genre too."""
+    """Return the ids of tracks whose audio also has another genre."""
     genres = defaultdict(set)
     for track in tracks:
         genres[track.digest].add(track.genre)
@@ -75,7 +75,7 @@ def two_genres(tracks: Iterable[SplitTrack]) -> set[str]:
 
 
 def assert_sound(split: Split, tracks: Sequence[SplitTrack]) -> None:
-    """Hold a split to what every split promises."""
+    """Check what every split promises."""
     ids = {track.id for track in tracks}
     assert split.subsets.keys() | split.left_out.keys() == ids
     assert not split.subsets.keys() & split.left_out.keys()
@@ -137,7 +137,7 @@ class TestDrawnSplits:
         split = make_split(tracks, policy, 0)
         assert counts(split, tracks) == {"blues": expected, "jazz": [16, 2, 2]}
 
-    def test_a_genre_that_needs_another_s_test_artist_leaves_it_a_test_part(self) -> None:
+    def test_a_genre_leaves_the_test_artist_of_another_genre_in_the_test_set(self) -> None:
         """Ann and Bob must train and validate for jazz, so Cy remains to test for blues."""
         tracks = [
             SplitTrack("blues/0", "blues", ("Ann",)),
@@ -160,7 +160,7 @@ class TestDrawnSplits:
         ]
         assert counts(make_split(tracks, "artist", 0), tracks)["blues"] == [2, 1, 0]
 
-    def test_an_empty_test_part_is_legal_and_told(self) -> None:
+    def test_an_empty_test_set_is_allowed_and_noted(self) -> None:
         split = make_split([*tracks_of("jazz", 2), *tracks_of("blues", 2), *tracks_of("pop", 3)], "track", 0)
         assert [note for note in split.notes if "no test tracks of blues, jazz:" in note]
 
@@ -194,7 +194,7 @@ class TestDrawnSplits:
         assert made.subsets.items() <= split.subsets.items()
         assert make_split(after, policy, 0, previous=split) == split
 
-    def test_a_track_that_comes_again_under_another_genre_is_no_longer_used(self) -> None:
+    def test_a_track_that_is_added_again_with_another_genre_is_no_longer_used(self) -> None:
         tracks = [*tracks_of("blues", 10), *tracks_of("jazz", 10)]
         made = make_split(tracks, "track", 0)
         split = make_split([*tracks, replace(tracks[0], id="jazz/again", genre="jazz")], "track", 0, previous=made)
@@ -208,7 +208,7 @@ class TestDrawnSplits:
         assert counts(make_split(tracks, policy, 0, previous=made), tracks) == {"blues": [48, 6, 6]}
 
     @pytest.mark.parametrize("policy", DRAWN)
-    def test_a_small_genre_s_missing_part_goes_to_an_added_track(self, policy: SplitPolicy) -> None:
+    def test_an_added_track_fills_the_empty_subset_of_a_small_genre(self, policy: SplitPolicy) -> None:
         tracks = tracks_of("blues", 3, per_artist=1)
         made = make_split(tracks[1:], policy, 0)
         assert make_split(tracks, policy, 0, previous=made).subsets == {**made.subsets, tracks[0].id: "test"}
@@ -260,7 +260,7 @@ class TestDrawnSplits:
 
 
 class TestRefusals:
-    """What cannot be split is refused with the genre and the remedy."""
+    """Collections that cannot be split are refused with the genre and the remedy."""
 
     def test_a_genre_of_one_artist_is_named_with_the_artist_and_the_remedy(self) -> None:
         tracks = [*tracks_of("blues", 10, per_artist=10), *tracks_of("jazz", 10, per_artist=1)]
@@ -343,8 +343,8 @@ class TestPublishedSplits:
         assert Counter(split.subsets.values()) == {"train": 442, "validation": 197, "test": 290}
         assert all("which has another genre" in split.left_out[twin] for twin in twins)
 
-    def test_fault_filtered_keeps_of_sample_identical_tracks_those_of_one_part(self) -> None:
-        """Such as copies of one file under two names: what is tested stays tested."""
+    def test_fault_filtered_keeps_sample_identical_tracks_in_one_subset_only(self) -> None:
+        """For example copies of one file under two names. A test track stays a test track."""
         twins = ("genres/blues.00000", "genres/blues.00012", "genres/blues.00029")
         tracks = [replace(track, digest="same" if track.id in twins else "") for track in gtzan_tracks()]
         subsets = {index()[twin.removeprefix("genres/")].subset for twin in twins}
@@ -371,11 +371,11 @@ class TestPublishedSplits:
         with pytest.raises(SplitError, match="no track has a GTZAN name: choose the track or artist split"):
             make_split(tracks_of("blues", 10), "fault-filtered", 0)
 
-    def test_a_manifest_without_parts_is_refused_with_the_remedy(self) -> None:
+    def test_a_manifest_without_a_split_is_refused_with_the_remedy(self) -> None:
         with pytest.raises(SplitError, match="no track has a value in the manifest's split column: choose the track"):
             make_split(tracks_of("blues", 10), "manifest", 0)
 
-    def test_a_manifest_s_parts_are_taken_as_they_are(self) -> None:
+    def test_the_split_of_a_manifest_is_used_unchanged(self) -> None:
         tracks = [
             replace(track, subset=subset)
             for track, subset in zip(tracks_of("blues", 4), ("train", "validation", "test", None), strict=True)
@@ -385,7 +385,7 @@ class TestPublishedSplits:
         assert split.left_out == {"blues/003": "not listed in the manifest split"}
 
     @pytest.mark.parametrize("missing", ["train", "validation"])
-    def test_a_published_split_that_lacks_a_needed_part_is_refused_with_the_remedy(self, missing: str) -> None:
+    def test_a_published_split_without_a_required_subset_is_refused_with_the_remedy(self, missing: str) -> None:
         subsets = sorted(SUBSETS - {missing})
         tracks = [replace(track, subset=subsets[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
         with pytest.raises(
@@ -455,12 +455,12 @@ def test_artists_are_resampled_where_they_are_known_for_most() -> None:
 
 
 class TestAuto:
-    """What `auto` chooses, and what it says."""
+    """The policy that `auto` selects, and its notes."""
 
     def test_gtzan_is_fault_filtered(self) -> None:
         assert choose_policy(gtzan_tracks(), "auto", 0) == ("fault-filtered", ())
 
-    def test_a_part_of_gtzan_is_told_that_the_fault_filtered_split_exists(self) -> None:
+    def test_an_incomplete_gtzan_gets_a_note_about_the_fault_filtered_split(self) -> None:
         policy, notes = choose_policy(gtzan_tracks()[::2], "auto", 0)
         assert policy == "artist"
         assert notes == (
@@ -469,7 +469,7 @@ class TestAuto:
         )
         assert choose_policy(gtzan_tracks(), "track", 0) == ("track", notes[1:])
 
-    def test_a_manifest_that_names_every_part_is_followed(self) -> None:
+    def test_a_manifest_that_lists_every_track_is_used(self) -> None:
         tracks = [replace(track, subset="train") for track in tracks_of("blues", 10, per_artist=1)]
         assert choose_policy(tracks, "auto", 0) == ("manifest", ("using the split of the manifest",))
         assert choose_policy([*tracks, SplitTrack("blues/x", "blues")], "auto", 0)[0] == "artist"
@@ -488,7 +488,7 @@ class TestAuto:
         assert note.startswith("split by track, so expect lower accuracy for new artists: blues has only one artist")
 
     @pytest.mark.parametrize("policy", ["track", "artist", "fault-filtered", "manifest"])
-    def test_what_is_asked_for_is_not_chosen_anew(self, policy: SplitPolicy) -> None:
+    def test_a_policy_other_than_auto_is_kept(self, policy: SplitPolicy) -> None:
         assert choose_policy(tracks_of("blues", 10), policy, 0) == (policy, ())
 
 
@@ -496,12 +496,12 @@ class TestAuto:
     ("policy", "name"),
     [("track", "track, seed 3"), ("artist", "artist, seed 3"), ("manifest", "manifest")],
 )
-def test_a_split_is_named_with_its_seed_where_it_is_drawn(policy: str, name: str) -> None:
+def test_the_name_of_a_drawn_split_has_its_seed(policy: str, name: str) -> None:
     assert Split(policy, 3, {}).name == name
 
 
 class TestSplitFiles:
-    """A split is written beside its cache when it is first made."""
+    """A split is stored beside its cache when it is first made."""
 
     @staticmethod
     def cache(folder: Path, tracks: Iterable[SplitTrack]) -> Cache:
@@ -523,7 +523,7 @@ class TestSplitFiles:
         assert load_split(path) == replace(first, notes=())
         assert json.loads(path.read_text())["format_version"] == 1
 
-    def test_what_is_written_is_followed_also_where_it_would_be_drawn_otherwise(self, tmp_path: Path) -> None:
+    def test_a_stored_split_is_used_even_if_it_would_be_drawn_differently(self, tmp_path: Path) -> None:
         cache = self.cache(tmp_path, tracks_of("blues", 20))
         first = open_split(cache, "track", 0)
         swapped = {"train": "train", "validation": "test", "test": "validation"}
@@ -531,7 +531,7 @@ class TestSplitFiles:
         save_split(tmp_path / "cache.splits" / "track-0.json", replace(first, subsets=other))
         assert open_split(cache, "track", 0).subsets == other
 
-    def test_a_grown_collection_keeps_its_parts_and_writes_the_new_ones_down(self, tmp_path: Path) -> None:
+    def test_a_grown_collection_keeps_its_subsets_and_stores_the_new_ones(self, tmp_path: Path) -> None:
         tracks = tracks_of("blues", 40)
         first = open_split(self.cache(tmp_path, tracks[::2]), "track", 0)
         grown = open_split(self.cache(tmp_path, tracks), "track", 0)
