@@ -289,8 +289,8 @@ class Published:
         kernel = self.kernel(number)[:, 0].transpose(1, 2)
         return self.normalize(number + 1, functional.conv1d(inputs, kernel, self.bias(number), padding=3).relu())
 
-    def __call__(self, mels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the logits [B, 50], the penultimate layer [B, 200], and mean and maximum over time [B, 753]."""
+    def __call__(self, mels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the logits [B, 50], the penultimate layer [B, 200] and the pooled channels [B, 753, n_frames]."""
         front = self.front(mels)
         first = self.middle(5, front)
         second = self.middle(6, first) + first
@@ -300,7 +300,7 @@ class Published:
         # The published code flattens [channels, 2]: maximum and mean of each channel alternate.
         pooled = self.normalize(9, torch.stack([maximum, mean], dim=2).flatten(1))
         penultimate = self.normalize(10, self.dense(0, pooled).relu())
-        return self.dense(1, penultimate), penultimate, mean, maximum
+        return self.dense(1, penultimate), penultimate, channels
 
     def dense(self, number: int, inputs: Tensor) -> Tensor:
         """Apply a dense layer."""
@@ -370,8 +370,9 @@ def largest_difference(network: Published, pruned: Musicnn) -> float:
     noise = torch.rand(1, 140, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 5
     mels = torch.cat([noise, torch.zeros_like(noise[:1])])
     live = live_channels(network)
-    logits, penultimate, mean, maximum = network.double()(mels)
-    expected = torch.cat([logits, penultimate, mean[:, live], maximum[:, live]], dim=1)
+    logits, penultimate, channels = network.double()(mels)
+    pooled = channels.mean(dim=2), channels.amax(dim=2), channels.std(dim=2, correction=0)
+    expected = torch.cat([logits, penultimate, *(values[:, live] for values in pooled)], dim=1)
     return float((pruned.double()(mels) - expected).abs().max())
 
 
