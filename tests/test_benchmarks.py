@@ -28,8 +28,9 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ("busy.py", "small"),
         ("predict.py", "files,one,memory"),
         ("audio_libraries.py", "filters,front-end,masks,descriptors,shape"),
+        ("musicnn.py", "features,track"),
     ],
-    ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries"],
+    ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries", "musicnn"],
 )
 def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)

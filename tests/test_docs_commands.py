@@ -85,7 +85,7 @@ def shrunk(study: str) -> str:
     """A study or search file with one epoch, few seeds and few trials."""
     study = re.sub(r"^epochs = \d+$", "epochs = 1", study, flags=re.MULTILINE)
     study = re.sub(r"^trials = \d+$", "trials = 2\nseeds = 1", study, flags=re.MULTILINE)
-    return study.replace("\n[base]", "\nseeds = 1\n\n[base]", 1) if "[[claims]]" in study else study
+    return study.replace("\n[base]", "\nseeds = 1\n\n[base]", 1) if "[[hypotheses]]" in study else study
 
 
 @pytest.fixture(scope="module")

@@ -166,11 +166,13 @@ def test_a_bundle_names_what_registers_its_architecture(here: Path, genrekit: Co
     assert outcome.err.endswith(f": install or import {build.__module__}\n")
 
 
-def test_the_example_in_the_documentation_runs(here: Path) -> None:
-    page = Path(__file__).parents[1] / "docs" / "how-to" / "own-architecture.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(code, str(page), "exec"), {"__name__": "example"})
-    (run,) = (path for path in Path("runs").iterdir() if "flat" in path.name)
+def test_the_example_in_the_documentation_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "add-a-model.md"
+    module, script = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.syspath_prepend(here)
+    (here / "small_net.py").write_text(module)
+    exec(compile(script, str(page), "exec"), {"__name__": "example"})
+    (run,) = (path for path in Path("runs").iterdir() if "small-net" in path.name)
     assert (run / "best" / "model.json").exists()
 
 

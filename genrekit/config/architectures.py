@@ -40,6 +40,8 @@ class Architecture:
     - `hidden`: default widths of the hidden dense layers; None if the model does not use the option.
     - `channels`: default channels of the convolution blocks for each input; None if the model does not use the option.
     - `check`: raises ValueError for a `TrainConfig` that the architecture cannot use.
+
+    Shapes: the model maps float32 [B, n_mels, n_frames] or [B, n_samples] to logits [B, n_genres].
     """
 
     name: str

@@ -180,6 +180,7 @@ class Cache:
 def open_cache(path: AnyPath, *, unfinished: bool = False) -> Cache:
     """Open a cache for reading. The result also works as a context manager; see `Cache`.
 
+    Shapes: `mel` is float16 or float32 [N, n_mels, n_frames], `waveform` int16 [N, n_samples], `genre` and `track` [N].
     Errors: GenrekitError if there is no cache at `path`; IncompatibleCacheError if it is damaged, has another format
     version, or is unfinished and `unfinished` is false.
     """
