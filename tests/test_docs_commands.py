@@ -28,7 +28,7 @@ PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!
 
 GENRES = ("blues", "disco", "jazz", "metal")
 SMALL = {"front_end": {"sample_rate": 8_000, "duration_s": 1.0, "n_fft": 512, "hop_length": 128, "n_mels": 64}}
-BUNDLE = "cel3-mel-sgd-cosine-0.500"
+BUNDLE = "cel3-mel-sgd-cosine-0.600"
 """The bundle that the pages name."""
 
 WITHOUT_CACHE = ("README.md", "docs/how-to/own-music.md")

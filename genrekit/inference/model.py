@@ -81,7 +81,7 @@ class GenreModel(Bundle):
 def load_model(path: AnyPath, *, device: str = "cpu") -> GenreModel:
     """Load a bundle for predictions, on a `device`: cpu, cuda, mps, or auto for the fastest available.
 
-    Example: `load_model("best_models/cel3-mel-sgd-cosine-0.500").predict("song.mp3").genre`
+    Example: `load_model("best_models/cel3-mel-sgd-cosine-0.600").predict("song.mp3").genre`
     Errors: BundleError if a file is missing or damaged, or does not hold the model that the JSON describes.
     """
     bundle = load_bundle(path)

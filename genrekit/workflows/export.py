@@ -57,7 +57,7 @@ def export(
     bundle's. An existing file is replaced only with `force`.
     Errors: UsageError for an unknown format, GenrekitError if the model cannot be exported or the file not written.
 
-    Example: `export("best_models/cel3-mel-sgd-cosine-0.500", out="model.onnx").largest_difference`
+    Example: `export("best_models/cel3-mel-sgd-cosine-0.600", out="model.onnx").largest_difference`
     """
     started = time.monotonic()
     if format not in FORMATS:
