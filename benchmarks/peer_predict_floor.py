@@ -3,8 +3,8 @@
 Usage: python benchmarks/peer_predict_floor.py FOLDER BUNDLE
 
 Two threads with torch on one core each take the MP3 files in turn. soundfile decodes to float32, the channels are
-added, soxr resamples; the network is asked about as many fragments as the file has, which are zeros made once, eight at
-a time: with more it is slower, as the system hands out larger activations anew.
+added, soxr resamples. The network predicts as many fragments as the file has, in batches of eight. The fragments are
+zeros that are made once. Larger batches are slower, because the system must provide memory for larger activations.
 """
 
 import sys

@@ -76,7 +76,7 @@ def _results(hypothesis: Hypothesis, evidence: Evidence, at: At) -> list[Compari
 
 
 def _judge_winner(hypothesis: WinnerHypothesis, evidence: Evidence, at: At) -> Judgement:
-    """Judge what is said of the first configuration of the ranking.
+    """Judge a hypothesis about the first configuration of the ranking.
 
     More than half of the configurations must have runs, and all of these enough seeds. Settings are upheld if all
     configurations that are tied with the winner have them, and refuted if none has.

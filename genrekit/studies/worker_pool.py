@@ -198,7 +198,7 @@ class _Pool:
         except (EOFError, OSError):
             process = self._workers.pop(connection)
             process.join()
-            event, value = "ended", f"its process ended ({_cause(process.exitcode)}), perhaps for lack of memory"
+            event, value = "ended", f"its process ended ({_cause(process.exitcode)}), possibly because memory ran out"
         if event == "bug":
             raise RuntimeError(f"a training run failed:\n{value}")
         if event != "ended":

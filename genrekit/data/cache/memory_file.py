@@ -21,9 +21,9 @@ class Draft(io.RawIOBase):
         self._pages: dict[int, bytearray] = {}
         self._size = self._position = 0
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+    def seek(self, offset: int, origin: int = os.SEEK_SET) -> int:
         """Set the position of the next read or write."""
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[origin]
         return self._position
 
     def seekable(self) -> bool:
