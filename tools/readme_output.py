@@ -124,7 +124,7 @@ def skeleton(output: str) -> list[str]:
         kind = re.sub(r"\b(?:blues|classical|country|disco|hiphop|jazz|metal|pop|reggae|rock)\b", "#", kind)
         kind = re.sub(r"(?<=[ (])[+-](?=\d)", "", kind)  # a difference may have either sign
         kind = re.sub(r"\b(?:cel3-mel-\w+-\w+|lda-mel)", "MODEL", kind)
-        kind = re.sub(r"\d[\d,.:]*(?:e-\d+)?(?: (?:GB|MB|kB|s|%|to)\b)?|  best|\*|(?<= )\.(?= |$)", "#", kind)
+        kind = re.sub(r"\d[\d,.:]*(?:e[+-]\d+)?(?: (?:GB|MB|kB|s|%|to)\b)?|  best|\*|(?<= )\.(?= |$)", "#", kind)
         kind = re.sub(r"(?:#[ ,%]*)+", "# ", " ".join(kind.split())).strip()
         if kind not in (*kinds[-1:], "#", ""):  # lines of figures alone are rows of a table
             kinds.append(kind)

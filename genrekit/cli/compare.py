@@ -16,7 +16,7 @@ from genrekit.cli.display import emit_json, plain_table, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.cli.progress import terminal
 from genrekit.errors import UsageError
-from genrekit.metrics.formatting import percent, percent_bounds
+from genrekit.metrics.formatting import loss_text, percent, percent_bounds
 from genrekit.metrics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def show(result: CompareResult) -> None:
     """Print the ranking of each split."""
     console = stdout()
     for group, runs in groupby(result.runs, key=lambda run: run.group):
-        columns = ("", "run", "seeds", "accuracy", "95 % interval", "loss", "parameters")
-        right = ("", "accuracy", "loss", "parameters")
+        columns = ("", "run", "seeds", "accuracy", "95 % interval", "loss", "params")
+        right = ("", "accuracy", "loss", "params")
         table = plain_table(*columns, right=right, title=f"track accuracy on the validation set ({escape(group)})")
         for rank, run in enumerate(runs, 1):
             mark = ("=" if run.tied else "") + ("*" if run.kept else "")
@@ -100,5 +100,5 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 def _cells(run: RankedRun) -> tuple[str, str, str, str]:
     accuracy = run.track_accuracy
     mean, low, high = accuracy["mean"] or 0.0, accuracy["low"], accuracy["high"]
-    bounds = "" if low is None or high is None else percent_bounds(Interval(mean, low, high), digits=1)
-    return percent(mean), bounds, f"{run.loss:.3f}", f"{run.parameters:,}"
+    bounds = "" if low is None or high is None else percent_bounds(Interval(mean, low, high))
+    return percent(mean), bounds, loss_text(run.loss), f"{run.parameters:,}"

@@ -19,7 +19,7 @@ from genrekit.cli.signals import check, waiting
 from genrekit.errors import counted
 from genrekit.io.files import size_text
 from genrekit.metrics.epochs import Epoch, Step
-from genrekit.metrics.formatting import percent
+from genrekit.metrics.formatting import loss_text, percent
 from genrekit.training.tracking import NO_KEY, NOT_ONLINE
 from genrekit.workflows.reporter import PreparePlan, Reporter, RunProgress, TrainPlan
 
@@ -146,9 +146,8 @@ class TerminalReporter(Reporter):
         check()
         if self._bar is None:
             return
-        figures = (
-            f"loss {step.loss:.3f}  accuracy {percent(step.accuracy)}  rate {step.lr:.2g}  {step.fragments_per_s:.0f}/s"
-        )
+        loss, accuracy = loss_text(step.loss), percent(step.accuracy)
+        figures = f"loss {loss}  accuracy {accuracy}  rate {step.lr:.2g}  {step.fragments_per_s:.0f}/s"
         self._bar.update(
             self._task,
             total=step.epochs * step.steps,
@@ -161,13 +160,13 @@ class TerminalReporter(Reporter):
         """Print a row of the table of epochs; for a model that is fitted in one step, a line."""
         check()
         if self._one_step:
-            self._print(f"training: loss {epoch.train_loss:.3f}, {percent(epoch.train_accuracy)} of fragments")
+            self._print(f"training: loss {loss_text(epoch.train_loss)}, {percent(epoch.train_accuracy)} of fragments")
             return
         mark = "  [green]best[/green]" if best else ""
         self._print(
             f"{f'{epoch.epoch}/{self._epochs}':>{self._epoch_width}}  "
-            f"{epoch.train_loss:6.3f}  {percent(epoch.train_accuracy):>8}  "
-            f"{epoch.validation_loss:6.3f}  {percent(epoch.validation_fragment_accuracy):>9}  "
+            f"{loss_text(epoch.train_loss):>6}  {percent(epoch.train_accuracy):>8}  "
+            f"{loss_text(epoch.validation_loss):>6}  {percent(epoch.validation_fragment_accuracy):>9}  "
             f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}{mark}"
         )
 

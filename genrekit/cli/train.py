@@ -22,7 +22,7 @@ from genrekit.cli.options import (
 )
 from genrekit.cli.progress import terminal
 from genrekit.config import TrainConfig, to_toml
-from genrekit.metrics.formatting import percent
+from genrekit.metrics.formatting import loss_text, percent
 from genrekit.workflows.train import TrainResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -88,7 +88,7 @@ def show(result: TrainResult) -> None:
     if result.monitor in (None, "last"):
         epoch, selection = f", last epoch {result.epochs}" if result.monitor else "", ""
     console.print(
-        f"validation{epoch}: loss {figures.loss:.3f}, {percent(figures.fragment_accuracy)} of fragments, "
+        f"validation{epoch}: loss {loss_text(figures.loss)}, {percent(figures.fragment_accuracy)} of fragments, "
         f"[bold]{percent(figures.track_accuracy)} of tracks[/bold] correct ({escape(result.split)} split{selection})"
     )
     copy = f", copied to {result.kept}" if result.kept else ""

@@ -16,6 +16,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def loss_text(loss: float) -> str:
+    """Format a loss with three decimals, or with three digits if it is very large.
+
+    >>> loss_text(2.3072), loss_text(571_999_165_979_033.6)
+    ('2.307', '5.72e+14')
+    """
+    return f"{loss:.3f}" if abs(loss) < 10_000 else f"{loss:.3g}"
+
+
 def percent_bounds(figure: Interval, digits: int = 0) -> str:
     """Format the bounds of a share's interval in per cent, without the sign.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from genrekit.config import STFT_HOP, STFT_N_FFT, FeatureConfig, Input, PrepareConfig
 from genrekit.io.markdown import plain, table
-from genrekit.metrics.formatting import percent, percent_bounds
+from genrekit.metrics.formatting import loss_text, percent, percent_bounds
 from genrekit.metrics.intervals import Interval
 from genrekit.models.bundle_metadata import BundleMetadata
 
@@ -82,7 +82,7 @@ def _figures(metadata: BundleMetadata) -> str:
         "On the validation set, on which the best epoch "
         f"({metadata.best_epoch} of {metadata.epochs}) was selected:\n\n"
         f"{table(('accuracy', '', '95 % interval'), rows)}\n"
-        f"Loss {figures.loss:.3f}. A bundle has no figures of a test set: measure them with `genrekit evaluate`."
+        f"Loss {loss_text(figures.loss)}. A bundle has no figures of a test set: measure them with `genrekit evaluate`."
     )
 
 

@@ -12,7 +12,7 @@ from genrekit.config import Config
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
-from genrekit.metrics.formatting import percent, with_interval
+from genrekit.metrics.formatting import loss_text, percent, with_interval
 from genrekit.metrics.mistakes import confused_pairs
 from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.reports.page_tables import Column, Row, Table, number, share
@@ -181,9 +181,9 @@ def _epochs(history: Sequence[Epoch]) -> Table:
         [
             number(epoch.epoch),
             number(epoch.lr, f"{epoch.lr:.2g}"),
-            number(epoch.train_loss, f"{epoch.train_loss:.3f}"),
+            number(epoch.train_loss, loss_text(epoch.train_loss)),
             number(epoch.train_accuracy, percent(epoch.train_accuracy)),
-            number(epoch.validation_loss, f"{epoch.validation_loss:.3f}"),
+            number(epoch.validation_loss, loss_text(epoch.validation_loss)),
             number(epoch.validation_fragment_accuracy, percent(epoch.validation_fragment_accuracy)),
             number(epoch.validation_track_accuracy, percent(epoch.validation_track_accuracy)),
         ]

@@ -223,6 +223,6 @@ class Trainer:
 
     def _diverged(self, epoch: int, where: str) -> GenrekitError:
         return GenrekitError(
-            f"the loss is no longer a number in epoch {epoch}, {where}: lower the learning rate "
+            f"the loss is NaN or infinite in epoch {epoch}, {where}: lower the learning rate "
             f"({self.config.learning_rate:g}) or the penalties, or set clip_norm"
         )

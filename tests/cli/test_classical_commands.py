@@ -49,7 +49,7 @@ def test_a_classical_model_is_trained_compared_evaluated_and_used(here: Path, ge
     trained = genrekit("train", "--arch", arch, "--out", "runs/classical")
     assert trained.code == 0, trained.err
     assert trained.out.startswith("validation: loss ")
-    assert "of tracks (track, seed 0 split)" in trained.out
+    assert "of tracks correct (track, seed 0 split)" in trained.out
     assert "bundle runs/classical/best, copied to best_models/" in " ".join(trained.out.split())
     with open("runs/classical/history.csv", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -86,7 +86,7 @@ def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine
 @pytest.mark.slow
 def test_a_classical_model_prints_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
     first, second = (genrekit("train", "--arch", "lda", "--out", f"runs/{name}").err for name in ("one", "two"))
-    assert "note: computing statistics of 60 fragments; they are kept beside the cache\n" in first
+    assert "note: computing statistics of 60 fragments; they are stored beside the cache\n" in first
     assert second.splitlines()[-1].startswith("training: loss ")
     assert "statistics" not in second
     for absent in ("rate", "epoch", "1/1"):

@@ -30,7 +30,10 @@ def test_the_largest_difference_is_printed(here: Path, genrekit: CommandLine) ->
     outcome = genrekit("export", "runs/cel/best", "--format", "onnx", "--out", "deep/x.onnx")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("deep/x.onnx: onnx, ")
-    assert "clips of 4,000 samples at 8,000 Hz to probabilities of 3 genres; on 11 clips at most " in outcome.out
+    assert (
+        "Input: clips of 4,000 samples at 8,000 Hz. Output: probabilities of 3 genres. Checked with 11 clips: "
+        in outcome.out
+    )
     assert "Export runs/cel/best" in outcome.err
     session = onnxruntime.InferenceSession("deep/x.onnx", providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(None, {"waveform": np.ones((7, 4_000), np.float32)})

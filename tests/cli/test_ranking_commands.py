@@ -126,8 +126,8 @@ class TestCompare:
         for lr in ("0.1", "0.2"):
             genrekit("train", *common, "--lr", lr, "--out", f"runs/fewer-{lr}")
         outcome = genrekit("compare")
-        assert "validation, track, seed 0 split, collection 1" in outcome.out
-        assert "validation, track, seed 0 split, collection 2" in outcome.out
+        assert "track accuracy on the validation set (track, seed 0 split, collection 1)" in outcome.out
+        assert "track accuracy on the validation set (track, seed 0 split, collection 2)" in outcome.out
         firsts = [line.split()[0] for line in outcome.out.splitlines() if line.split()]
         assert firsts.count("=*1") == firsts.count("=*2") == 2
         rows = genrekit("compare", "--json").json["runs"]

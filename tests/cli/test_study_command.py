@@ -153,7 +153,7 @@ def test_a_failed_run_is_a_warning_and_exit_code_1(study: Path, genrekit: Comman
     study.write_text(STUDY.replace("1e-4", "1e30"), encoding="utf-8")
     outcome = genrekit("study", "run", "tiny.toml", "--seeds", "1")
     assert outcome.code == 1
-    assert "warning: slow-seed0 failed: the loss is no longer a number" in " ".join(outcome.err.split())
+    assert "warning: slow-seed0 failed: the loss is NaN or infinite" in " ".join(outcome.err.split())
     assert "report reports/tiny/report.md" in outcome.out
 
 

@@ -121,11 +121,11 @@ def test_a_trial_worse_than_the_median_is_pruned_after_the_first_epochs(tmp_path
         assert not trials.report(bad, 2, 0.2)  # it is known
         assert not any(trials.report(fair, epoch, 0.6) for epoch in (1, 2, 3))
         trials.prune(bad)
-        trials.fail(fair, "the loss is no longer a number")
+        trials.fail(fair, "the loss is NaN or infinite")
     with open_trials(tmp_path / "own.db", search(startup=3)) as trials:
         *_, pruned, failed = trials.records
     assert (pruned.state, pruned.curve, pruned.value) == ("pruned", (0.1, 0.2), None)
-    assert (failed.state, failed.problem) == ("failed", "the loss is no longer a number")
+    assert (failed.state, failed.problem) == ("failed", "the loss is NaN or infinite")
 
 
 def test_high_losses_are_pruned_and_nothing_without_a_pruner(tmp_path: Path) -> None:

@@ -248,11 +248,11 @@ def test_a_failed_trial_is_recorded_and_the_search_continues(file: Path, cache: 
     result = run(file, cache, ears)
     failed = [trial for trial in trials(result) if trial.state == "failed"]
     assert failed
-    assert all("the loss is no longer a number" in trial.problem for trial in failed)
+    assert all("the loss is NaN or infinite" in trial.problem for trial in failed)
     assert len(trials(result)) == 5
-    assert ears.warnings[0].startswith(f"{len(failed)} of 5 trials failed, {failed[0].name}: ")
+    assert ears.warnings[0].startswith(f"{len(failed)} of 5 trials failed; {failed[0].name}: ")
     assert not {trial.name for trial in failed} & set(searched(result).finalists)
-    assert "failed: the loss is no longer a number" in Path("reports/tiny/report.md").read_text(encoding="utf-8")
+    assert "failed: the loss is NaN or infinite" in Path("reports/tiny/report.md").read_text(encoding="utf-8")
     assert trials(run(file, cache)) == trials(result)  # it is not tried again
 
 
@@ -268,7 +268,7 @@ def test_an_invalid_combination_is_a_failed_trial(file: Path, cache: Path) -> No
 
 def test_an_error_names_the_first_problem_if_every_trial_fails(file: Path, cache: Path) -> None:
     file.write_text(SEARCH.replace("[1e-2, 3e-2, 1e-7]", "[1e30, 1e31]"), encoding="utf-8")
-    with pytest.raises(GenrekitError, match="no trial of tiny finished; the first problem: the loss is no longer"):
+    with pytest.raises(GenrekitError, match="no trial of tiny finished; the first problem: the loss is NaN"):
         run(file, cache)
 
 
