@@ -167,6 +167,11 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             id="help of study and compare",
         ),
         pytest.param(
+            "from genrekit.cli.app import COMMANDS, run; [run([name, '--help']) for name in COMMANDS]",
+            ["torch", "torchaudio", "librosa", "numba", "wandb", "optuna", "sklearn", "matplotlib"],
+            id="help of every command",
+        ),
+        pytest.param(
             "import genrekit.workflows.prepare",
             ["torch", "torchaudio", "librosa", "numba", "wandb", "sklearn", "matplotlib", "scipy"],
             id="prepare",

@@ -6,14 +6,17 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from genrekit.cli.display import duration, plain_table, stdout
 from genrekit.cli.timeline import Key, strip
-from genrekit.inference.prediction import FilePrediction
 from genrekit.metrics.formatting import percent
-from genrekit.workflows.predict import PredictResult
+
+if TYPE_CHECKING:
+    from genrekit.inference.prediction import FilePrediction
+    from genrekit.workflows.predict import PredictResult
 
 TOP = 3
 """Default number of genres per file."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from genrekit.inference.prediction import FragmentPrediction
+if TYPE_CHECKING:
+    from genrekit.inference.prediction import FragmentPrediction
 
 _COLOURS = (
     *("indian_red1", "deep_sky_blue1", "gold1", "spring_green2", "orchid1", "dark_orange", "cyan1", "light_pink1"),
@@ -35,6 +37,7 @@ def strip(fragments: Sequence[FragmentPrediction], width: int) -> list[str]:
 
     If there are more fragments, neighbours share a cell, which shows the genre with the largest sum of probabilities.
 
+    >>> from genrekit.inference.prediction import FragmentPrediction
     >>> rock, pop = FragmentPrediction(0, "rock", 0.9), FragmentPrediction(5, "pop", 0.3)
     >>> strip([rock, pop], 4), strip([rock, pop], 1)
     (['rock', 'pop'], ['rock'])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -23,7 +23,9 @@ from genrekit.cli.options import (
 from genrekit.cli.progress import terminal
 from genrekit.config import TrainConfig, to_toml
 from genrekit.metrics.formatting import loss_text, percent
-from genrekit.workflows.train import TrainResult
+
+if TYPE_CHECKING:
+    from genrekit.workflows.train import TrainResult
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
