@@ -65,7 +65,7 @@ _FARTHEST_NS = 2**63 - 1
 _JOINERS = frozenset("\u200c\u200d")
 """Characters in words of Persian and several Indian scripts, and in emoji."""
 
-_SUBSETS = {
+SUBSET_NAMES = {
     "": None,
     "train": "train",
     "training": "train",
@@ -83,7 +83,7 @@ def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
     Errors: GenrekitError if the folder is missing, has no audio, or has fewer than `least_genres` genres.
     """
     if not root.is_dir():
-        close = get_close_matches(root.name, _folders(root.parent), n=1)
+        close = get_close_matches(root.name, subfolders(root.parent), n=1)
         remedy = (
             f"did you mean {root.parent / close[0]}?"
             if close
@@ -136,7 +136,7 @@ def _add_row(
     if not name or not genre:
         raise GenrekitError(f"{manifest}, line {line}: path and genre must not be empty")
     subset = (row.get("split") or "").strip().lower()
-    if subset not in _SUBSETS:
+    if subset not in SUBSET_NAMES:
         raise GenrekitError(f"{manifest}, line {line}: split must be train, validation or test, got {subset!r}")
     artists = tuple(artist.strip() for artist in (row.get("artist") or "").split(";") if artist.strip())
     path = manifest.parent / name
@@ -145,7 +145,7 @@ def _add_row(
     if problem is not None:
         skipped.append(SkippedFile(_printable(name), problem))
     else:
-        _add(tracks, skipped, path, relative.as_posix(), genre, artists, _SUBSETS[subset])
+        _add(tracks, skipped, path, relative.as_posix(), genre, artists, SUBSET_NAMES[subset])
 
 
 def _add(
@@ -268,7 +268,8 @@ def _printable(name: str) -> str:
     return name if _unprintable(name) is None else ascii(name)[1:-1]
 
 
-def _folders(path: Path) -> list[str]:
+def subfolders(path: Path) -> list[str]:
+    """Return the names of the folders in a folder, without hidden ones; none if it cannot be listed."""
     with suppress(OSError):
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return []

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from genrekit.data.collection import SUFFIXES, audio_files
+from genrekit.data.collection import SUBSET_NAMES, SUFFIXES, audio_files, subfolders
 from genrekit.data.splits.gtzan import artists_of, fault_filtered_subset, gtzan_name
 from genrekit.errors import GenrekitError
 from genrekit.io.files import cannot
 
-_SUBSETS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval"), "test"),
-}
+_FOLDER_NAMES: Final = {**SUBSET_NAMES, "dev": "validation", "testing": "test", "eval": "test"}
 
 _FMA_HEADER_ROWS: Final = 3
 _FMA_COLUMNS: Final = {
@@ -44,17 +40,16 @@ def subset_of_folder(name: str) -> str | None:
     >>> subset_of_folder("Train"), subset_of_folder("valid"), subset_of_folder("dev"), subset_of_folder("blues")
     ('train', 'validation', 'validation', None)
     """
-    return _SUBSETS.get(name.strip().lower())
+    return _FOLDER_NAMES.get(name.strip().lower())
 
 
-def is_fma_folder(names: Iterable[str]) -> bool:
+def is_fma_folder(names: Sequence[str]) -> bool:
     """Whether folder names are those of FMA's audio: three digits each.
 
     >>> is_fma_folder(["000", "001", "155"]), is_fma_folder(["blues", "000"]), is_fma_folder([])
     (True, False, False)
     """
-    folders = list(names)
-    return bool(folders) and all(re.fullmatch(r"\d{3}", name) for name in folders)
+    return bool(names) and all(re.fullmatch(r"\d{3}", name) for name in names)
 
 
 def read_fma(tracks_csv: Path, audio: Path) -> tuple[list[ManifestRow], int]:
@@ -110,26 +105,15 @@ def find_fma_audio(tracks_csv: Path) -> Path:
 
     Errors: GenrekitError if there is none, or more than one.
     """
-    near = (tracks_csv.resolve().parent, tracks_csv.resolve().parent.parent)
-    candidates = [folder for parent in near for folder in (parent, *_folders(parent)) if _holds_fma(folder)]
-    candidates = list(dict.fromkeys(candidates))
+    parents = tracks_csv.resolve().parents[:2]
+    near = dict.fromkeys(folder for parent in parents for folder in (parent, *map(parent.joinpath, subfolders(parent))))
+    candidates = [folder for folder in near if is_fma_folder(subfolders(folder))]
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
         raise GenrekitError(f"no folder of FMA's audio (with 000, 001, ...) is near {tracks_csv}: pass it with --audio")
     names = ", ".join(folder.name for folder in candidates)
     raise GenrekitError(f"several folders of FMA's audio are near {tracks_csv} ({names}): pass one with --audio")
-
-
-def _holds_fma(folder: Path) -> bool:
-    return is_fma_folder(path.name for path in _folders(folder))
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError:
-        return []
 
 
 def read_gtzan(folder: Path) -> tuple[list[ManifestRow], int]:
@@ -162,7 +146,7 @@ def read_split_folders(root: Path, *, validation: Iterable[str] = (), test: Iter
 
     Errors: GenrekitError if a folder's subset is unknown, a named folder does not exist, or a file has no genre folder.
     """
-    folders = [path.name for path in _folders(root)]
+    folders = subfolders(root)
     if not folders:
         raise GenrekitError(f"{root} has no folders: it must have one folder per subset, such as train and test")
     chosen = {**dict.fromkeys(validation, "validation"), **dict.fromkeys(test, "test")}

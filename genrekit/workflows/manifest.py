@@ -11,12 +11,13 @@ from pathlib import Path
 
 from genrekit._types import AnyPath
 from genrekit.data.layouts import ManifestRow, find_fma_audio, read_fma, read_gtzan, read_split_folders
+from genrekit.data.splits.split import SET_NAMES
 from genrekit.errors import GenrekitError, counted
 from genrekit.io.files import cannot, write_text
 from genrekit.workflows.reporter import Reporter
 
 _QUIET = Reporter()
-_SUBSETS = ("train", "validation", "test", "")
+_SUBSETS = (*SET_NAMES, "")
 
 
 @dataclass(frozen=True)
