@@ -121,6 +121,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/compare.py", *session.posargs)
     session.run("python", "benchmarks/predict.py", *session.posargs)
     session.run("python", "benchmarks/busy.py", *session.posargs)
+    session.run("python", "benchmarks/cluster.py", *session.posargs)
     session.run("python", "benchmarks/audio_libraries.py", *session.posargs)
     session.run("python", "benchmarks/musicnn.py", *session.posargs)
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import librosa
@@ -120,7 +121,7 @@ def front_end(bench: Bench) -> Sample:
 class MasksByHand(BatchAugmentation):
     """SpecAugment with ranges that numpy draws."""
 
-    def _masked(self, inputs: Tensor) -> Tensor:
+    def _masked(self, inputs: Tensor, draw: Any) -> Tensor:  # noqa: ARG002 - all fragments are its own
         count, n_bands, n_frames = inputs.shape
         bands = self._ranges(count, n_bands, self._config.spec_freq_mask)
         frames = self._ranges(count, n_frames, self._config.spec_time_mask)

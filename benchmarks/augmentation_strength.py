@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genrekit.audio.augment import augmented_fragment
-from genrekit.audio.decode import decode, normalize_waveform
+from genrekit.audio.decode import decode
 from genrekit.audio.fragments import fragment_starts
+from genrekit.audio.level import normalize_waveform
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FeatureConfig
 from genrekit.data.collection import Track, scan_folder

@@ -5,6 +5,8 @@ Usage: python benchmarks/fingerprints.py FOLDER [--tracks N]
 FOLDER is a folder of genre folders. Prints, for each alteration, the share of copies whose score lies above that of
 every pair of different tracks, for our landmarks (votes at one offset) and, where the program fpcalc is installed, for
 chromaprint's fingerprints (lowest share of differing bits over all offsets, over at least five seconds).
+
+Then it prints how many copies count as the same recording, and how many of the tracks that share a few seconds do.
 """
 
 import argparse
@@ -22,12 +24,15 @@ import soundfile
 import soxr
 
 from genrekit._types import FloatArray
-from genrekit.audio.decode import decode, normalize_waveform
+from genrekit.audio.augment import time_stretch
+from genrekit.audio.decode import decode
 from genrekit.audio.fingerprint import landmarks
 from genrekit.audio.fragments import cut, fragment_starts
+from genrekit.audio.level import normalize_waveform
 from genrekit.audio.transform import unit_mels
 from genrekit.config import FeatureConfig
 from genrekit.data.collection import scan_folder
+from genrekit.data.matching import LandmarkIndex
 
 FRONT_END = FeatureConfig()
 RATE = FRONT_END.sample_rate
@@ -53,6 +58,11 @@ ALTERATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "begins 1.2 s later": lambda x: x[round(1.2 * RATE) :],
     "begins 13.7 s later": lambda x: x[round(13.7 * RATE) :],
     "clipped by 6 dB": lambda x: np.clip(2 * x / np.abs(x).max(), -1, 1),
+    "15 seconds of it": lambda x: x[5 * RATE : 20 * RATE],
+    "tempo 2 % higher": lambda x: time_stretch(x, 1.02),
+    "tempo 2 % lower": lambda x: time_stretch(x, 0.98),
+    "played 1 % faster": lambda x: soxr.resample(x, RATE, RATE / 1.01),
+    "played 2 % faster": lambda x: soxr.resample(x, RATE, RATE / 1.02),
     "MP3 of what begins 7.8 s later": lambda x: through_codec(x[round(7.77 * RATE) :], "MP3", 0.9),
 }
 
@@ -78,6 +88,29 @@ def our_score(first: Marks, second: Marks) -> float:
         return 0.0
     offsets = second[1][there] - first[1][here]
     return float(np.convolve(np.bincount(offsets - offsets.min()), [1, 1, 1]).max())
+
+
+def same_recording(first: Marks, second: Marks) -> bool:
+    """Whether two tracks count as the same recording."""
+    index = LandmarkIndex(*first, np.zeros(len(first[0]), np.int64), 1, FRONT_END.frames_per_s)
+    return any(shared.same_recording for _, shared in index.shared_with(*second, 1, np.ones(1, np.bool_)))
+
+
+def print_recordings(waveforms: list[FloatArray]) -> None:
+    """Print how many copies, and how many tracks with the same first seconds, count as the same recording."""
+    originals = [our_marks(waveform) for waveform in waveforms]
+    print("counted as the same recording", flush=True)
+    for what, alter in ALTERATIONS.items():
+        copies = [our_marks(alter(waveform).astype(np.float32)) for waveform in waveforms]
+        print(f"  {what:32} {np.mean(list(map(same_recording, originals, copies))):6.1%}", flush=True)
+    for seconds in (5, 10):
+        others = waveforms[1:] + waveforms[:1]
+        joined = [
+            np.concatenate([one[: seconds * RATE], other[seconds * RATE :]])
+            for one, other in zip(waveforms, others, strict=True)
+        ]
+        found = np.mean(list(map(same_recording, originals, map(our_marks, joined))))
+        print(f"  {f'another track after {seconds} seconds':32} {found:6.1%}", flush=True)
 
 
 def chromaprint(waveform: FloatArray) -> Codes:
@@ -124,6 +157,7 @@ def main() -> None:
             ]
             known = np.mean([own > strangers for own in scores])
             print(f"  {what:32} {known:6.1%} above it, the lowest {min(scores):.3g}", flush=True)
+    print_recordings(waveforms)
 
 
 if __name__ == "__main__":

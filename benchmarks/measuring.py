@@ -137,12 +137,15 @@ def seconds(command: Sequence[object], environment: Mapping[str, str] | None = N
     return time.perf_counter() - started
 
 
-def peak_megabytes(command: Sequence[object]) -> float:
-    """The most memory that a command and its children hold together: the sum of their PSS, looked at every 50 ms."""
+def peak_megabytes(command: Sequence[object], kind: str = "Pss") -> float:
+    """The most memory that a command and its children hold together: the sum of their PSS, looked at every 50 ms.
+
+    The kind Pss_Anon leaves out pages of files, which the system drops if memory is scarce.
+    """
     peak = 0
     with subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            peak = max(peak, sum(_pss_kilobytes(pid) for pid in _family(process.pid)))
+            peak = max(peak, sum(_pss_kilobytes(pid, kind) for pid in _family(process.pid)))
             time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} failed")
@@ -157,10 +160,15 @@ def _family(pid: int) -> Iterator[int]:
                 yield from _family(int(child))
 
 
-def _pss_kilobytes(pid: int) -> int:
+def process_megabytes(pid: int) -> float:
+    """The memory of a process: its PSS, now."""
+    return _pss_kilobytes(pid, "Pss") / 1_024
+
+
+def _pss_kilobytes(pid: int, kind: str) -> int:
     with suppress(OSError):  # it has ended since it was listed
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{kind}:"):
                 return int(line.split()[1])
     return 0
 

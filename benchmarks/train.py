@@ -31,7 +31,7 @@ from torch.optim import Optimizer
 
 from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.loader import FragmentSource, TrainingBatches
+from genrekit.data.loader import FragmentSource, Select, TrainingBatches
 from genrekit.io.memory import all_arrays_kept
 from genrekit.models import build_model
 from genrekit.training import trainer
@@ -137,10 +137,10 @@ class TimedBatches(TrainingBatches):
         self.clock = clock
         self.times: list[float] = []
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def train_batches(self, epoch: int, select: Select | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the epoch's batches."""
         self.times = [self.clock()]
-        for batch in super().train_batches(epoch):
+        for batch in super().train_batches(epoch, select):
             yield batch
             self.times.append(self.clock())
 
@@ -160,7 +160,7 @@ def median_step(data: TimedBatches) -> float:
 def whole(bench: Bench) -> Sample:
     """Milliseconds of a whole step, the second epoch's median, against one in plain torch on a batch that is ready."""
     cache = open_cache(prepared(bench, 100))
-    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
+    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu", "sched": "none", "mixup": 0.0})
     data = timed_batches(cache, config, time.perf_counter)
     model = build_model(config, cache.config.front_end, len(cache.genres))
     fit(model, data, config, device=torch.device("cpu"))
@@ -172,7 +172,7 @@ def whole(bench: Bench) -> Sample:
 def overhead(bench: Bench) -> Sample:
     """Milliseconds of a step outside forward, backward and optimizer, the second epoch's median; 2 are allowed."""
     cache = open_cache(prepared(bench, 100))
-    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu"})
+    config = TrainConfig.of({"epochs": 2, "patience": 0, "device": "cpu", "sched": "none", "mixup": 0.0})
     forward, backward, step = Stopwatch(), Stopwatch(), Stopwatch()
     data = timed_batches(cache, config, lambda: time.perf_counter() - forward.seconds - backward.seconds - step.seconds)
     model = build_model(config, cache.config.front_end, len(cache.genres))

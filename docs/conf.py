@@ -47,9 +47,13 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 class Generated(SphinxDirective):
-    """Insert a page that is generated from the code."""
+    """Insert a page that is generated from the code.
+
+    The content of the directive is not used. It tells readers of the repository where to look.
+    """
 
     required_arguments = 1
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Parse what a function of tools/reference_pages.py returns."""

@@ -14,7 +14,8 @@ From a folder with one folder of audio files per genre to predictions:
     print(model.predict_proba(waveform, sample_rate=44_100))
 
 Each function does what the command of the same name does, and returns what it prints with `--json`, as a dataclass. It
-prints nothing. Problems that you can fix raise a `GenrekitError` with a message of one line.
+shows its progress on one line in a terminal and in a notebook, and prints nothing else; `reporter=Reporter()` switches
+the progress off. Problems that you can fix raise a `GenrekitError` with a message of one line.
 
 The same on a small synthetic collection:
 
@@ -69,7 +70,7 @@ A loaded model also predicts waveforms in memory:
     >>> sorted(study.ranking)
     ['narrow', 'wide']
 
-Pass a `reporter` to follow the progress of a function:
+Pass a `reporter` to follow the progress of a function in your own way:
 
     >>> from genrekit import Progress
     >>> _ = predict(songs[:2], best_models, reporter=Progress(lambda done, of: print(done, "of", of)))
@@ -88,6 +89,7 @@ from genrekit._version import __version__
 if TYPE_CHECKING:
     from genrekit.config import (
         Architecture,
+        ArchitectureOptions,
         Augmentation,
         FeatureConfig,
         PredictConfig,
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "ArchitectureOptions",
     "Augmentation",
     "FeatureConfig",
     "FilePrediction",
@@ -143,6 +146,7 @@ __all__ = [
 
 _MODULES = {
     "Architecture": "genrekit.config",
+    "ArchitectureOptions": "genrekit.config",
     "Augmentation": "genrekit.config",
     "FeatureConfig": "genrekit.config",
     "FilePrediction": "genrekit.inference.prediction",

@@ -3,7 +3,8 @@
 import errno
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -38,7 +39,8 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     "unknown architecture 'cell3': did you mean cel3, cel or cel2? (choices: cel, cel2, cel3)"
     """
     known = list(choices)
-    close = get_close_matches(name, known, n=3)
+    plain = {choice.casefold(): choice for choice in known}
+    close = [plain[match] for match in get_close_matches(name.casefold(), plain, n=3)]
     hint = f": did you mean {_either(close)}?" if close else ""
     return UsageError(f"unknown {kind} {name!r}{hint} (choices: {', '.join(known)})")
 
@@ -106,6 +108,15 @@ def few(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
+def shortened(text: str) -> str:
+    """Shorten a value of a file, which can be very long, to fit into a message.
+
+    >>> shortened("short"), len(shortened(1_000 * "long"))
+    ('short', 101)
+    """
+    return text if len(text) <= 100 else f"{text[:80]} ... {text[-16:]}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun.
 
@@ -141,9 +152,68 @@ _ADVICE = {
     errno.EISDIR: _PATH,
     errno.ENOTDIR: _PATH,
     errno.ENAMETOOLONG: _PATH,
+    errno.ELOOP: _PATH,
+    errno.ENOMEM: "close other programs, or use a smaller model",
+    errno.ESPIPE: "name a regular file",
+    errno.E2BIG: "name a smaller file",
     errno.EMFILE: "close other programs, or raise the limit of open files (ulimit -n)",
 }
 """What to do about errors of the operating system that a user can fix."""
+
+
+_SURROUNDINGS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+    | {errno.ENFILE}
+)
+
+
+def is_of_surroundings(error: BaseException | None) -> bool:
+    """Return whether an error comes from the computer, such as a full disk, so that the same work may succeed later.
+
+    >>> is_of_surroundings(OSError(errno.ENOSPC, "No space left on device")), is_of_surroundings(ValueError("NaN"))
+    (True, False)
+    """
+    while error is not None:
+        if is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _SURROUNDINGS):
+            return True
+        error = error.__cause__
+    return False
+
+
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|(?:cannot|unable to) allocate|not enough memory|out of memory|malloc\b.*failed|bad_?alloc",
+    re.IGNORECASE,
+)
+"""Messages of torch, libsndfile and C++ libraries. They have no error class of their own for this."""
+
+NO_MEMORY = "there was not enough memory: close other programs, or use fewer workers or smaller settings"
+
+NO_MEMORY_FOR_FILE = "not enough memory for it: use fewer --workers or close other programs, then run the command again"
+"""The reason why a file is skipped for which there is not enough memory."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, the system or a library means that there is not enough memory.
+
+    >>> is_out_of_memory(RuntimeError("you tried to allocate 8 bytes: not enough memory")), is_out_of_memory(OSError())
+    (True, False)
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    )
+
+
+@contextmanager
+def file_that_needs_memory() -> Iterator[None]:
+    """Turn errors that mean "out of memory" into an UnreadableAudioError, so that only this file is skipped."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UnreadableAudioError(NO_MEMORY_FOR_FILE) from error
 
 
 def os_error_message(error: OSError) -> str | None:

@@ -38,7 +38,8 @@ def predict_all(model: GenreModel, songs: list[Path], waveform: npt.NDArray[np.f
     one: FilePrediction = model.predict(songs[0])
     several: list[FilePrediction] = model.predict(songs, min_confidence=0.5)
     probabilities: npt.NDArray[np.float32] = model.predict_proba(waveform, sample_rate=44_100)
-    return {one.genre: several[0].probability, model.genres[0]: float(probabilities[0])}
+    genre: str | None = one.genre  # None if the file is silent
+    return {genre or "silent": several[0].probability, model.genres[0]: float(probabilities[0])}
 
 
 def report(bundle: Path, reporter: Reporter) -> tuple[str, float, object]:
@@ -46,8 +47,8 @@ def report(bundle: Path, reporter: Reporter) -> tuple[str, float, object]:
     best: str = compare("runs", reporter=reporter).ranking[0]
     accuracy: float = evaluate(bundle, "one.h5").models[0].track_accuracy.value
     size: int = export(bundle, force=True).size
-    genre: str = predict(["song.mp3"], bundle, hop_seconds=1.0).files[0].genre
-    return best + genre, accuracy + size, info(load_model(bundle).path).facts
+    genre: str | None = predict(["song.mp3"], bundle, hop_seconds=1.0).files[0].genre
+    return best + (genre or "silent"), accuracy + size, info(load_model(bundle).path).facts
 
 
 def mistakes(model: GenreModel, songs: list[Path]) -> None:

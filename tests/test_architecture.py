@@ -16,6 +16,7 @@ FLOORS = [
     "errors",
     "config",
     "io",
+    "engines",
     "audio",
     "demo",
     "data",
@@ -32,7 +33,9 @@ FLOORS = [
 
 DOORS = {
     "filelock": {"io/files.py"},
-    "h5py": {"data/cache/reader.py", "data/cache/writer.py"},
+    "distributed": {"engines/dask_engine.py", "engines/live_tasks.py"},
+    "yaml": {"engines/cluster_file.py"},
+    "h5py": {"data/cache/reader.py", "data/cache/storage.py", "data/cache/writer.py"},
     "wandb": {"training/tracking.py"},
     "optuna": {"studies/optuna_trials.py"},
     "sqlalchemy": {"studies/optuna_trials.py"},
@@ -50,9 +53,9 @@ DOORS = {
     "sklearn": {"training/classical.py"},
     "safetensors": {"models/bundle.py", "io/tensors.py"},
     "av": {"audio/fallback_decoders.py"},
-    "mutagen": {"inference/tags.py"},
-    "onnx": {"inference/onnx_export.py"},
-    "onnxruntime": {"inference/onnx_export.py"},
+    "mutagen": {"audio/tags.py"},
+    "onnx": {"inference/onnx_export.py", "models/onnx_session.py"},
+    "onnxruntime": {"models/onnx_session.py"},
 }
 """The files or folders through which each library comes in."""
 
@@ -148,6 +151,58 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
         assert not (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "argv")), path
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             assert (node.value.id, node.attr) != ("sys", "stdout"), path
+
+
+PRINTERS = {"cli/display.py", "cli/streams.py"}
+"""The modules that write to stdout and stderr. The first escapes names; the second handles errors of the streams."""
+
+ALLOWED = {
+    "audio/decoder_messages.py": {"os.write"},  # of lines that it has escaped
+    "cli/signals.py": {"sys.stdout", "sys.stderr"},  # it only flushes them
+    "io/csv_table.py": {"csv.writer"},
+    "workflows/live_progress.py": {"sys.stderr"},  # of numbers
+}
+
+RAW = {("sys", "stdout"), ("sys", "stderr"), ("typer", "echo"), ("typer", "secho"), ("os", "write"), ("csv", "writer")}
+
+RAW_NAMES = {"print", "Console", "Text", "from_markup", "from_ansi", "DictWriter"}
+"""What prints or stores text without escaping it."""
+
+
+ALLOWED = {
+    "cli/signals.py": {"sys.stdout", "sys.stderr"},  # it only flushes them
+    "io/csv_table.py": {"csv.writer"},  # it quotes cells
+    "audio/decoder_messages.py": {"os.write"},  # it escapes the lines of decoders
+    "workflows/live_progress.py": {"sys.stderr"},  # it prints counts, not names
+}
+"""Raw outputs outside the printers, by module."""
+
+
+def raw_outputs(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in RAW:
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in RAW_NAMES and not (isinstance(node.func, ast.Attribute) and name == "print"):
+                yield name
+            if any(word.arg == "markup" and getattr(word.value, "value", True) for word in node.keywords):
+                yield "markup"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_all_output_passes_the_gate_that_escapes_names(path: Path) -> None:
+    place = path.relative_to(PACKAGE).as_posix()
+    if place not in PRINTERS:
+        assert set(raw_outputs(path)) <= ALLOWED.get(place, set()), place
+    if place.startswith("cli/") and place not in {*PRINTERS, "cli/timeline.py", "cli/options.py"}:
+        assert not {"rich.text", "rich.markup"} & set(imported(path)), place
+
+
+def test_the_check_of_outputs_sees_raw_ones(tmp_path: Path) -> None:
+    path = tmp_path / "raw.py"
+    path.write_text("print(1)\nsys.stdout.write(x)\ncsv.writer(f)\nText(x)\nconsole.print(x, markup=True)\n")
+    assert set(raw_outputs(path)) == {"print", "sys.stdout", "csv.writer", "Text", "markup"}
 
 
 @pytest.mark.parametrize(

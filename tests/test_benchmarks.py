@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_music import write_collection
 
+from genrekit import FeatureConfig, prepare
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 pytestmark = pytest.mark.slow
@@ -42,7 +44,25 @@ def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp
     assert all(line.endswith(("met", "missed")) for line in lines)
 
 
+def test_the_accuracy_of_recipes_and_of_the_included_model_is_printed(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 10, "jazz": 10}, duration_s=1.1, sample_rate=8_000)
+    front_end = FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
+    cache = prepare(folder, out=tmp_path / "cache.h5", features=front_end, workers=1).cache
+    done = run("accuracy.py", cache, "--recipes", "fast", "--split", "track", "--files", folder)
+    assert done.returncode == 0, done.stderr
+    assert "| recipe | tracks, % | fragments, % | parameters | seconds |" in done.stdout
+    assert "\n| fast | " in done.stdout
+    assert " of 20 files are correct, in %: " in done.stdout
+
+
 def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
     done = run("prepare.py", tmp_path, "--rows", "floor,flor")
     assert done.returncode == 2
     assert "no rows flor" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up as Linux shows it")
+def test_the_memory_of_a_file_is_measured() -> None:
+    done = run("memory.py", "--minutes", "0.2", "--command", "first")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:3] == ["first", "0.2", "min"]

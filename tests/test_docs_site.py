@@ -1,5 +1,6 @@
 """The documentation site builds without warnings, and its reference lists everything that the code has."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 import reference_pages
+import typer
 from typer.main import get_command
 
 import genrekit
 from genrekit.cli.app import COMMANDS, app
+from genrekit.studies.search_schema import read_search
+from genrekit.studies.study_files import read_study
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +35,7 @@ def test_the_reference_lists_every_command_and_option(name: str) -> None:
     page = reference_pages.commands()
     assert f"## genrekit {name}\n" in page
     root: Any = get_command(app)
-    for option in options(root.get_command(None, name)):
+    for option in options(root.get_command(typer.Context(root), name)):
         assert option in page
 
 
@@ -48,6 +52,39 @@ def test_the_reference_lists_every_field_of_a_configuration(schema: Any) -> None
     }
 
 
+STUDY_SCHEMAS = [*reference_pages.STUDY_TABLES.values(), *reference_pages.SEARCH_TABLES.values()]
+
+
+@pytest.mark.parametrize("schema", STUDY_SCHEMAS, ids=lambda schema: schema.__name__)
+def test_the_reference_describes_every_key_of_study_and_search_files(schema: Any) -> None:
+    rows = [line for page in (reference_pages.study_keys(), reference_pages.search_keys()) for line in page.split("\n")]
+    for name, field in schema.model_fields.items():
+        if not field.exclude:
+            assert field.description, name
+            assert any(row.startswith(f"| `{name}` |") and row.endswith(f"| {field.description} |") for row in rows)
+
+
+def test_every_example_of_a_study_or_search_file_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "study-files.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        path = tmp_path / f"example{number}.toml"
+        path.write_text(example, encoding="utf-8")
+        if "[space]" in example:
+            assert len(read_search(path).dimensions) == 6
+        else:
+            assert len(read_study(path).own_configurations()) == 4
+
+
+def test_the_examples_have_every_key() -> None:
+    page = (ROOT / "docs" / "reference" / "study-files.md").read_text(encoding="utf-8")
+    examples = "".join(re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    left_out = {"sampler_seed", "startup"}
+    keys = {name for schema in STUDY_SCHEMAS for name, field in schema.model_fields.items() if not field.exclude}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", examples)} == left_out
+
+
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
@@ -56,6 +93,9 @@ def test_the_reference_lists_every_field_of_a_configuration(schema: Any) -> None
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000}, "number, above 0, at most 1,000"),
         ({"anyOf": [{"enum": ["all", "first"], "type": "string"}, {"type": "null"}]}, "`all`, `first` or none"),
         ({"type": "array", "items": {"type": "integer"}}, "list of: integer"),
+        ({"type": "array", "items": {"$ref": "#/$defs/Override"}}, "list of: table"),
+        ({"type": "array", "items": {}}, "list of: value"),
+        ({"const": 1, "type": "integer"}, "`1`"),
         ({"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]}, "two numbers"),
     ],
 )

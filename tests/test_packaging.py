@@ -147,6 +147,14 @@ def test_an_installed_genrekit_lists_the_studies_that_come_with_it(installed: In
 
 
 @pytest.mark.slow
+def test_an_installed_genrekit_has_recipes_and_a_model(installed: Installed) -> None:
+    assert "pretrained" in installed.run(sys.executable, "-m", "genrekit", "train", "--list-recipes")
+    write_collection(installed.folder / "songs", {"jazz": 1}, duration_s=6, sample_rate=22_050)
+    predicted = installed.json("predict", "songs")
+    assert (Path(predicted["bundle"]).name, len(predicted["files"])) == ("shipped_model", 1)
+
+
+@pytest.mark.slow
 def test_an_installed_genrekit_prepares_trains_and_evaluates(installed: Installed) -> None:
     write_collection(
         installed.folder / "data", {"blues": 10, "jazz": 10, "metal": 10}, duration_s=1.1, sample_rate=8_000

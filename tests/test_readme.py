@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 import soundfile
+import typer
 from readme_output import (
     README,
     ROOT,
     RUN_PAGES,
     first_outputs,
+    genre_of,
+    labels_shown,
+    predicted_genre,
     run_all,
     shown,
     skeleton,
     with_excerpts,
+    with_labels,
     written,
 )
 from tiny_music import write_collection
@@ -54,7 +59,7 @@ def without_code(text: str) -> str:
 def commands(group: Any) -> Iterator[Any]:
     """All commands of a group, also of the groups in it."""
     for name in group.list_commands(None):
-        command = group.get_command(None, name)
+        command = group.get_command(typer.Context(group), name)
         yield from commands(command) if hasattr(command, "list_commands") else [command]
 
 
@@ -89,7 +94,7 @@ def test_every_command_is_shown_and_every_option_that_is_shown_exists() -> None:
         words = line.split("#")[0].split()[1:]
         command: Any = get_command(app)
         while hasattr(command, "list_commands") and not words[0].startswith("-"):  # a group may contain a group
-            command = command.get_command(None, words.pop(0))
+            command = command.get_command(typer.Context(command), words.pop(0))
         existing = all_options() if hasattr(command, "list_commands") else options(command)
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= existing, line
 
@@ -109,6 +114,42 @@ def test_the_study_file_and_the_search_file_that_are_shown_can_be_read(tmp_path:
         path.write_text(block, encoding="utf-8")
     assert [configuration.name for configuration in read_study(study).own_configurations()] == ["none", "some"]
     assert set(read_search(search).dimensions) == {"lr", "channels"}
+
+
+SONG_TABLE = "file      genre  probability\nsong.mp3  jazz        76.4 %\n"
+VERDICT = "so the model is wrong. This song is pop, so the model is wrong. This file is a minute of pop in stereo."
+
+
+def test_the_label_of_the_song_is_that_of_its_manifest_or_folder(tmp_path: Path) -> None:
+    song = tmp_path / "emotify" / "pop" / "1.mp3"
+    song.parent.mkdir(parents=True)
+    assert genre_of(song, {"pop", "rock"}) == "pop"
+    with pytest.raises(ValueError, match=r"no manifest\.csv lists it, and its folder is not a genre"):
+        genre_of(song, {"jazz"})
+    (tmp_path / "emotify" / "manifest.csv").write_text("path,genre\npop/1.mp3,rock\n")
+    assert genre_of(song, {"pop", "rock"}) == "rock"
+    with pytest.raises(ValueError, match=r"does not list pop/2\.mp3"):
+        genre_of(song.with_name("2.mp3"), {"pop"})
+
+
+def test_sentences_about_the_song_follow_its_label_and_the_prediction() -> None:
+    assert predicted_genre(SONG_TABLE) == "jazz"
+    assert with_labels(VERDICT, "pop", "jazz") == VERDICT
+    right = with_labels(VERDICT, "jazz", "jazz")
+    assert right.endswith("This song is jazz, and the model is right. This file is a minute of jazz in stereo.")
+
+
+def test_the_pages_say_whether_the_shown_prediction_is_right() -> None:
+    texts = [TEXTS[README], TEXTS[ROOT / "docs" / "how-to" / "predict-and-export.md"]]
+    (verdict, label) = [sentence for text in texts for sentence in labels_shown(" ".join(text.split()))]
+    outputs = first_outputs(SHOWN)
+    expected = f"This song is {label}, "
+    expected += (
+        "and the model is right."
+        if predicted_genre(outputs["genrekit predict song.mp3"]) == label
+        else ("so the model is wrong.")
+    )
+    assert verdict == expected
 
 
 def links(text: str) -> list[str]:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from genrekit.data.collection import Collection, SkippedFile, Track
+from genrekit.data.duplicates import SharedPassage
+from genrekit.data.matching import SharedAudio
 from genrekit.inference.prediction import FilePrediction, FragmentPrediction
 from genrekit.io.json_values import to_json
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.calibration import Calibration, CalibrationBin
-from genrekit.metrics.epochs import ValidationFigures
+from genrekit.metrics.epochs import EpochFigures
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
 from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
@@ -34,6 +36,7 @@ PREPARED = PrepareResult(
     skipped=(SkippedFile("jazz/jazz.00054.wav", "not decodable"),),
     duplicates=(("metal/a", "rock/b"),),
     near_duplicates=(),
+    shared_audio=(SharedPassage("jazz/c", "jazz/d", SharedAudio(0.25, 0.5, 1.0, 2.0, 0.0)),),
     warnings=(),
     reused=1,
     seconds=1.5,
@@ -47,7 +50,7 @@ TRAINED = TrainResult(
     parameters=1_000,
     seconds=2.5,
     split="track, seed 0",
-    validation=ValidationFigures(0.75, 0.5, 0.625),
+    validation=EpochFigures(0.75, 0.5, 0.625),
 )
 
 LEVEL = LevelFigures(
@@ -73,6 +76,7 @@ EVALUATED = EvaluateResult(
             track_accuracy=HALF,
             macro_f1=HALF,
             resampled="tracks",
+            clusters=2,
             per_genre=(GenreFigures("blues", 1, 1.0, HALF, 0.5),),
             confusion=((1, 0), (1, 0)),
             genres=("blues", "rock"),
@@ -103,7 +107,7 @@ COMPARED = CompareResult(
             name="one",
             config={"arch": "cel", "hidden": (64,)},
             seeds=(0, 1),
-            track_accuracy={"mean": 0.5, "low": None, "high": None},
+            track_accuracy=Interval(0.5, math.nan, math.nan),
             loss=1.0,
             parameters=1_000,
             split="track, seed 0",
@@ -123,9 +127,28 @@ def test_a_preparation_is_json_as_others_rely_on() -> None:
         "skipped": [{"path": "jazz/jazz.00054.wav", "reason": "not decodable"}],
         "duplicates": [["metal/a", "rock/b"]],
         "near_duplicates": [],
+        "shared_audio": [
+            {
+                "first": "jazz/c",
+                "second": "jazz/d",
+                "shared": {
+                    "first_share": 0.25,
+                    "second_share": 0.5,
+                    "start_s": 1.0,
+                    "end_s": 2.0,
+                    "second_start_s": 0.0,
+                },
+            }
+        ],
         "warnings": [],
         "reused": 1,
         "seconds": 1.5,
+        "padded": [],
+        "cancelled": [],
+        "silent_fragments": {},
+        "unusual_bandwidth": {},
+        "notes": [],
+        "tracks_per_genre": {},
     }
 
 

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
-from tour_output import TOUR, cleaned, code_cells, executed, kinds, printed, read_tour, sources_digest
+from tour_output import (
+    TOUR,
+    cleaned,
+    code_cells,
+    executed,
+    kinds,
+    printed,
+    read_tour,
+    sources_digest,
+    wrong_labels,
+)
 
 # One process of pytest-xdist executes the notebook for all tests.
 pytestmark = pytest.mark.xdist_group("tour")
@@ -96,6 +106,19 @@ def test_the_text_is_true_of_the_results(ran: NotebookNode) -> None:
     assert facts["low"] <= facts["accuracy"] <= facts["high"]
     assert facts["accuracy"] > facts["chance"]
     assert facts["probabilities"] == pytest.approx(1)
+
+
+def test_a_result_is_shown_as_a_table() -> None:
+    (output,) = by_name(read_tour())["compare"].outputs
+    assert output.data["text/html"].count("<tr>") == 1 + len(("logreg", "mlp", "cel"))
+
+
+def test_a_picture_of_a_genre_is_named_by_the_label_of_its_file() -> None:
+    tour = read_tour()
+    assert "look/04-jazz.png" in by_name(tour)["look"].source
+    assert wrong_labels(tour) == []
+    by_name(tour)["look"].source = by_name(tour)["look"].source.replace("fragment of jazz", "fragment of blues")
+    assert wrong_labels(tour) == ["A fragment of blues as waveform and mel spectrogram"]
 
 
 def test_the_committed_file_is_small_and_names_no_machine() -> None:

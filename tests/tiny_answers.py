@@ -1,10 +1,10 @@
-"""Made-up answers of trainings, whose accuracy and loss are known."""
+"""Stored predictions of made-up runs, whose accuracy and loss are known."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from genrekit.metrics.epochs import TrainingFigures
+from genrekit.metrics.epochs import EpochFigures
 from genrekit.training.validation_log import Answers
 
 
@@ -20,12 +20,12 @@ def answers(
     dead: float | None = 0.0,
     prefix: str = "track",
 ) -> Answers:
-    """A training that answers about that share of tracks, the same in each epoch but for a few; losses follow."""
+    """Return predictions of which a share is correct, the same in each epoch except for a few. Losses correspond."""
     generator = np.random.default_rng([seed, round(1_000 * accuracy), tracks])
     right = generator.random((1, tracks)) < accuracy
     right = right ^ (generator.random((epochs, tracks)) < 0.02)
     ids = tuple(f"{prefix} {number:03d}" for number in range(tracks))
-    figures = TrainingFigures(loss=0.3, fragment_accuracy=training, track_accuracy=training)
+    figures = EpochFigures(loss=0.3, fragment_accuracy=training, track_accuracy=training)
     return Answers(
         track_ids=ids,
         clusters=ids,

@@ -17,7 +17,7 @@ INTERVAL = {"value": 0.5, "low": 0.25, "high": 0.75}
 
 
 def describe(config: TrainConfig, **values: Any) -> BundleMetadata:
-    """What a bundle of a tiny model says, with some values of its own."""
+    """Return the metadata of a bundle of a tiny model, with some other values."""
     return BundleMetadata.of(
         {
             "genrekit_version": "0.1.0",
@@ -40,7 +40,7 @@ def describe(config: TrainConfig, **values: Any) -> BundleMetadata:
 
 
 def lived_in(config: TrainConfig) -> nn.Module:
-    """A model whose parameters, buffers and statistics are none that a new model has."""
+    """Return a model whose parameters, buffers and statistics differ from those of a new model."""
     model, generator = tiny_model(config), torch.Generator().manual_seed(7)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -51,7 +51,7 @@ def lived_in(config: TrainConfig) -> nn.Module:
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what a bundle says of itself."""
+    """Change the metadata of a bundle."""
     path = folder / "model.json"
     values = json.loads(path.read_text())
     change(values)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from genrekit.config import FeatureConfig, PrepareConfig
 from genrekit.data.cache.builder import Build, build_cache
@@ -29,3 +30,11 @@ def content(path: Path) -> dict[str, Any]:
     with h5py.File(path) as file:
         file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
     return found
+
+
+def assert_equal_content(first: Path, second: Path) -> None:
+    """Require that two caches have the same datasets."""
+    left, right = content(first), content(second)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""Calling the command line in the process of the test."""
+"""Call the command line in the process of the test."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ COMMAND_LINES = [line for name in COMMANDS for line in _lines(name)]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: exit code, results and messages."""
+    """The result of a command: exit code, stdout and stderr."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""A collection small enough for a test, whose genres a model can tell apart."""
+"""A collection small enough for a test. A model can distinguish its genres."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import soundfile
 
 
 def write_collection(root: Path, genres: dict[str, int], *, duration_s: float, sample_rate: int) -> Path:
-    """Write WAV tracks GENRE/GENRE-N.wav: a chord of the genre's own, with a noise of the track's own."""
+    """Write WAV tracks GENRE/GENRE-N.wav: a chord for each genre, and a different noise for each track."""
     for genre, count in genres.items():
         (root / genre).mkdir(parents=True, exist_ok=True)
         for number in range(count):

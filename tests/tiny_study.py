@@ -32,6 +32,9 @@ HEAD = StudyHead(
     chance=0.1,
 )
 
+CONFUSION = [[20 if row == column else (row + 2 * column) % 3 for column in range(10)] for row in range(10)]
+"""A confusion matrix of `GENRES`."""
+
 CONFIGURATIONS = (
     "cel3, sgd, cosine",
     "cel3, sgd, one cycle",
@@ -56,7 +59,7 @@ def configuration(name: str, group: str, accuracy: float) -> RankedRun:
             "seed": 0,
         },
         seeds=(0, 1, 2, 3, 4),
-        track_accuracy={"mean": accuracy + 0.025, "low": accuracy - 0.05, "high": accuracy + 0.09},
+        track_accuracy=Interval(accuracy + 0.025, accuracy - 0.05, accuracy + 0.09),
         loss=2.2 - 1.5 * accuracy,
         parameters=round(1_000_000 * accuracy),
         split="fault-filtered",
@@ -105,7 +108,7 @@ def study(configurations: int = 12, groups: tuple[str, ...] = ("spectrogram", "w
         name = f"{name} ({groups[group]})" if groups[group] else name
         runs.append(configuration(name, groups[group], 0.66 - 0.03 * rank - 0.08 * group))
     if configurations >= 6:
-        chance: dict[str, float | None] = {"mean": 0.12, "low": 0.07, "high": 0.17}
+        chance = Interval(0.12, 0.07, 0.17)
         low = Interval(0.1, 0.06, 0.14)
         runs[-1] = replace(
             runs[-1],
@@ -119,7 +122,7 @@ def study(configurations: int = 12, groups: tuple[str, ...] = ("spectrogram", "w
             dead_channels=None,
         )
         runs[1] = replace(runs[1], seeds=(0, 1, 2), later_seeds=(2,), cut="3 of 5 seeds")
-    ranked = sorted(runs, key=lambda run: -(run.track_accuracy["mean"] or 0))
+    ranked = sorted(runs, key=lambda run: -(run.track_accuracy.value))
     ranking = tuple(run.name for run in ranked if run.trained)
     return StudyResult(tuple(ranked), ranking, ranking[1:3], study="optimizers", findings=FINDINGS, head=HEAD)
 
@@ -133,7 +136,7 @@ def bare() -> StudyResult:
         replace(configuration(name, "", accuracy), **none, epochs=0, seconds=0.0)  # type: ignore[arg-type]
         for name, accuracy in (("cel", 0.5), ("mlp", 0.4))
     )
-    unknown = replace(second, track_accuracy={"mean": 0.4, "low": None, "high": None})
+    unknown = replace(second, track_accuracy=Interval(0.4, math.nan, math.nan))
     return StudyResult((first, unknown), ("cel", "mlp"), head=HEAD)
 
 
@@ -161,4 +164,4 @@ def histories(result: StudyResult, epochs: int = 30) -> dict[str, list[list[Epoc
 
 
 def _final(run: RankedRun) -> float:
-    return run.last_accuracy.value if run.last_accuracy is not None else run.track_accuracy["mean"] or 0.0
+    return run.last_accuracy.value if run.last_accuracy is not None else run.track_accuracy.value

@@ -1,15 +1,17 @@
-"""A training small enough for a test: eight fragments of noise of two genres, two fragments a track."""
+"""Training data small enough for a test: eight fragments of noise of two genres, two fragments per track."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genrekit.config import FeatureConfig, Input, TrainConfig
+from genrekit.config import FeatureConfig, Input, TrainConfig, architecture
+from genrekit.data.loader import Select
 from genrekit.models import build_model
 from genrekit.models.cel import Cel
 from genrekit.models.mlp import Mlp
@@ -21,11 +23,15 @@ FRONT_END = FeatureConfig(sample_rate=1_000, duration_s=0.512, n_fft=64, hop_len
 
 
 def tiny_config(**values: Any) -> TrainConfig:
-    """A configuration for `TinyData`, whose models have few and narrow layers."""
-    conv = values.get("arch", "cel").startswith("cel")
+    """A configuration for `TinyData`: few and narrow layers, a constant learning rate and no augmentation."""
+    arch = values.get("arch", "cel")
+    if not architecture(arch).trained_by_gradient:
+        return TrainConfig.of({"device": "cpu", **values})
     blocks = (4,) if values.get("input") == "stft" else (4, 8)
-    small = {"channels": blocks} if conv else {"hidden": (16, 8)}
-    return TrainConfig.of({"batch_size": 4, "epochs": 3, "patience": 0, "device": "cpu", **small, **values})
+    layers = {"center": False, "downsample": (1, 1), "pool": "flatten"}
+    small = {"channels": blocks, **layers} if arch.startswith("cel") else {"hidden": (16, 8)}
+    plain = {"sched": "none", "batch_size": 4, "epochs": 3, "monitor": "loss", "mixup": 0.0, "device": "cpu"}
+    return TrainConfig.of({**plain, **small, **values})
 
 
 def tiny_model(config: TrainConfig) -> nn.Module:
@@ -68,15 +74,22 @@ class TinyData:
     def genre_counts(self) -> Tensor:
         return self.targets.bincount(minlength=2)
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    @property
+    def example(self) -> Tensor:
+        return self.inputs[:2]
+
+    def train_batches(self, epoch: int, select: Select | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1_000 * self.seed + epoch)
-        for rows in torch.randperm(self.n_fragments, generator=generator).split(self.batch_size):
+        for batch in torch.randperm(self.n_fragments, generator=generator).split(self.batch_size):
+            rows = batch if select is None else batch[torch.from_numpy(select(len(batch)))]
             yield self.inputs[rows], self.targets[rows], rows // 2
 
-    def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def training_batches_in_order(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         tracks = torch.arange(self.n_fragments) // 2
-        yield from zip(self.inputs.split(3), self.targets.split(3), tracks.split(3), strict=True)
+        batches = zip(self.inputs.split(3), self.targets.split(3), tracks.split(3), strict=True)
+        yield from islice(batches, first, None, step)
 
-    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def validation_batches(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         tracks = torch.arange(self.n_fragments) // 2
-        yield from zip(self.inputs.split(3), self.targets.split(3), tracks.split(3), strict=True)
+        batches = zip(self.inputs.split(3), self.targets.split(3), tracks.split(3), strict=True)
+        yield from islice(batches, first, None, step)

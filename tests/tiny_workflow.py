@@ -1,4 +1,4 @@
-"""A study file, a cache to train its runs from, and ears for what they tell."""
+"""A study file, a cache to train its runs from, and a reporter that records events."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ question = "Which is better?"
 [base]
 arch = "cel"
 channels = [4]
+center = false
+downsample = [1, 1]
+pool = "flatten"
+sched = "none"
+mixup = 0.0
 epochs = 2
 patience = 0
+monitor = "loss"
 batch_size = 8
 [axes.rate]
 slow = { lr = 1e-4 }
@@ -35,8 +41,8 @@ def two_genres(folder: Path, *, other: str = "b") -> Path:
     return folder / "cache.h5"
 
 
-class Ears(Reporter):
-    """Keeps what it hears, and stops where it is told to."""
+class EventLog(Reporter):
+    """A reporter that records events, and can stop a run."""
 
     def __init__(self, stop: Callable[[RunProgress], bool] = lambda _: False) -> None:
         self.warnings: list[str] = []

@@ -9,10 +9,14 @@ DATA is a folder of genre folders, SONG an audio file. A block of output follows
 
 The commands of whole outputs run in a temporary folder, in the order of `RUN_PAGES` and of each page. DATA is `data`
 there, SONG is `song.mp3`. An excerpt runs nothing: its lines are those of the first whole output of the same command.
+
+The genre of SONG is read from the `manifest.csv` of its collection, or is the name of its folder. Sentences about
+`song.mp3` are written from it: "This song is pop, so the model is wrong." and "This file is a minute of pop".
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
@@ -131,30 +135,74 @@ def skeleton(output: str) -> list[str]:
     return kinds
 
 
-def rewrite(outputs: list[str]) -> None:
-    """Write the whole outputs of all pages, in the order in which their commands ran, and the README's excerpts."""
+_VERDICT = re.compile(r"This song is [^.,]+, (?:so|and) the model is (?:right|wrong)\.")
+_LABEL = re.compile(r"(?<=This file is a minute of )\w+")
+
+
+def genre_of(song: Path, genres: set[str]) -> str:
+    """Read the genre of a song from the manifest.csv of its collection, or else from the name of its folder.
+
+    Errors: ValueError if neither names a genre.
+    """
+    for folder in song.parents:
+        if (folder / "manifest.csv").is_file():
+            with open(folder / "manifest.csv", newline="", encoding="utf-8") as file:
+                labels = {row["path"]: row["genre"] for row in csv.DictReader(file)}
+            path = song.relative_to(folder).as_posix()
+            if path not in labels:
+                raise ValueError(f"{folder / 'manifest.csv'} does not list {path}")
+            return labels[path]
+    if song.parent.name not in genres:
+        raise ValueError(f"the genre of {song} is unknown: no manifest.csv lists it, and its folder is not a genre")
+    return song.parent.name
+
+
+def predicted_genre(output: str) -> str:
+    """Read the genre of song.mp3 from the output of predict."""
+    (genre,) = re.findall(r"^song\.mp3 +(\S+)", output, re.MULTILINE)
+    return str(genre)
+
+
+def with_labels(text: str, genre: str, predicted: str) -> str:
+    """Return a page whose sentences about the genre of song.mp3 are true."""
+    verdict = "and the model is right" if genre == predicted else "so the model is wrong"
+    return _LABEL.sub(genre, _VERDICT.sub(f"This song is {genre}, {verdict}.", text))
+
+
+def labels_shown(text: str) -> list[str]:
+    """Return the sentences of a page that state a genre of song.mp3."""
+    return [match[0] for pattern in (_VERDICT, _LABEL) for match in pattern.finditer(text)]
+
+
+def rewrite(outputs: list[str], genre: str) -> None:
+    """Write the whole outputs of all pages, in the order in which their commands ran, and the README's excerpts.
+
+    `genre` is the label of song.mp3.
+    """
     remaining = iter(outputs)
     texts = {page: page.read_text(encoding="utf-8") for page in RUN_PAGES}
     for page, text in texts.items():
         texts[page] = written(text, [next(remaining) for _ in shown(text)])
     first = first_outputs([item for text in texts.values() for item in shown(text)])
     texts[README] = README.read_text(encoding="utf-8")
+    predicted = predicted_genre(first["genrekit predict song.mp3"])
     for page, text in texts.items():
-        page.write_text(with_excerpts(text, first), encoding="utf-8")
+        page.write_text(with_labels(with_excerpts(text, first), genre, predicted), encoding="utf-8")
 
 
 def main() -> None:
     """Run the commands and write their output into the pages."""
     data, song = (Path(argument).resolve() for argument in sys.argv[1:3])
+    genre = genre_of(song, {path.name for path in data.iterdir() if path.is_dir()})
     commands = [command for page in RUN_PAGES for command, _ in shown(page.read_text(encoding="utf-8"))]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "data").mkdir()
-        for genre in sorted(path for path in data.iterdir() if path.is_dir()):
-            (folder / "data" / genre.name).symlink_to(genre)
+        for path in sorted(path for path in data.iterdir() if path.is_dir()):
+            (folder / "data" / path.name).symlink_to(path)
         (folder / "song.mp3").symlink_to(song)
         outputs = run_all(commands, folder)
-    rewrite(outputs)
+    rewrite(outputs, genre)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,15 @@ from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
+import h5py
+import numpy as np
 from result_records import read_tracks, unpack
 from results_table import PAGES, RESULTS, keep, renewed
 
 from genrekit.cli.app import run
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.layout import CachedTrack, CachePlan
+from genrekit.data.cache.rows import row_checksums
 from genrekit.data.cache.writer import create_cache
 from genrekit.errors import GenrekitError
 
@@ -36,8 +39,19 @@ def make_workspace(folder: Path) -> None:
         os, "posix_fallocate", lambda *_: None, create=True
     ):  # the rows stay empty and take no disk space
         for fragments in ("first", "all"):
-            plan = CachePlan(PrepareConfig.of({"fragments": fragments}), tracks_with(fragments), skipped=())
-            create_cache(folder / f"{fragments}.h5", plan)
+            config = PrepareConfig.of({"fragments": fragments, "front_end": {"pad": "zero"}})  # as in version 2
+            plan = CachePlan(config, tracks_with(fragments), skipped=())
+            create_empty_cache(folder / f"{fragments}.h5", plan)
+
+
+def create_empty_cache(path: Path, plan: CachePlan) -> None:
+    """Create a cache whose rows are all zeros, with their checksums and the starts of their fragments."""
+    create_cache(path, plan)
+    with h5py.File(path, "r+") as file:
+        zeros = [np.zeros((1, *file[name].shape[1:]), file[name].dtype) for name in plan.config.inputs]
+        file["checksum"][:] = row_checksums(zeros)[0]
+        rows = np.concatenate([np.arange(track.rows) for track in plan.tracks])
+        file["start_s"][:] = rows * plan.config.front_end.duration_s
 
 
 def tracks_with(fragments: str) -> tuple[CachedTrack, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 import typer
@@ -17,12 +17,26 @@ from typer.main import get_command
 
 import genrekit
 from genrekit.cli.app import COMMANDS, app
-from genrekit.config import Config, FeatureConfig, PrepareConfig, TrainConfig, option_of
+from genrekit.config import ArchitectureOptions, Config, FeatureConfig, PrepareConfig, TrainConfig, option_of
 from genrekit.config.predict import PredictConfig
 from genrekit.config.prepare import Augmentation
+from genrekit.studies.schema import Comparison, Hypothesis, Override, Study, WinnerHypothesis
+from genrekit.studies.search_schema import Dimension, Search
 
 CONFIGURATIONS: tuple[type[Config], ...] = (PrepareConfig, FeatureConfig, Augmentation, TrainConfig, PredictConfig)
 """The configurations that users write, in the order of the page."""
+
+STUDY_TABLES: dict[str, type[Config]] = {
+    "Keys of a study file": Study,
+    "Keys of [[overrides]]": Override,
+    "Keys of [[hypotheses]]": Hypothesis,
+    "Keys of a comparison": Comparison,
+    "Keys of a winner": WinnerHypothesis,
+}
+"""The tables of a study file, with the headings of the page."""
+
+SEARCH_TABLES: dict[str, type[Config]] = {"Keys of a search file": Search, "Keys of a range": Dimension}
+"""The tables of a search file."""
 
 GENERAL = "General"
 """The heading of options without a panel."""
@@ -65,22 +79,41 @@ def configurations() -> str:
     return "\n\n".join(f"## {schema.__name__}\n\n{_fields(schema)}" for schema in CONFIGURATIONS)
 
 
-def _fields(schema: type[Config]) -> str:
+def study_keys() -> str:
+    """Return a Markdown section for each table of a study file, with its keys."""
+    return _sections(STUDY_TABLES)
+
+
+def search_keys() -> str:
+    """Return a Markdown section for each table of a search file, with its keys."""
+    return _sections(SEARCH_TABLES)
+
+
+def _sections(tables: Mapping[str, type[Config]]) -> str:
+    return "\n\n".join(f"### {heading}\n\n{_fields(schema, 'key')}" for heading, schema in tables.items())
+
+
+def _fields(schema: type[Config], kind: str = "field") -> str:
     rows = []
     properties = schema.model_json_schema()["properties"]
     for name, field in schema.model_fields.items():
         if field.exclude:
             continue
         default = field.get_default(call_default_factory=True)
+        if isinstance(default, ArchitectureOptions):
+            rows.append([f"`{name}`", "names with values", "none", field.description or ""])
+            continue
         if isinstance(default, Config):
             link = type(default).__name__
             rows.append([f"`{name}`", "", "", f"The fields of [{link}](#{link.lower()})."])
             continue
         option = option_of(field)
-        networks_only = schema is TrainConfig and option is not None and option.used_by == "networks"
-        meaning = " ".join([field.description or "", "Networks only." if networks_only else ""]).strip()
-        rows.append([f"`{name}`", allowed(properties[name]), f"`{_value(default)}`", meaning])
-    return _table(["field", "value", "default", "meaning"], rows)
+        models = option.used_by if schema is TrainConfig and option is not None else "all models"
+        note = "" if models == "all models" else f"{models.capitalize()} only."
+        meaning = " ".join([field.description or "", note]).strip()
+        shown_default = "required" if field.is_required() else f"`{_value(default)}`"
+        rows.append([f"`{name}`", allowed(properties[name]), shown_default, meaning])
+    return _table([kind, "value", "default", "meaning"], rows)
 
 
 def allowed(schema: dict[str, Any]) -> str:
@@ -89,6 +122,10 @@ def allowed(schema: dict[str, Any]) -> str:
         return " or ".join(allowed(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "type" not in schema:  # another table, or a value of any type
+        return "table" if "$ref" in schema else "value"
     kind = schema["type"]
     if kind == "array":
         return "two numbers" if "prefixItems" in schema else f"list of: {allowed(schema['items'])}"
@@ -99,7 +136,7 @@ def allowed(schema: dict[str, Any]) -> str:
 _LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 _HUGE = 2**53
 """Limits from here on are those of the number's type, and are not shown."""
-_KINDS = {"boolean": "true or false", "null": "none"}
+_KINDS = {"boolean": "true or false", "null": "none", "object": "table", "string": "text"}
 
 
 def _value(default: object) -> str:

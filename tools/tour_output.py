@@ -6,6 +6,7 @@ Usage: python tools/tour_output.py
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -40,6 +41,8 @@ def executed(notebook: NotebookNode, folder: Path, *more: str) -> NotebookNode:
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
+    for cell in code_cells(copy):  # progress is an output that is empty in the end
+        cell.outputs = [output for output in cell.outputs if output.output_type != "display_data" or output.data]
     return copy
 
 
@@ -80,7 +83,18 @@ def kinds(cell: NotebookNode) -> list[list[str]]:
     ]
 
 
+_PICTURE = re.compile(r"""\w+\("[^"]*-(?P<genre>[a-z]+)[.-][^"]*", alt="(?P<alt>[^"]*)\"""")
+
+
+def wrong_labels(notebook: NotebookNode) -> list[str]:
+    """Return the texts of pictures that do not name the genre in the file's name, which is the label in the cache."""
+    pictures = [match for cell in code_cells(notebook) for match in _PICTURE.finditer(cell.source)]
+    return [match["alt"] for match in pictures if match["genre"] not in match["alt"].split()]
+
+
 def _main() -> None:
+    if wrong := wrong_labels(read_tour()):
+        sys.exit(f"{TOUR} names another genre than that of the file: {'; '.join(wrong)}")
     with tempfile.TemporaryDirectory() as folder:
         notebook = cleaned(executed(read_tour(), Path(folder)))
     problems = [printed(cell, "stderr") for cell in code_cells(notebook) if printed(cell, "stderr")]

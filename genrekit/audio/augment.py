@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,14 @@ ComplexArray = npt.NDArray[np.complex64]
 
 _N_FFT, _HOP = 2_048, 512
 _MARGIN = 2 * _N_FFT
+
+
+class Waveform(Protocol):
+    """A waveform float32 [n], or what has its length and its slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> FloatArray: ...
 
 
 def variant_generator(augment_seed: int, track_id: str, fragment: int, variant: str) -> np.random.Generator:
@@ -43,7 +52,7 @@ def draw_strengths(variant: str, augmentation: Augmentation, generator: np.rando
 
 
 def augmented_fragment(
-    waveform: FloatArray,
+    waveform: Waveform,
     start: int,
     n_samples: int,
     strengths: Mapping[str, float],
@@ -71,7 +80,13 @@ def augmented_fragment(
     return changed / peak if peak > 1 else changed
 
 
-def _context(waveform: FloatArray, start: int, needed: int) -> tuple[FloatArray, int]:
+def earliest_sample(start: int, n_samples: int, n_track: int, augmentation: Augmentation) -> int:
+    """Return the first sample of a track that any variant of a fragment at `start` depends on."""
+    fastest = augmentation.time_stretch[1] if augmentation.augment else 1.0
+    return max(0, min(start, n_track - max(n_samples, round(n_samples * fastest))) - _MARGIN)
+
+
+def _context(waveform: Waveform, start: int, needed: int) -> tuple[FloatArray, int]:
     """Return the audio around a fragment, and the fragment's start within it.
 
     If the track has fewer than `needed` samples after the start, the fragment starts earlier.

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 
 from genrekit._types import FloatArray
+from genrekit.audio.mixdown import Mixdown
+from genrekit.audio.source import AudioSource, open_audio
 from genrekit.errors import UnreadableAudioError
-from genrekit.io.files import special_file
 
 SHORTEST_S = 0.1
 """Shorter files are not used."""
-
-RMS_LEVEL = 10 ** (-20 / 20)
-"""Root mean square of an rms-normalized waveform: -20 dBFS."""
-
-_NO_AUDIO = "not decodable: Format not recognised"
-_NO_MP3_FRAME = 7
-"""libsndfile's error code for an MP3 file without a frame; its message says that the file does not exist."""
-
-_MOST_CHANNELS = 64
-_LOWEST_RATE, _HIGHEST_RATE = 1_000, 1_000_000
-"""Hz. With a lower rate in its header, a file of seconds would become hours of samples."""
-
-_UNKNOWN_FRAMES = 2**63 - 1
-"""libsndfile's length if the header has none, for example in a FLAC file from a pipe."""
 
 _MOST_FRAMES_PER_BYTE = 64
 """As in speech at 6 kbit/s. Only silence is smaller, so a larger number in a header is wrong."""
@@ -62,12 +47,16 @@ class Decoded:
     """A mono waveform, float32 [n_samples], not normalized.
 
     `digest` is of the mono samples at the file's own sample rate, rounded to 16 bits. So equal audio in WAV and FLAC
-    has equal digests.
+    has equal digests. `notes` say what is unusual about the file, `decoder` is empty for libsndfile. `cancelled` is
+    true if the channels cancel, so that one of them is used; see `Mixdown`.
     """
 
     waveform: FloatArray
     digest: str
     native_rate: int
+    notes: tuple[str, ...] = ()
+    decoder: str = ""
+    cancelled: bool = False
 
 
 def probe(path: Path) -> Probe:
@@ -75,32 +64,66 @@ def probe(path: Path) -> Probe:
 
     Errors: UnreadableAudioError with the reason.
     """
-    with _opened(path) as file:
+    with open_audio(path) as file:
         frames = min(file.frames, _MOST_FRAMES_PER_BYTE * path.stat().st_size)
         return Probe(frames, file.samplerate, file.channels)
 
 
-def decode(path: Path, sample_rate: int) -> Decoded:
+class LongAudioError(Exception):
+    """A track that takes too much memory as a whole. It is processed in passes over blocks instead."""
+
+
+def decode(path: Path, sample_rate: int, *, most_samples: float = math.inf) -> Decoded:
     """Decode a file to mono and resample it.
 
     The length is the number of samples that can be decoded, which may differ from the header.
-    Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN, infinite or huge samples.
+    Errors: UnreadableAudioError with the reason: not decodable, shorter than 0.1 s, NaN, infinite or huge samples;
+    LongAudioError if the file has more than `most_samples` samples, before or after resampling.
     """
-    with _opened(path) as file:
-        native_rate = file.samplerate
-        blocks = [*_mono_blocks(file)] or [np.zeros(0, np.float32)]
-        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    mixdown = Mixdown()
+    native_rate, samples, facts = _decoded(path, mixdown, most_samples)
+    channel = mixdown.channel_to_use
+    if channel is not None:
+        native_rate, samples, facts = _decoded(path, Mixdown(channel), most_samples)
+    if resampled_length(len(samples), native_rate, sample_rate) > most_samples:
+        raise LongAudioError
     mono = samples if samples.dtype == np.float32 else samples * np.float32(1 / _FULL_SCALE)
     if len(mono) < SHORTEST_S * native_rate:
         raise UnreadableAudioError(f"{len(mono) / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
     _require_finite(mono, "NaN or infinite samples")
     digest = AudioDigest()
     digest.update(samples)
+    cancelled = channel is not None
     if native_rate == sample_rate:
-        return Decoded(mono, digest.text, native_rate)
+        return Decoded(mono, digest.text, native_rate, facts.notes, facts.decoder, cancelled)
     waveform = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
     _require_finite(waveform, "samples too large to be resampled")
-    return Decoded(waveform, digest.text, native_rate)
+    return Decoded(waveform, digest.text, native_rate, facts.notes, facts.decoder, cancelled)
+
+
+@dataclass
+class FileFacts:
+    """What is known about a file once it is decoded: `notes` and `decoder` as in `Decoded`."""
+
+    notes: tuple[str, ...] = ()
+    decoder: str = ""
+
+
+def _decoded(path: Path, mixdown: Mixdown, most_samples: float) -> tuple[int, Samples, FileFacts]:
+    """Return a file's sample rate, its mono samples, and what is known about the file."""
+    with open_audio(path) as file:
+        blocks: list[Samples] = []
+        if file.frames > most_samples:
+            raise LongAudioError
+        remaining = most_samples  # the header may be wrong
+        for block in _mono_blocks(file, mixdown):
+            blocks.append(block)
+            remaining -= len(block)
+            if remaining < 0:
+                raise LongAudioError
+        blocks = blocks or [np.zeros(0, np.float32)]
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return file.samplerate, samples, FileFacts(file.notes(), file.decoder)
 
 
 class AudioDigest:
@@ -119,23 +142,50 @@ class AudioDigest:
         return self._sum.hexdigest()[:32]
 
 
-def stream(path: Path, sample_rate: int, digest: AudioDigest | None = None) -> Iterator[FloatArray]:
+def channel_to_use(path: Path, on_block: Callable[[], None] | None = None) -> int | None:
+    """Return the channel that `decode` uses if the channels of a file cancel; None if it uses their mean.
+
+    This decodes the whole file if it has several channels. `on_block` is called for each block.
+    Errors: UnreadableAudioError with the reason.
+    """
+    with open_audio(path) as file:
+        mixdown = Mixdown()
+        if file.channels > 1:
+            for _ in _mono_blocks(file, mixdown):
+                if on_block is not None:
+                    on_block()
+        return mixdown.channel_to_use
+
+
+def stream(
+    path: Path,
+    sample_rate: int,
+    digest: AudioDigest | None = None,
+    mixdown: Mixdown | None = None,
+    facts: FileFacts | None = None,
+) -> Iterator[FloatArray]:
     """Decode and resample block by block. Joined, the blocks equal the waveform of `decode`, bit for bit.
 
-    `digest` is updated with all samples.
-    Errors: those of `decode`, when the block is decoded. A file that is too short raises at its end.
+    `digest` is updated with all samples, and `facts` at the end. `mixdown` mixes the channels; without it, they are
+    first measured with `channel_to_use`.
+    Errors: those of `decode`, when the block is decoded. A file that is too short, or of which too much cannot be
+    decoded, raises at its end.
     """
-    with _opened(path) as file:
+    mixdown = mixdown or Mixdown(channel_to_use(path))
+    with open_audio(path) as file:
         native_rate, frames, resampler = file.samplerate, 0, None
         if native_rate != sample_rate:
             resampler = soxr.ResampleStream(native_rate, sample_rate, 1, dtype="float32", quality="HQ")
-        for samples in _mono_blocks(file):
+        for samples in _mono_blocks(file, mixdown):
             mono = samples if samples.dtype == np.float32 else samples * np.float32(1 / _FULL_SCALE)
             _require_finite(mono, "NaN or infinite samples")
             frames += len(mono)
             if digest is not None:
                 digest.update(samples)
             yield mono if resampler is None else _resampled(resampler, mono)
+        notes = file.notes()
+        if facts is not None:
+            facts.notes, facts.decoder = notes, file.decoder
         if frames < SHORTEST_S * native_rate:
             raise UnreadableAudioError(f"{frames / native_rate:.3g} s of audio, shorter than {SHORTEST_S} s")
         if resampler is not None:
@@ -154,90 +204,12 @@ def resampled_length(frames: int, native_rate: int, sample_rate: int) -> int:
     return int(frames / (native_rate / sample_rate) + 0.5)
 
 
-def normalize_waveform(waveform: FloatArray, normalization: str) -> FloatArray:
-    """Scale a waveform: `peak` to a peak of 1, `rms` to -20 dBFS, `none` not at all; the last two clip it to 1.
-
-    Silence stays silent.
-    """
-    return Level.of([waveform], normalization).apply(waveform)
-
-
-@dataclass(frozen=True)
-class Level:
-    """The level of a track, with which its pieces can be normalized one by one.
-
-    `peak` is the largest magnitude, `rms` the root mean square, `n_samples` the number of samples.
-    """
-
-    normalization: str
-    peak: np.float32
-    rms: float
-    n_samples: int
-
-    @classmethod
-    def of(cls, blocks: Iterable[FloatArray], normalization: str) -> Self:
-        """Measure a waveform, float32 [n_samples] in blocks."""
-        peak, squares, n_samples = np.float32(0), 0.0, 0
-        for block in blocks:
-            peak = max(peak, block.max(initial=0), -block.min(initial=0))
-            n_samples += len(block)
-            if normalization == "rms":
-                squares += float(np.sum(np.square(block, dtype=np.float64)))
-        return cls(normalization, peak, math.sqrt(squares / max(n_samples, 1)), n_samples)
-
-    def apply(self, piece: FloatArray) -> FloatArray:
-        """Normalize a piece of the waveform with the track's level."""
-        if self.normalization == "none":
-            return np.clip(piece, -1, 1)
-        if self.peak == 0:
-            return piece
-        scaled = piece / self.peak
-        if self.normalization == "peak":
-            return scaled
-        return np.clip(scaled * np.float32(RMS_LEVEL * float(self.peak) / self.rms), -1, 1)
-
-
 def _require_finite(waveform: FloatArray, problem: str) -> None:
     if not (np.isfinite(waveform.max()) and np.isfinite(waveform.min())):  # NaN is both maximum and minimum
         raise UnreadableAudioError(problem)
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc] # has no types
-    """A sound file that is only read forward.
-
-    After each block, soundfile seeks to the current position. That fails at the end of a file of unknown length.
-    """
-
-    def seekable(self) -> bool:
-        return super().seekable() and self.frames < _UNKNOWN_FRAMES
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    if path.suffix.lower() == ".raw":
-        raise UnreadableAudioError(_NO_AUDIO)
-    try:
-        if special := special_file(path.stat().st_mode):
-            raise UnreadableAudioError(special)  # opening a pipe would block
-        with open(path, "rb"):
-            pass  # this error has a reason; libsndfile only says "System error"
-        with _Forward(path) as file:
-            if file.format == "RAW":  # an .au file without a header would be read as samples
-                raise UnreadableAudioError(_NO_AUDIO)
-            rate_is_sane = _LOWEST_RATE <= file.samplerate <= _HIGHEST_RATE
-            if not rate_is_sane or not 1 <= file.channels <= _MOST_CHANNELS:
-                raise UnreadableAudioError(f"{file.channels} channels at {file.samplerate} Hz")
-            yield file
-    except soundfile.LibsndfileError as error:
-        message = f"not decodable: {error.error_string.strip().rstrip('.')}"
-        raise UnreadableAudioError(_NO_AUDIO if error.code == _NO_MP3_FRAME else message) from error
-    except UnicodeEncodeError as error:
-        raise UnreadableAudioError("its name is not valid Unicode: rename it") from error
-    except OSError as error:
-        raise UnreadableAudioError(error.strerror or "cannot be opened") from error
-
-
-def _mono_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
+def _mono_blocks(file: AudioSource, mixdown: Mixdown) -> Iterator[Samples]:
     """Yield blocks of mono samples: int16 from a 16-bit mono file, otherwise float32 in [-1, 1]."""
     frames = max(1, _BLOCK // file.channels)
     if file.subtype == "PCM_16" and file.channels == 1:
@@ -245,14 +217,10 @@ def _mono_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
             yield samples
         return
     while len(block := _read(file, frames)):
-        mono = block[:, 0].copy() if block.shape[1] > 1 else block[:, 0]
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite samples are refused later
-            for channel in range(1, block.shape[1]):
-                mono += block[:, channel]
-        yield mono / np.float32(block.shape[1]) if block.shape[1] > 1 else mono
+        yield mixdown.mono(block)
 
 
-def _read(file: soundfile.SoundFile, frames: int) -> FloatArray:
+def _read(file: AudioSource, frames: int) -> FloatArray:
     """Read [frames, channels]. 16-bit samples are scaled here, because libsndfile takes ten times as long."""
     if file.subtype != "PCM_16":
         return file.read(frames, dtype="float32", always_2d=True)

@@ -13,10 +13,18 @@ from genrekit.io.files import atomic_write
 _MP3_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 
 
-def write_wav(path: Path, waveform: FloatArray, sample_rate: int) -> None:
-    """Write a mono waveform, float32 [n_samples] in [-1, 1], as 16-bit WAV, atomically."""
-    with atomic_write(path) as file:
-        soundfile.write(file, waveform, sample_rate, format="WAV", subtype="PCM_16")
+def write_wav(path: Path, waveform: FloatArray, sample_rate: int, software: str = "") -> None:
+    """Write a mono waveform, float32 [n_samples] in [-1, 1], as 16-bit WAV, atomically.
+
+    `software` is the name of the program for the file's metadata.
+    """
+    with (
+        atomic_write(path) as file,
+        soundfile.SoundFile(file, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as sound,
+    ):
+        if software:
+            sound.software = software
+        sound.write(waveform)
 
 
 def encoded(waveform: FloatArray, sample_rate: int) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ are refused: only the formats in `_FORMATS` are opened, and nothing beside the f
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import subprocess
@@ -39,6 +40,9 @@ _FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,mp3,ogg,flac,wav,aiff,caf,au,w64,avi,flv,mpegts,mpeg,"
     "ape,wv,ac3,eac3,dts,amr,tta,mpc,mpc8,tak"
 )
+_EXACT: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "ape", "wv", "tta", "flac", "ogg", "caf"})
+"""Containers whose lengths are not estimated from a bit rate."""
+
 _NOT_DECODABLE: Final = "not decodable: Format not recognised"
 _BLOCK_FRAMES: Final = 1 << 16
 
@@ -49,12 +53,14 @@ _AU_FLOAT: Final = 6
 class AudioFile(Protocol):
     """What the decoder needs from an open audio file.
 
-    `frames` is the number of samples per channel that the container declares, 0 if it declares none.
+    `frames` is the number of samples per channel that the container declares or that are estimated, 0 if unknown.
+    `whole_s` is the length that a complete file has, None if the container does not declare it exactly.
     """
 
     samplerate: int
     channels: int
     frames: int
+    whole_s: float | None
 
     def read(self, frames: int) -> FloatArray:
         """Read up to `frames` samples per channel: float32 [n, channels], n = 0 at the end."""
@@ -80,10 +86,15 @@ def fallback_decoder() -> str | None:
 
     Examples: "PyAV 18.1.0", "ffmpeg 7.1".
     """
-    if _load_av() is not None:
-        with suppress(PackageNotFoundError):
-            return f"PyAV {version('av')}"
-    return _ffmpeg_version()
+    installed = _av_version() if _load_av() is not None else None
+    return installed or _ffmpeg_version()
+
+
+@cache
+def _av_version() -> str | None:
+    with suppress(PackageNotFoundError):
+        return f"PyAV {version('av')}"
+    return None
 
 
 @cache
@@ -128,8 +139,11 @@ def open_fallback(path: Path, *, time_limit_s: float = TIME_LIMIT_S) -> Iterator
 class _Blocks:
     """Turns an iterator of float32 [n, channels] blocks of any length into reads of at most a given length."""
 
-    def __init__(self, samplerate: int, channels: int, frames: int, blocks: Iterator[FloatArray]) -> None:
-        self.samplerate, self.channels, self.frames = samplerate, channels, frames
+    def __init__(
+        self, samplerate: int, channels: int, seconds: float, blocks: Iterator[FloatArray], *, is_exact: bool = False
+    ) -> None:
+        self.samplerate, self.channels, self.frames = samplerate, channels, max(round(seconds * samplerate), 0)
+        self.whole_s = seconds if is_exact and seconds > 0 else None
         self._blocks = blocks
         self._rest = np.zeros((0, channels), np.float32)
 
@@ -143,6 +157,21 @@ class _Blocks:
         return samples
 
 
+class _ForAv:
+    """A file for PyAV. Seeking to a position that cannot exist returns -1: PyAV would print an exception to stderr."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self.read, self.tell, self.seekable = raw.read, raw.tell, raw.seekable
+
+    def seek(self, offset: int, origin: int = 0) -> int:
+        """Move to a position, and return it."""
+        try:
+            return self._raw.seek(offset, origin)
+        except (OSError, ValueError):
+            return -1
+
+
 @contextmanager
 def _open_av(av: Any, path: Path, time_limit_s: float) -> Iterator[AudioFile]:
     deadline = time.monotonic() + time_limit_s
@@ -151,13 +180,18 @@ def _open_av(av: Any, path: Path, time_limit_s: float) -> Iterator[AudioFile]:
         raise PermissionError(f"{path.name} refers to another file")
 
     try:
-        with open(path, "rb") as raw, av.open(raw, io_open=refuse, options={"format_whitelist": _FORMATS}) as container:
+        with (
+            open(path, "rb") as raw,
+            av.open(_ForAv(raw), io_open=refuse, options={"format_whitelist": _FORMATS}) as container,
+        ):
             stream = next(iter(container.streams.audio), None)
             if stream is None:
                 raise UnreadableAudioError("it has no audio stream")
             rate, channels = stream.rate, stream.codec_context.layout.nb_channels
             seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
-            yield _Blocks(rate, channels, max(round(seconds * rate), 0), _av_blocks(av, container, stream, deadline))
+            is_exact = container.format.name in _EXACT and bool(stream.duration or len(container.streams) == 1)
+            blocks = _av_blocks(av, container, stream, deadline)
+            yield _Blocks(rate, channels, seconds, blocks, is_exact=is_exact)
     except UnreadableAudioError:
         raise
     except PermissionError as error:  # `refuse`, or the file's own permissions
@@ -187,8 +221,10 @@ def _av_blocks(av: Any, container: Any, stream: Any, deadline: float) -> Iterato
 
 @contextmanager
 def _open_ffmpeg(program: str, path: Path, time_limit_s: float) -> Iterator[AudioFile]:
-    command = [program, "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file,pipe"]
-    command += ["-format_whitelist", _FORMATS, "-i", f"file:{path.absolute()}", "-map", "0:a:0", "-vn"]
+    reading = [program, "-nostdin", "-hide_banner", "-protocol_whitelist", "file,pipe"]
+    reading += ["-format_whitelist", _FORMATS, "-i", f"file:{path.absolute()}"]
+    seconds, is_exact = _ffmpeg_length(reading, time_limit_s)
+    command = [*reading, "-loglevel", "error", "-map", "0:a:0", "-vn"]
     command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     timer = threading.Timer(time_limit_s, process.kill)
@@ -206,7 +242,8 @@ def _open_ffmpeg(program: str, path: Path, time_limit_s: float) -> Iterator[Audi
         _, offset, _, encoding, rate, channels = _AU_HEADER.unpack(header)
         assert encoding == _AU_FLOAT
         process.stdout.read(offset - _AU_HEADER.size)
-        yield _Blocks(rate, channels, 0, _ffmpeg_blocks(process, channels, messages, reader))
+        blocks = _ffmpeg_blocks(process, channels, messages, reader)
+        yield _Blocks(rate, channels, seconds, blocks, is_exact=is_exact)
     finally:
         timer.cancel()
         process.kill()
@@ -215,6 +252,23 @@ def _open_ffmpeg(program: str, path: Path, time_limit_s: float) -> Iterator[Audi
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _ffmpeg_length(reading: list[str], time_limit_s: float) -> tuple[float, bool]:
+    """Return the length in seconds that ffmpeg shows for a file, or 0, and whether the audio has just this length."""
+    try:
+        shown = subprocess.run(
+            reading, stdin=subprocess.DEVNULL, capture_output=True, timeout=time_limit_s, check=False
+        ).stderr.decode(errors="replace")
+    except subprocess.TimeoutExpired as error:
+        raise UnreadableAudioError("decoding takes too long") from error
+    container = re.search(r"^Input #0, (.+), from ", shown, re.MULTILINE)
+    length = re.search(r"^  Duration: (\d+):(\d+):([\d.]+)", shown, re.MULTILINE)
+    if container is None or length is None:
+        return 0.0, False
+    hours, minutes, seconds = map(float, length.groups())
+    is_exact = container[1] in _EXACT and shown.count("  Stream #0:") == 1
+    return 3_600 * hours + 60 * minutes + seconds, is_exact
 
 
 def _all(pipe: IO[bytes] | None) -> bytes:

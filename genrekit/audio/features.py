@@ -40,13 +40,18 @@ def mel_to_hz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.where(mels < _BREAK_HZ / _LINEAR_HZ_PER_MEL, mels * _LINEAR_HZ_PER_MEL, above)
 
 
+def mel_edges_hz(front_end: FeatureConfig) -> npt.NDArray[np.float64]:
+    """Return the edges of the mel bands: band i lies between edges i and i + 2. Shape: [n_mels + 2]."""
+    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
+    return mel_to_hz(np.linspace(low, high, front_end.n_mels + 2))
+
+
 def mel_filters(front_end: FeatureConfig) -> npt.NDArray[np.float64]:
     """Return the weights of triangular mel bands of equal area.
 
     Shape: [n_mels, n_fft // 2 + 1].
     """
-    low, high = hz_to_mel([front_end.fmin, front_end.fmax_hz])
-    edges = mel_to_hz(np.linspace(low, high, front_end.n_mels + 2))
+    edges = mel_edges_hz(front_end)
     bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]

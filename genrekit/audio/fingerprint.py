@@ -52,6 +52,20 @@ def landmarks(mel: FloatArray) -> Landmarks:
     return out
 
 
+def split_landmarks(
+    marks: Landmarks, starts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the fragment, the code and the frame of all landmarks of some fragments.
+
+    Frames count from the start of the track; `starts` are the first frames of the fragments.
+    Shapes: marks uint64 [fragments, n], starts int64 [fragments] to int64 [landmarks] each.
+    """
+    fragment, column = np.nonzero(marks)
+    found = marks[fragment, column]
+    code = (found >> np.uint64(32)).astype(np.int64)
+    return fragment, code, starts[fragment] + (found & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+
+
 def _peaks(mel: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
     """Return bands, frames and heights of the peaks highest above the mean of their band, in order of time."""
     paired = np.maximum(mel[:-1:2], mel[1::2])

@@ -8,22 +8,23 @@ from typing import Literal
 import numpy as np
 
 from genrekit._types import FloatArray
+from genrekit.config import Padding
 
 
-def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "first"] | int) -> tuple[int, ...]:
+def fragment_starts(n_track: int, n_samples: int, fragments: Literal["all", "first"] | int) -> Sequence[int]:
     """Return the starts of a track's fragments, in samples.
 
     `all`: consecutive whole fragments. `first`: one. A number: that many, evenly spread from the start to the end of
     the track (one is in the middle). A track that is not longer than a fragment gives one.
 
-    >>> fragment_starts(10, 3, "all"), fragment_starts(10, 3, 2), fragment_starts(2, 3, "all")
-    ((0, 3, 6), (0, 7), (0,))
+    >>> [*fragment_starts(10, 3, "all")], fragment_starts(10, 3, 2), fragment_starts(2, 3, "all")
+    ([0, 3, 6], (0, 7), (0,))
     """
     room = n_track - n_samples
     if room <= 0 or fragments == "first":
         return (0,)
     if fragments == "all":
-        return tuple(range(0, room + 1, n_samples))
+        return range(0, room + 1, n_samples)
     if fragments == 1:
         return (room // 2,)
     return tuple(round(position) for position in np.linspace(0, room, fragments))
@@ -33,6 +34,23 @@ def cut(waveform: FloatArray, start: int, n_samples: int) -> FloatArray:
     """Cut `n_samples` from a waveform, and pad with zeros at the end if it is shorter."""
     piece = waveform[start : start + n_samples]
     return piece if len(piece) == n_samples else np.pad(piece, (0, n_samples - len(piece)))
+
+
+def lengthened(waveform: FloatArray, n_samples: int, pad: Padding) -> FloatArray:
+    """Repeat or mirror a waveform that is shorter than a fragment until it fills one.
+
+    Longer waveforms do not change. Neither does any with `zero`, because `cut` pads with zeros.
+
+    >>> short = np.array([1, 2, 3], np.float32)
+    >>> lengthened(short, 7, "wrap"), lengthened(short, 7, "reflect"), lengthened(short, 7, "zero")
+    (array([1., 2., 3., 1., 2., 3., 1.], dtype=float32), array([1., 2., 3., 2., 1., 2., 3.], dtype=float32), \
+array([1., 2., 3.], dtype=float32))
+    """
+    if pad == "zero" or len(waveform) >= n_samples:
+        return waveform
+    if pad == "wrap":
+        return np.resize(waveform, n_samples)
+    return np.pad(waveform, (0, n_samples - len(waveform)), mode="reflect")
 
 
 def starts_every(hop: int, n_track: int, n_samples: int) -> range:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +15,16 @@ from typer.core import TyperCommand
 
 from genrekit._version import __version__
 from genrekit.cli.completion import adapt_to_shell, add_completion_options
+from genrekit.cli.display import emit_error, emit_json, emit_text
 from genrekit.cli.groups import CommandGroup, join_lines_of_paragraphs
-from genrekit.cli.libraries import configure_libraries
-from genrekit.cli.signals import Terminated, listen
+from genrekit.cli.libraries import configure_libraries, keep_current_folder_out
+from genrekit.cli.placeholders import show_placeholders
+from genrekit.cli.signals import Terminated, TimeLimitNear, listen
+from genrekit.cli.streams import OutputError, flush_results, guarded, repair_size
+from genrekit.cli.synonyms import forget_hidden_options, unexpected_argument, unknown_option
 from genrekit.cli.threads import limit_spinning
-from genrekit.errors import GenrekitError, UsageError, os_error_message
+from genrekit.cli.torchrun import rank_and_size, require_command_for_ranks
+from genrekit.errors import NO_MEMORY, GenrekitError, UsageError, is_out_of_memory, os_error_message
 from genrekit.io.memory import all_arrays_kept, keep_small_arrays
 
 _SUMMARIES = {
@@ -33,7 +36,7 @@ _SUMMARIES = {
     "evaluate": "Score models on the test set, or on a labelled folder.",
     "predict": "Predict the genre of audio files.",
     "export": "Export a model to ONNX, from waveforms to probabilities.",
-    "info": "Describe a cache, a run or a bundle.",
+    "info": "Describe a cache, a run, a bundle, a folder of runs or bundles, or a study.",
     "manifest": "Write the manifest of FMA, GTZAN, or a folder with train and test folders.",
     "demo": "Run all steps on a small synthetic collection, in under two minutes.",
 }
@@ -68,12 +71,14 @@ class LazyGroup(CommandGroup):
         command.name = cmd_name
         add_completion_options(command, hidden=True)
         _open_paths_later(command)
+        show_placeholders(command, ctx)
         join_lines_of_paragraphs(command)
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
         self._listing = True
+        show_placeholders(self, ctx)
         super().format_help(ctx, formatter)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
@@ -100,7 +105,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"genrekit {__version__}")
+        emit_text(f"genrekit {__version__}\n")
         raise typer.Exit
 
 
@@ -119,6 +124,7 @@ def genrekit(
         Path.cwd()
     except OSError as error:  # libraries of torch would abort the process
         raise GenrekitError("the current directory no longer exists: change to another one") from error
+    require_command_for_ranks(ctx.invoked_subcommand)
     if ctx.invoked_subcommand == "prepare":
         keep_small_arrays()
     elif ctx.invoked_subcommand in _COMMANDS_WITH_NETWORKS:
@@ -128,34 +134,44 @@ def genrekit(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code.
 
-    0: done; 1: a problem that the user can fix; 2: wrong usage; 130: interrupted; 143: terminated. An error of the user
-    is one line on stderr, and with --json also an object with the key "error" on stdout. A bug keeps its traceback.
+    0: done; 1: a problem that the user can fix, or results that cannot be printed; 2: wrong usage; 130: interrupted;
+    138: stopped by SIGUSR1; 143: terminated. An error of the user is one line on stderr, and with --json also an object
+    with the key "error" on stdout. A bug keeps its traceback.
     """
+    with guarded():
+        repair_size(os.environ)
+        try:
+            code = _run(arguments)
+            flush_results()
+        except OutputError as error:
+            return _failed(str(error), 1, ())
+        return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if list(arguments[:1]) == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     limit_spinning()
     listen()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # characters that its encoding lacks
     try:
+        keep_current_folder_out(os.environ)
         configure_libraries(os.environ)
         adapt_to_shell(os.environ)
         root = typer.main.get_command(app)
         add_completion_options(root, hidden=False)
         outcome = root(list(arguments), prog_name="genrekit", standalone_mode=False, obj=list(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of the output has closed it: write nothing more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        problem = os_error_message(error)
-        if problem is None:
-            raise
-        return _failed(problem, 1, arguments)
+    except OutputError:
+        raise
     except SystemExit as end:  # typer exits after it has printed completions
         return end.code if isinstance(end.code, int) else 0
     except tuple(_CODES) as error:
         code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
         return _failed(_message(error), code, arguments)
+    except Exception as error:
+        problem = _problem_of_system(error)
+        if problem is None:
+            raise
+        return _failed(problem, 1, arguments)
     if outcome == _CODES[KeyboardInterrupt]:  # typer turns an interrupt into this code
         return _failed("interrupted", outcome, arguments)
     return outcome if isinstance(outcome, int) else 0
@@ -167,6 +183,7 @@ _CODES: dict[type[BaseException], int] = {
     typer.TyperException: 2,
     KeyboardInterrupt: 130,
     typer.Abort: 130,
+    TimeLimitNear: 138,  # 128 and the number of SIGUSR1 on Linux, as shells count
     Terminated: 143,
 }
 """The exit code of each kind of error, subclasses first."""
@@ -177,14 +194,33 @@ def _message(error: BaseException) -> str:
         return "interrupted"
     if isinstance(error, Terminated):
         return "terminated"
+    if isinstance(error, TimeLimitNear):
+        return "stopped by SIGUSR1: run the same command again to resume"
+    if isinstance(error, typer.TyperException):
+        forget_hidden_options(error)
     formatted = getattr(error, "format_message", None)
-    return str(formatted() if formatted else error)
+    message = str(formatted() if formatted else error)
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    option = getattr(error, "option_name", None)
+    known = unknown_option(option, context.command) if isinstance(error, typer.TyperException) and option else None
+    return known or unexpected_argument(message, context.command)
+
+
+def _problem_of_system(error: Exception) -> str | None:
+    """Return the message for an error with memory, a disk, permissions or a path; None for other errors."""
+    if is_out_of_memory(error):
+        return NO_MEMORY
+    return os_error_message(error) if isinstance(error, OSError) else None
 
 
 def _failed(message: str, code: int, arguments: Sequence[str]) -> int:
     line = " ".join(message.split())
     if line:  # empty if a group was called without a command, which prints its help page
-        sys.stderr.write(f"genrekit: {line}\n")
-    if "--json" in arguments:
-        sys.stdout.write(json.dumps({"error": line, "code": code}) + "\n")
+        emit_error(line)
+    if "--json" in arguments and rank_and_size()[0] == 0:
+        with suppress(OutputError):  # the error is on stderr, too
+            emit_json({"error": line, "code": code})
+            flush_results()
     return code

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from genrekit.cli.display import emit_json, plain_table, stdout
+from genrekit.cli.display import emit_json, emit_text, plain_table, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.cli.progress import terminal
 from genrekit.errors import UsageError
 from genrekit.metrics.formatting import loss_text, percent, percent_bounds
-from genrekit.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from genrekit.workflows.compare import CompareResult, RankedRun
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+
+_STDOUT = (Path("-"), Path("/dev/stdout"))
+"""The names of stdout as a file. The second is not opened, because this would replace the file that stdout leads to."""
 
 
 @app.command()
@@ -35,6 +36,23 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    best_models: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of bundles; their runs are marked with a star.")
+    ] = Path("best_models"),
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Also write the ranking as CSV, with all digits. - prints it instead."
+        ),
+    ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            "--latex",
+            metavar="FILE",
+            help="Also write the ranking as LaTeX tables (booktabs). - prints them instead.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
@@ -44,12 +62,22 @@ def compare(
     not read.
     """
     from genrekit.workflows.compare import compare as rank
+    from genrekit.workflows.ranking_files import ranking_csv, ranking_latex, write_csv, write_latex
 
     paths = folders or ["runs"]
+    printed = [text for path, text in ((csv, ranking_csv), (latex, ranking_latex)) if path in _STDOUT]
+    if len(printed) + as_json > 1:
+        raise UsageError("--json, --csv - and --latex - all print to stdout: choose one")
     _refuse_studies(paths)
     with terminal(quiet=quiet or as_json) as reporter:
-        ranking = rank(paths, reporter=reporter)
-    emit_json(ranking) if as_json else show(ranking)
+        ranking = rank(paths, best_models=best_models, reporter=reporter)
+    for path, write in ((csv, write_csv), (latex, write_latex)):
+        if path is not None and path not in _STDOUT:
+            write(ranking, path)
+    if printed:
+        emit_text(printed[0](ranking))
+    else:
+        emit_json(ranking) if as_json else show(ranking, best_models)
 
 
 def _refuse_studies(paths: Sequence[str]) -> None:
@@ -72,20 +100,29 @@ def _refuse_studies(paths: Sequence[str]) -> None:
             raise UsageError(f"{path} does not exist: did you mean genrekit study run {close[0]}?")
 
 
-def show(result: CompareResult) -> None:
+def show(result: CompareResult, best_models: Path) -> None:
     """Print the ranking of each split."""
     console = stdout()
     for group, runs in groupby(result.runs, key=lambda run: run.group):
         columns = ("", "run", "seeds", "accuracy", "95 % interval", "loss", "params")
         right = ("", "accuracy", "loss", "params")
-        table = plain_table(*columns, right=right, title=f"track accuracy on the validation set ({escape(group)})")
+        table = plain_table(*columns, right=right, title=f"track accuracy on the validation set ({group})")
         for rank, run in enumerate(runs, 1):
             mark = ("=" if run.tied else "") + ("*" if run.kept else "")
-            table.add_row(f"{mark}{rank}", escape(run.name), _seeds(run.seeds), *_cells(run))
+            table.add_row(
+                f"{mark}{rank}",
+                run.name + (" +" if run.uses_outside_data else ""),
+                _seeds(run.seeds),
+                *_cells(run),
+            )
         console.print(table)
-    console.print("* among the five best runs of its split, which are in best_models/", style="dim")
+    if any(run.kept for run in result.runs):
+        console.print(f"* its model is in {best_models}/", style="dim")
     if any(run.tied for run in result.runs):
         console.print("= not significantly different from the first", style="dim")
+    if any(run.uses_outside_data for run in result.runs):
+        text = "+ uses a network trained on outside data, which may include the artists of these tracks"
+        console.print(text, style="dim")
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
@@ -99,6 +136,4 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 
 def _cells(run: RankedRun) -> tuple[str, str, str, str]:
     accuracy = run.track_accuracy
-    mean, low, high = accuracy["mean"] or 0.0, accuracy["low"], accuracy["high"]
-    bounds = "" if low is None or high is None else percent_bounds(Interval(mean, low, high))
-    return percent(mean), bounds, loss_text(run.loss), f"{run.parameters:,}"
+    return percent(accuracy.value), percent_bounds(accuracy), loss_text(run.loss), f"{run.parameters:,}"

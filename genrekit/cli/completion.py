@@ -37,13 +37,47 @@ def completes(names: Sequence[str], *, several: bool = False) -> Callable[[str],
     return complete
 
 
-def choice(*names: str) -> dict[str, Any]:
-    """Arguments of `typer.Option` for an option whose value is one of some names.
+def choice(*names: str, help: str) -> dict[str, Any]:  # noqa: A002 - the keyword of typer
+    """Arguments of `typer.Option` for an option whose value is one of some names. The help text lists them.
 
-    >>> choice("cpu", "cuda")["metavar"]
-    'cpu|cuda'
+    >>> choice("auto", "cpu", "cuda", help="Device to compute on.")["help"]
+    'Device to compute on. Choices: auto, cpu, cuda.'
     """
-    return {"metavar": "|".join(names), "autocompletion": completes(names)}
+    return {
+        "help": help + choices_text(names),
+        "metavar": choices_metavar(names),
+        "autocompletion": completes(names),
+    }
+
+
+_SHORT_METAVAR = 8
+"""Most characters of choices that are a placeholder. A help page breaks longer ones in the middle of a word."""
+
+
+def choices_metavar(names: Sequence[str]) -> str:
+    """Return the placeholder of a value that is one of some names.
+
+    >>> choices_metavar(["auto", "N"]), choices_metavar(["none", "plateau", "cosine", "onecycle"])
+    ('auto|N', 'NAME')
+    """
+    joined = "|".join(names)
+    return joined if len(joined) <= _SHORT_METAVAR else "NAME"
+
+
+def choices_text(names: Sequence[str]) -> str:
+    """Return the end of a help text that lists names; empty if the placeholder lists them.
+
+    >>> choices_text(["adam", "sgd"]), choices_text(["adam", "adamw", "sgd"])
+    ('', ' Choices: adam, adamw, sgd.')
+    """
+    return "" if choices_metavar(names) != "NAME" else f" Choices: {', '.join(names)}."
+
+
+def complete_recipe(_: str) -> list[str]:
+    """List the recipes. They are read when they are needed, because the help of `train` must be fast."""
+    from genrekit.workflows.recipes import recipe_names
+
+    return recipe_names()
 
 
 def adapt_to_shell(environment: MutableMapping[str, str]) -> None:

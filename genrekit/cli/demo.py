@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from genrekit.cli import compare, evaluate_display, predict_display
-from genrekit.cli.display import duration, emit_json, stdout
+from genrekit.cli.display import duration, emit_json, lines, stdout
 from genrekit.cli.options import JsonFlag, QuietFlag
 from genrekit.cli.progress import terminal
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
-_NEXT = """
-To use your own music, put one folder of audio files per genre into data/ and run:
+_NEXT = """To use your own music, put one folder of audio files per genre into data/ and run:
 
   genrekit prepare --augment
   genrekit train --arch cel3 --opt sgd --sched cosine
@@ -49,10 +47,13 @@ def demo(
         emit_json(result)
         return
     console = stdout()
-    compare.show(result.compared)
+    compare.show(result.compared, result.folder / "best_models")
     console.print()
     evaluate_display.show(result.evaluated, details=False)
     console.print()
     predict_display.show(result.predicted)
     elapsed = duration(time.monotonic() - started)
-    console.print(f"\nDone in {elapsed}. All files are in {escape(str(result.folder))}/.", _NEXT, sep="\n")
+    console.print()
+    console.print(f"Done in {elapsed}. All files are in {result.folder}/.")
+    console.print()
+    console.print(lines(_NEXT.splitlines()))

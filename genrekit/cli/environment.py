@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import io
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from dotenv import dotenv_values
 
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import cannot
+from genrekit.io.regular_files import read_small_text
 from genrekit.training.tracking import Tracking, logged_in
 
 _MODES = {
@@ -30,10 +32,13 @@ _MODES = {
 
 _ENV_FILE = Path(".env")
 
+_MOST_BYTES = 1 << 20
+"""Most bytes of `.env` and of a settings file."""
+
 _SETTINGS = "wandb/settings"
 """The files in which the commands of wandb store settings, in the home and in the current directory."""
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 """Values of WANDB_DISABLED, in lower case, that switch tracking off."""
 
 
@@ -52,11 +57,15 @@ class _Source:
 def tracking(mode: str | None, project: str | None, *, default: str = "auto") -> Tracking:
     """Return the tracking settings: the command line overrides the environment, which overrides .env and wandb's files.
 
-    Errors: UsageError for an invalid value, GenrekitError if a file cannot be read.
+    Errors: UsageError for an invalid value, or a project without tracking; GenrekitError if a file cannot be read.
     """
     sources = list(_sources())
     _correct(os.environ)
     mode, reason = (mode, "by --wandb") if mode is not None else _mode(sources, default)
+    if mode == "off" and project is not None:
+        raise UsageError(
+            f"--wandb-project has no effect, because tracking is off {reason}: add --wandb online or --wandb offline"
+        )
     base_url = _base_url(sources)
     directory = _value(sources, "WANDB_DIR")
     return Tracking(
@@ -81,8 +90,11 @@ def _sources() -> Iterator[_Source]:
 
 
 def _dotenv() -> dict[str, str | None]:
+    """The variables in .env. A folder of this name is a virtual environment."""
     try:
-        return dotenv_values(_ENV_FILE)
+        return dotenv_values(stream=io.StringIO(read_small_text(_ENV_FILE, limit=_MOST_BYTES)))
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
     except (OSError, ValueError) as error:
         raise cannot("read", _ENV_FILE, error) from error
 
@@ -96,7 +108,7 @@ def _wandb_settings() -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     for file in files:
         with suppress(configparser.Error, OSError, ValueError):  # wandb ignores a broken file, too
-            parser.read_string(file.read_text(encoding="utf-8"))
+            parser.read_string(read_small_text(file, limit=_MOST_BYTES))
     stored = parser["default"] if parser.has_section("default") else {}
     return {f"WANDB_{name.upper()}": value for name, value in stored.items()}
 
@@ -132,10 +144,7 @@ def _login(base_url: str | None) -> bool:
     """Whether wandb finds credentials without a key in the settings."""
     if os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    path = os.environ.get("NETRC")
-    with suppress(RuntimeError):  # there is no home directory
-        return logged_in(Path(path).expanduser() if path else None, base_url)
-    return False
+    return logged_in(base_url)
 
 
 def _correct(environment: MutableMapping[str, str]) -> None:

@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command()
 def export(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to export.")],
-    format: Annotated[str, typer.Option(**choice("onnx"), help="Format to export to.")] = "onnx",  # noqa: A002 - the flag
+    format: Annotated[str, typer.Option(**choice("onnx", help="Format to export to."))] = "onnx",  # noqa: A002 - the flag
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write. Default: model.onnx in the bundle.")
     ] = None,
@@ -33,7 +33,7 @@ def export(
     probabilities. Clips are mono, float32, at the model's sample rate and as long as its fragments. The genres and the
     sample rate are in the file's metadata.
 
-    Each clip counts as a whole track: it is normalized by its own peak, and 0 dB is its own loudest value.
+    Each clip counts as a whole track: it is normalized on its own, and 0 dB is its own loudest value.
 
     Before the file is written, its probabilities are compared with those of the bundle.
     """
@@ -48,5 +48,4 @@ def export(
         f"{result.out}: {result.format}, {size_text(result.size)}. Input: clips of {result.n_samples:,} samples at "
         f"{result.sample_rate:,} Hz. Output: probabilities of {len(result.genres)} genres. Checked with {result.clips} "
         f"clips: largest difference {result.largest_difference:.1g}, {duration(result.seconds)}",
-        markup=False,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from genrekit.errors import unknown_name
+from genrekit.errors import UsageError, unknown_name
 
 
 class CommandGroup(TyperGroup):
@@ -21,6 +22,8 @@ class CommandGroup(TyperGroup):
         if command is None:
             if ctx.resilient_parsing:
                 return TyperCommand(name=cmd_name)
+            if ctx.info_name == "study" and cmd_name.endswith(".toml"):
+                raise UsageError(f"{cmd_name} is a file: genrekit study run {shlex.quote(cmd_name)}")
             raise unknown_name("command", cmd_name, self.list_commands(ctx))
         join_lines_of_paragraphs(command)
         return command

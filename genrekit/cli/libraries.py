@@ -1,4 +1,4 @@
-"""Environment variables of libraries: the folders that they write to, and telemetry.
+"""Environment variables of libraries: the folders that they write to, telemetry, and the programs that they start.
 
 Only the command line sets them, and only if the user has not set them to a value that works.
 """
@@ -30,7 +30,9 @@ FOLDERS = {
 
 
 def configure_libraries(environment: MutableMapping[str, str]) -> None:
-    """Point libraries to a temporary folder if they cannot write below the home directory, and switch off telemetry."""
+    """Point libraries to a temporary folder if they cannot write below the home directory. No telemetry, no git."""
+    environment.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # errors are reported by the command, in one line
+    environment.setdefault("WANDB_DISABLE_GIT", "true")  # wandb runs git before it reads the settings of `tracking.py`
     environment.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime stores an id of the device in the home directory
     with suppress(OSError):  # there is no temporary folder either
         if not _has_home():
@@ -42,6 +44,11 @@ def configure_libraries(environment: MutableMapping[str, str]) -> None:
                 continue  # wandb only reads there
             if not _has_home() or not all(map(_writable, folders)):
                 environment[name] = str(_scratch_folder() / name.lower())
+
+
+def keep_current_folder_out(environment: MutableMapping[str, str]) -> None:
+    """Let Python processes that libraries start import no module from the current folder, such as a `random.py`."""
+    environment["PYTHONSAFEPATH"] = "1"
 
 
 def _has_home() -> bool:

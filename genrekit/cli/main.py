@@ -1,7 +1,7 @@
 """The entry point.
 
-Worker processes import this module, so it imports nothing heavy. Python 3.6 and newer must be able to parse it, so that
-an old Python prints one line instead of a traceback. The same holds for `genrekit/__init__.py` and `__main__.py`.
+Python 3.6 must be able to parse this file, `genrekit/__init__.py` and `genrekit/__main__.py`. An old Python then prints
+one line instead of a traceback.
 """
 
 import sys
@@ -17,8 +17,9 @@ def main() -> None:
     if problem:
         sys.exit(problem)
     from genrekit.cli.app import run
+    from genrekit.cli.signals import leave
 
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def python_problem(version: Tuple[int, int, int]) -> str:  # noqa: UP006

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from genrekit.cli.display import emit_json, stdout
 from genrekit.cli.groups import CommandGroup
@@ -21,7 +20,9 @@ DataArgument = Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder o
 OutOption = Annotated[
     Path | None,
     typer.Option(
-        help="Manifest to write. [dim]\\[default: manifest.csv in the audio folder][/dim]", show_default=False
+        metavar="FILE",
+        help="Manifest to write. [dim]\\[default: manifest.csv in the audio folder][/dim]",
+        show_default=False,
     ),
 ]
 OverwriteFlag = Annotated[bool, typer.Option("--overwrite", help="Replace an existing manifest.")]
@@ -41,6 +42,7 @@ def fma(
     audio: Annotated[
         Path | None,
         typer.Option(
+            metavar="FOLDER",
             help="FMA's audio folder, such as fma_small. [dim]\\[default: the one near TRACKS_CSV][/dim]",
             show_default=False,
         ),
@@ -113,7 +115,7 @@ def show(result: ManifestResult) -> None:
     console = stdout()
     subsets = ", ".join(f"{name or 'unused'} {count:,}" for name, count in result.subsets.items())
     console.print(
-        f"{escape(str(result.manifest))}: {counted(result.tracks, 'track')}, {counted(len(result.genres), 'genre')} "
-        f"({escape(subsets)}), {result.with_artist:,} with an artist"
+        f"{result.manifest}: {counted(result.tracks, 'track')}, {counted(len(result.genres), 'genre')} "
+        f"({subsets}), {result.with_artist:,} with an artist"
     )
-    console.print(f"next: genrekit prepare --manifest {escape(str(result.manifest))}")
+    console.print(f"next: genrekit prepare --manifest {result.manifest}")

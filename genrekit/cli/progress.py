@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shlex
 import signal
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from genrekit.cli.display import DEFAULT_CACHE, console_for
+from genrekit.cli.display import DEFAULT_CACHE, stderr, styled
 from genrekit.cli.run_progress import RunLines, run_table
-from genrekit.cli.signals import check, waiting
+from genrekit.cli.signals import ENDING, check, waiting
+from genrekit.cli.streams import separate_stderr
 from genrekit.errors import counted
 from genrekit.io.files import size_text
 from genrekit.metrics.epochs import Epoch, Step
@@ -24,7 +23,7 @@ from genrekit.training.tracking import NO_KEY, NOT_ONLINE
 from genrekit.workflows.reporter import PreparePlan, Reporter, RunProgress, TrainPlan
 
 WIDE = 100
-"""Columns of a terminal from which the progress bar is long."""
+"""Columns of a terminal from which the progress bar is long and shows the learning rate and the speed."""
 
 
 def tracking_line(mode: str, reason: str) -> str:
@@ -53,12 +52,13 @@ class TerminalReporter(Reporter):
     """Prints the events of workflows on stderr; if `quiet`, only warnings."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = console_for(sys.stderr)
+        self._console = stderr()
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._epochs = 0
         self._one_step = False
+        self._announced = False
         self._table: Live | None = None
         self._run_lines = RunLines()
 
@@ -66,21 +66,22 @@ class TerminalReporter(Reporter):
     def _live(self) -> bool:
         return self._console.is_terminal and not self._quiet
 
-    def _print(self, markup: str) -> None:
+    def _print(self, *parts: str | tuple[str, str]) -> None:
         if not self._quiet:
-            self._console.print(markup)
+            self._console.print(styled(*parts))
 
     def stage(self, text: str) -> None:
         """Print a heading."""
-        self._print(f"\n[bold]{escape(text)}[/bold]")
+        self._print()
+        self._print((text, "bold"))
 
     def note(self, text: str) -> None:
         """Print a note."""
-        self._print(f"[dim]note:[/dim] {escape(text)}")
+        self._print(("note:", "dim"), f" {text}")
 
     def warning(self, text: str) -> None:
         """Print a warning, even if quiet."""
-        self._console.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self._console.print(styled(("warning:", "yellow"), f" {text}"))
 
     def preparing(self, plan: PreparePlan) -> None:
         """Print the size of the cache and start a bar."""
@@ -113,33 +114,34 @@ class TerminalReporter(Reporter):
         """Advance the bar; without one, print a note at the start."""
         check()
         if self._bar is not None:
-            description, total = ("fitting", None) if done == of else ("computing statistics", of)
+            description, total = ("fitting", None) if done == of else ("computing features", of)
             figures = "" if done == of else f"{done}/{of}"
             self._bar.update(self._task, description=description, total=total, completed=done, figures=figures)
-        elif done == 0:
-            self.note(f"computing statistics of {of:,} fragments; they are stored beside the cache")
+        elif not self._announced:
+            self._announced = True
+            self.note(f"computing features of {of - done:,} fragments; they are stored beside the cache")
 
     def training(self, plan: TrainPlan) -> None:
         """Print the model, the split and the run, and start a bar."""
         self.finished()
-        self._epochs, self._one_step = plan.epochs, plan.size is None
+        self._epochs, self._one_step, self._announced = plan.epochs, plan.size is None, False
         for line in _training_lines(plan):
-            self._print(escape(line))
+            self._print(line)
         if self._one_step:
             self._start_bar("fitting", None)
             return
         width = self._epoch_width
-        self._print(f"[dim]{'':{width}}  training          validation[/dim]")
-        self._print(f"[dim]{'epoch':>{width}}    loss  accuracy    loss  fragments   tracks     rate[/dim]")
+        self._print((f"{'':{width}}  training          validation", "dim"))
+        self._print((f"{'epoch':>{width}}    loss  accuracy    loss  fragments   tracks     rate", "dim"))
         self._start_bar(f"epoch 1/{plan.epochs}", 1)
 
     def finishing_steps(self) -> AbstractContextManager[None]:
-        """Let SIGTERM wait for the current step. Ctrl-C stops at once."""
-        return waiting(signal.SIGTERM)
+        """Let SIGTERM and SIGUSR1 wait for the current step. Ctrl-C stops at once."""
+        return waiting(*ENDING)
 
     def saving(self) -> AbstractContextManager[None]:
         """Let both signals wait until a checkpoint is written."""
-        return waiting(signal.SIGINT, signal.SIGTERM)
+        return waiting(signal.SIGINT, *ENDING)
 
     def step(self, step: Step) -> None:
         """Advance the bar and show loss, accuracy, rate and speed."""
@@ -147,7 +149,9 @@ class TerminalReporter(Reporter):
         if self._bar is None:
             return
         loss, accuracy = loss_text(step.loss), percent(step.accuracy)
-        figures = f"loss {loss}  accuracy {accuracy}  rate {step.lr:.2g}  {step.fragments_per_s:.0f}/s"
+        figures = f"loss {loss}  accuracy {accuracy}"
+        if self._console.width >= WIDE:
+            figures += f"  rate {step.lr:.2g}  {step.fragments_per_s:.0f}/s"
         self._bar.update(
             self._task,
             total=step.epochs * step.steps,
@@ -162,12 +166,12 @@ class TerminalReporter(Reporter):
         if self._one_step:
             self._print(f"training: loss {loss_text(epoch.train_loss)}, {percent(epoch.train_accuracy)} of fragments")
             return
-        mark = "  [green]best[/green]" if best else ""
         self._print(
             f"{f'{epoch.epoch}/{self._epochs}':>{self._epoch_width}}  "
             f"{loss_text(epoch.train_loss):>6}  {percent(epoch.train_accuracy):>8}  "
             f"{loss_text(epoch.validation_loss):>6}  {percent(epoch.validation_fragment_accuracy):>9}  "
-            f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}{mark}"
+            f"{percent(epoch.validation_track_accuracy):>7}  {epoch.lr:7.2g}",
+            ("  best" if best else "", "green"),
         )
 
     def runs(self, runs: Sequence[RunProgress]) -> None:
@@ -205,10 +209,10 @@ class TerminalReporter(Reporter):
         if not self._live:
             return
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=10 if self._console.width < WIDE else 30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=self._console,
@@ -237,10 +241,14 @@ def _training_lines(plan: TrainPlan) -> list[str]:
 
 
 @contextmanager
-def terminal(*, quiet: bool) -> Iterator[TerminalReporter]:
-    """Report progress within the block, and remove the live display at its end, also after an error."""
-    reporter = TerminalReporter(quiet=quiet)
-    try:
-        yield reporter
-    finally:
-        reporter.finished()
+def terminal(*, quiet: bool, decodes: bool = False) -> Iterator[TerminalReporter]:
+    """Report progress within the block, and remove the live display at its end, also after an error.
+
+    With `decodes`, audio is decoded in this process: what decoders print is collected and reported with the file.
+    """
+    with separate_stderr() if decodes else nullcontext():
+        reporter = TerminalReporter(quiet=quiet)
+        try:
+            yield reporter
+        finally:
+            reporter.finished()

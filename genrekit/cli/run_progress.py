@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
-from genrekit.cli.display import are_there, duration, plain_table
+from genrekit.cli.display import are_there, duration, plain_table, styled
 from genrekit.errors import counted
 from genrekit.metrics.formatting import percent
 from genrekit.workflows.reporter import RunProgress, RunState
 
-_LABELS: dict[RunState, str] = {
-    "running": "[bold]running[/bold]",
-    "failed": "[red]failed[/red]",
-    "waiting": "waiting",
-    "pruned": "[yellow]pruned[/yellow]",
-    "finished": "[green]finished[/green]",
-    "there": "[dim]finished before[/dim]",
+_STYLES: dict[RunState, str] = {
+    "running": "bold",
+    "failed": "red",
+    "waiting": "",
+    "pruned": "yellow",
+    "finished": "green",
+    "finished before": "dim",
 }
-_STATES = list(_LABELS)
+_STATES = list(_STYLES)
 """In the order of the table."""
 
 _ENDED = ("finished", "pruned", "failed")
@@ -30,22 +29,18 @@ _ENDED = ("finished", "pruned", "failed")
 def run_table(runs: Sequence[RunProgress], height: int) -> Table:
     """A table of the runs, unfinished ones first, with as many rows as fit a terminal of this height."""
     counts = Counter(run.state for run in runs)
-    title = ", ".join(f"{counts[state]} {_text(state)}" for state in _STATES if counts[state])
+    title = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
     table = plain_table("run", "state", "epoch", "best", "left", title=title, right=("epoch", "best", "left"))
     order = sorted(runs, key=lambda run: _STATES.index(run.state))
     for run in order[: max(3, height - 4)]:
         table.add_row(
-            escape(run.name),
-            _LABELS[run.state],
+            run.name,
+            styled((run.state, _STYLES[run.state])),
             f"{run.epoch}/{run.epochs}" if run.epoch or run.state == "running" else "",
             "" if run.accuracy is None else percent(run.accuracy),
             "" if not run.seconds_left else duration(run.seconds_left),
         )
     return table
-
-
-def _text(state: RunState) -> str:
-    return "finished before" if state == "there" else state
 
 
 class RunLines:
@@ -56,9 +51,9 @@ class RunLines:
         self._printed: set[str] = set()
 
     def new(self, runs: Sequence[RunProgress]) -> list[str]:
-        """Return the lines that were not returned before, as markup."""
+        """Return the lines that were not returned before."""
         lines = []
-        to_do = [run for run in runs if run.state != "there"]
+        to_do = [run for run in runs if run.state != "finished before"]
         if not self._started:
             self._started = True
             lines.append(f"{counted(len(to_do), 'run')} to do, {are_there(len(runs) - len(to_do))}")
@@ -67,5 +62,5 @@ class RunLines:
             if run.state in _ENDED and run.name not in self._printed:
                 self._printed.add(run.name)
                 best = "" if run.accuracy is None else f", best {percent(run.accuracy)} of tracks"
-                lines.append(f"{done}/{len(to_do)}  {escape(run.name)} {run.state}{best}")
+                lines.append(f"{done}/{len(to_do)}  {run.name} {run.state}{best}")
         return lines

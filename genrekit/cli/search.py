@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,36 +17,41 @@ from genrekit.cli.options import (
     StrictFlag,
     StudyWandbOption,
     WandbProjectOption,
+    engine_of,
+    takes,
 )
 from genrekit.cli.progress import terminal
 from genrekit.cli.study_options import (
     CacheOption,
     DryRunFlag,
-    EpochsOption,
     FragmentsOption,
     ReportsOption,
     RunsOption,
-    SeedsOption,
+    SearchEpochsOption,
+    SearchSeedsOption,
     SplitOption,
     SplitSeedOption,
     WorkersOption,
     repeating_command,
 )
+from genrekit.config import TrainingEngineConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
+@takes(TrainingEngineConfig)
 def search(
+    values: dict[str, Any],
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Search file.", show_default=False)],
     cache: CacheOption = DEFAULT_CACHE,
-    seeds: SeedsOption = None,
-    epochs: EpochsOption = None,
+    seeds: SearchSeedsOption = None,
+    epochs: SearchEpochsOption = None,
     fragments: FragmentsOption = None,
     split: SplitOption = None,
     split_seed: SplitSeedOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
     dry_run: DryRunFlag = False,
     runs: RunsOption = Path("runs"),
@@ -69,6 +74,7 @@ def search(
     from genrekit.studies.preview import plan_search
     from genrekit.studies.search_runner import run_search
 
+    engine = engine_of(TrainingEngineConfig, values)
     options = StudyOptions(seeds, None, epochs, fragments, split, split_seed, workers, device)
     if dry_run:
         plan = plan_search(file, cache, options, reports=reports)
@@ -86,6 +92,7 @@ def search(
             tracking=tracked,
             strict=strict,
             command=repeating_command(context.obj),
+            engine=engine,
             reporter=reporter,
         )
     print_study(result, as_json=as_json)

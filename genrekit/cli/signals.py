@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as exceptions, raised immediately and again at the next report of progress.
+"""Ctrl-C, SIGTERM and SIGUSR1 as exceptions, raised immediately and again at the next report of progress.
 
 They are raised again because Python drops an exception that a signal handler raises in a destructor or in a callback of
 a library. Within `waiting`, the first signal is raised only at the end of the block; a second one is raised at once.
@@ -6,25 +6,36 @@ a library. Within `waiting`, the first signal is raised only at the end of the b
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 
 class Terminated(BaseException):
     """The process received SIGTERM."""
 
 
+class TimeLimitNear(BaseException):
+    """The process received SIGUSR1, which batch systems send shortly before the time limit of a job."""
+
+
 _EXCEPTIONS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+if hasattr(signal, "SIGUSR1"):
+    _EXCEPTIONS[signal.SIGUSR1] = TimeLimitNear
+
+ENDING = tuple(number for number in _EXCEPTIONS if number != signal.SIGINT)
+"""The signals that end a process after its current step: those that a batch system or a system sends."""
 
 _received: list[int] = []
 _deferred: frozenset[int] = frozenset()
 
 
 def listen() -> None:
-    """Install the handlers for both signals, and forget signals received before."""
+    """Install the handlers for these signals, and forget signals received before."""
     _received.clear()
     sys.unraisablehook = _ignore_dropped_signals
     for number in _EXCEPTIONS:
@@ -48,6 +59,16 @@ def waiting(*numbers: int) -> Iterator[None]:
     finally:
         _deferred = before
     check()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code. After a second signal, do not wait for threads that are still working."""
+    if len(_received) > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _ignore_dropped_signals(dropped: sys.UnraisableHookArgs) -> None:

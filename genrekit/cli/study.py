@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -17,6 +18,8 @@ from genrekit.cli.options import (
     StrictFlag,
     StudyWandbOption,
     WandbProjectOption,
+    engine_of,
+    takes,
 )
 from genrekit.cli.progress import terminal
 from genrekit.cli.study_options import (
@@ -32,12 +35,16 @@ from genrekit.cli.study_options import (
     ReportsOption,
     RunsOption,
     SeedsOption,
+    ShardOption,
     SplitOption,
     SplitSeedOption,
     StudyArgument,
     WorkersOption,
     repeating_command,
+    reporting_command,
 )
+from genrekit.config import TrainingEngineConfig
+from genrekit.errors import UsageError
 
 app = typer.Typer(cls=CommandGroup, add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
@@ -68,7 +75,9 @@ def list_included(
 
 
 @app.command()
+@takes(TrainingEngineConfig)
 def run(
+    values: dict[str, Any],
     context: typer.Context,
     name: StudyArgument,
     cache: CacheOption = DEFAULT_CACHE,
@@ -81,7 +90,8 @@ def run(
     amend: AmendFlag = False,
     configurations: ConfigurationsOption = None,
     arms: ArmsOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = None,
+    shard: ShardOption = None,
     device: DeviceOption = "auto",
     dry_run: DryRunFlag = False,
     runs: RunsOption = Path("runs"),
@@ -97,32 +107,44 @@ def run(
 
     Finished runs are not repeated. An interrupted study resumes.
     """
-    from genrekit.cli.study_display import print_study, show_plan
+    from genrekit.cli.study_display import print_shard, print_study, show_plan
     from genrekit.studies.plan import StudyOptions
     from genrekit.studies.preview import plan_study
     from genrekit.studies.runner import run_study
+    from genrekit.studies.shard_runner import run_shard
 
+    engine = engine_of(TrainingEngineConfig, values)
+    if shard is not None and not engine.local:
+        raise UsageError("--shard and --engine dask cannot be used together: leave one out")
     selected = (*(configurations or ()), *(arms or ())) or None
     options = StudyOptions(seeds, folds, epochs, fragments, split, split_seed, workers, device, amend, selected)
     if dry_run:
-        plan = plan_study(name, cache, options, runs=runs)
+        plan = plan_study(name, cache, options, runs=runs, shard=shard)
         emit_json(plan) if as_json else show_plan(plan)
         return
     tracked = tracking(wandb, wandb_project, default="off")
+    common: dict[str, Any] = {
+        "runs": runs,
+        "reports": reports,
+        "best_models": best_models,
+        "tracking": tracked,
+        "strict": strict,
+    }
+    if shard is not None:
+        with terminal(quiet=quiet or as_json) as reporter:
+            part = run_shard(name, cache, shard, options, **common, reporter=reporter)
+        print_shard(part, _report_command(context), as_json=as_json)
+        return
     with terminal(quiet=quiet or as_json) as reporter:
         result = run_study(
-            name,
-            cache,
-            options,
-            runs=runs,
-            reports=reports,
-            best_models=best_models,
-            tracking=tracked,
-            strict=strict,
-            command=repeating_command(context.obj),
-            reporter=reporter,
+            name, cache, options, **common, command=repeating_command(context.obj), engine=engine, reporter=reporter
         )
     print_study(result, as_json=as_json)
+
+
+def _report_command(context: typer.Context) -> str:
+    group: Any = typer.main.get_command(app)
+    return reporting_command(context, group.commands["report"])
 
 
 @app.command()

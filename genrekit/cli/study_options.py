@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ _PLAN, _TRAINING = "Plan", "Training"
 
 
 def complete_name(incomplete: str) -> list[str]:
-    """List the included studies whose names begin like this. If there is none, the shell completes files."""
+    """List the included studies whose names start with the text. If there is none, the shell completes files."""
     from genrekit.studies.study_files import shipped_studies
 
     return [name for name in shipped_studies() if name.startswith(incomplete)]
@@ -35,14 +35,22 @@ AllFlag = Annotated[
     bool,
     typer.Option("--all", help="List all included studies, also those that repeat the code of an earlier project."),
 ]
-CacheOption = Annotated[Path, typer.Option(help="Cache to train from.")]
-RunsOption = Annotated[Path, typer.Option(help="Folder of the runs, existing and new.")]
-ReportsOption = Annotated[Path, typer.Option(help="Folder of the reports.")]
+CacheOption = Annotated[Path, typer.Option(metavar="FILE", help="Cache of the runs.")]
+RunsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the runs.")]
+ReportsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the reports.")]
 
 SeedsOption = Annotated[
     int | None,
     typer.Option(
         help="Number of seeds of each configuration. Default: as in the file.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+SearchSeedsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of seeds with which each of the best configurations is trained again. Default: as in the file.",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -63,11 +71,18 @@ EpochsOption = Annotated[
         rich_help_panel=_PLAN,
     ),
 ]
+SearchEpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Epochs of each trial and run. Default: as in the file.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
 FragmentsOption = Annotated[
     str | None,
     typer.Option(
-        **choice("all", "first"),
-        help="Fragments of each track. Default: as in the file.",
+        **choice("all", "first", help="Fragments of each track. Default: as in the file."),
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -75,8 +90,14 @@ FragmentsOption = Annotated[
 SplitOption = Annotated[
     str | None,
     typer.Option(
-        **choice("auto", "track", "artist", "fault-filtered", "manifest"),
-        help="Split of all runs. Default: as in the file, else auto.",
+        **choice(
+            "auto",
+            "track",
+            "artist",
+            "fault-filtered",
+            "manifest",
+            help="Split of all runs. Default: as in the file, else auto.",
+        ),
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -96,8 +117,8 @@ ConfigurationsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Train only this configuration; * matches any text. May be repeated. The report includes the finished "
-        "runs of the others.",
+        help="Train only the configurations with this name; * matches any text. You can repeat it. The report also "
+        "includes finished runs of the others.",
         show_default=False,
         rich_help_panel=_TRAINING,
     ),
@@ -105,7 +126,13 @@ ConfigurationsOption = Annotated[
 ArmsOption = Annotated[list[str] | None, typer.Option("--arms", hidden=True)]
 """The earlier name of --configurations."""
 WorkersOption = Annotated[
-    int, typer.Option(help="Number of runs at a time; they share the CPU cores.", rich_help_panel=_TRAINING)
+    int | None,
+    typer.Option(
+        help="Number of runs at a time; on this machine, they share the CPU cores. Default: 1, or with --engine dask "
+        "as many as the workers can run.",
+        show_default=False,
+        rich_help_panel=_TRAINING,
+    ),
 ]
 DryRunFlag = Annotated[
     bool,
@@ -113,6 +140,15 @@ DryRunFlag = Annotated[
         "--dry-run",
         help="Train nothing; show the runs and the smallest detectable difference.",
         rich_help_panel=_TRAINING,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K/N",
+        help="Train only part K of N of the runs, for a job of an array, and write no report.",
+        show_default=False,
+        rich_help_panel="Cluster",
     ),
 ]
 
@@ -133,3 +169,17 @@ def repeating_command(arguments: Sequence[str]) -> str:
     if words[:2] == ["study", "report"]:
         words[1] = "run"
     return shlex.join(["genrekit", *words])
+
+
+def reporting_command(context: typer.Context, report: Any) -> str:
+    """Return the command line that reports a study which `context` has run in parts.
+
+    It has those options that `genrekit study report` knows, if they differ from their defaults.
+    """
+    words = ["genrekit", "study", "report", context.params["name"]]
+    for param in report.params:
+        value = context.params.get(param.name)
+        if param.name in ("name", "as_json", "quiet") or value is None or value == param.default:
+            continue
+        words += [param.opts[0]] if value is True else [param.opts[0], str(value)]
+    return shlex.join(words)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
 
 from genrekit.config.base import Config
+
+
+def _number_or_auto(value: object) -> object:
+    try:
+        return value if value == "auto" else float(value)  # type: ignore[arg-type] # TypeError is caught
+    except (TypeError, ValueError):
+        raise ValueError(f"min_confidence must be a number from 0 to 1, or auto, got {value!r}") from None
 
 
 class PredictConfig(Config):
@@ -13,6 +22,10 @@ class PredictConfig(Config):
     hop_seconds: float | None = Field(
         None, gt=0, le=600, description="Seconds between the starts of fragments; by default the length of a fragment."
     )
-    min_confidence: float = Field(
-        0.0, ge=0, le=1, description="Minimum probability of the predicted genre. Files below it are marked as unsure."
+    min_confidence: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_number_or_auto)
+    ] = Field(
+        0.0,
+        description="Minimum probability of the predicted genre. Files below it are marked as unsure. auto uses the "
+        "probability that 95 % of the validation tracks reach.",
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -14,13 +15,28 @@ Kind = Literal["time_stretch", "pitch_shift", "noise", "resampling"]
 AUGMENTATIONS: tuple[Kind, ...] = ("time_stretch", "pitch_shift", "noise", "resampling")
 """The kinds of augmentation, in the order of their variants (after "original") and strengths in a cache."""
 
+ArtistSource = Literal["auto", "tags", "folders"]
+"""Where artists come from: `auto` is the manifest, or GTZAN's index for its tracks."""
+
 Stored = Literal["mel", "waveform"]
 Input = Literal[Stored, "stft"]
 Range = Annotated[tuple[float, float], BeforeValidator(split_items)]
 Kinds = Annotated[tuple[Kind, ...], BeforeValidator(split_items)]
 
+Padding = Literal["wrap", "reflect", "zero"]
+
 STFT_N_FFT, STFT_HOP = 400, 200
 """Window length and hop length, in samples, of the power spectrogram that is the input "stft"."""
+
+
+MOST_VALUES = 30_000_000
+"""Most values of one input of a fragment: ten minutes of waveform at 48 kHz, 120 MB as float32."""
+
+MOST_FRAGMENTS = 100_000
+"""Most fragments of a track that are spread evenly."""
+
+_MOST_ALTERED_SAMPLES = 15_000_000
+"""Most samples of a fragment that is augmented. A phase vocoder takes about 100 bytes for each."""
 
 
 class FeatureConfig(Config):
@@ -31,6 +47,9 @@ class FeatureConfig(Config):
     )
     duration_s: Annotated[float, Option("Fragments")] = Field(
         5.0, gt=0, le=600, description="Length of a fragment in seconds."
+    )
+    pad: Annotated[Padding, Option("Fragments")] = Field(
+        "wrap", description="How to fill the fragment of a track that is shorter: repeat it, mirror it, or add zeros."
     )
     normalization: Annotated[Literal["peak", "rms", "none"], Option("Waveform and mel spectrogram")] = Field(
         "peak",
@@ -72,6 +91,14 @@ class FeatureConfig(Config):
                 f"duration_s must be longer than half an analysis window "
                 f"({self.n_fft / 2 / self.sample_rate:.3g} s), got {self.duration_s:g}"
             )
+        for what, values, remedy in (
+            ("the waveform", self.n_samples, "choose a smaller duration_s or sample_rate"),
+            ("the mel spectrogram", self.n_mels * self.n_frames, "choose a smaller duration_s or a larger hop_length"),
+        ):
+            if values > MOST_VALUES:
+                raise ValueError(
+                    f"{what} of a fragment can have at most {MOST_VALUES:,} values, got {values:,}: {remedy}"
+                )
         return self
 
     @property
@@ -84,6 +111,11 @@ class FeatureConfig(Config):
         """Frames per mel spectrogram of a fragment, with centred windows."""
         odd = self.n_fft % 2  # padding by half an odd window on both sides is a sample less than the window
         return 1 + (self.n_samples - odd) // self.hop_length
+
+    @property
+    def frames_per_s(self) -> float:
+        """Frames of a mel spectrogram per second."""
+        return self.sample_rate / self.hop_length
 
     @property
     def fmax_hz(self) -> float:
@@ -136,7 +168,8 @@ class Augmentation(Config):
         (30.0, 50.0), description="Range of signal-to-noise ratios in dB of white noise."
     )
     resampling: Annotated[Range, Option("Augmentation")] = Field(
-        (0.4, 0.8), description="Range of lower sample rates, as a share of the sample rate, that limit the bandwidth."
+        (0.4, 0.8),
+        description="Audio is resampled to a lower rate and back. Range of that rate, as a share of --sample-rate.",
     )
     augment_seed: Annotated[int, Option("Augmentation")] = Field(
         0, ge=0, description="Seed of the strengths and the noise."
@@ -199,7 +232,27 @@ def _fragments(value: object) -> object:
         return value
     if not str(value).isdecimal() or int(str(value)) < 1:
         raise ValueError(f"fragments must be all, first or a number from 1, got {value!r}")
+    if int(str(value)) > MOST_FRAGMENTS:
+        raise ValueError(f"fragments must be at most {MOST_FRAGMENTS:,}, got {value}")
     return int(str(value))
+
+
+def with_earlier_defaults(values: Any) -> Any:
+    """Complete the content of a cache or bundle. Versions that had no `pad` filled short tracks with zeros."""
+    if isinstance(values, Mapping) and isinstance(front_end := values.get("front_end"), Mapping):
+        return {**values, "front_end": {"pad": "zero", **front_end}}
+    return values
+
+
+def for_fingerprint(config: PrepareConfig) -> dict[str, Any]:
+    """Return the values of a configuration, without those that earlier versions had no option for.
+
+    The fingerprint of a cache that an earlier version wrote does not change then.
+    """
+    values = config.model_dump(mode="json")
+    if values["front_end"]["pad"] == "zero":
+        del values["front_end"]["pad"]
+    return values
 
 
 class PrepareConfig(Config):
@@ -216,6 +269,18 @@ class PrepareConfig(Config):
         "float16", description="Number format of mel spectrograms. float16 is exact to 0.04 dB and half the size."
     )
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _augmentation_fits_memory(self) -> Self:
+        if not self.augmentation.augment:
+            return self
+        samples = round(self.front_end.n_samples * max(1.0, self.augmentation.time_stretch[1]))
+        if samples > _MOST_ALTERED_SAMPLES:
+            raise ValueError(
+                f"augmentation needs fragments of at most {_MOST_ALTERED_SAMPLES:,} samples, got {samples:,}: "
+                "choose a smaller duration_s, or leave out augment"
+            )
+        return self
 
     @property
     def inputs(self) -> tuple[Stored, ...]:

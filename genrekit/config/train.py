@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from pydantic_core import PydanticKnownError
 
+from genrekit.config.architecture_options import ArchitectureOptions
 from genrekit.config.architectures import Architecture, architecture, architecture_names, is_registered
 from genrekit.config.base import Config, Option, fields_with, split_items
+from genrekit.config.features import DESCRIPTORS, FEATURES, features_label, known_features
 from genrekit.config.prepare import Input
+from genrekit.config.train_rules import (
+    check_architecture,
+    check_augmentation,
+    check_folds,
+    check_optimization,
+    default_lr,
+    fill_in_defaults,
+)
 
+Monitor = Literal["loss", "track_accuracy", "last"]
+Pool = Literal["flatten", "mean", "mean-max", "attention"]
 SplitPolicy = Literal["auto", "track", "artist", "fault-filtered", "manifest", "fragment"]
+Steps = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]], BeforeValidator(split_items)
+]
 Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], BeforeValidator(split_items)]
-
-DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
-"""The default learning rate of each optimizer."""
 
 
 def _registered(name: Any) -> Any:
@@ -46,7 +58,7 @@ class TrainConfig(Config):
         Option("Model", used_by="all models", affects_cost=True, choices=architecture_names),
     ] = Field(
         "cel",
-        description="Architecture: a network, or a classical model on mel statistics.",
+        description="Architecture: a network, or a classical model on the features of --features.",
         json_schema_extra=_list_architectures,
     )
     input: Annotated[Input, Option("Model", used_by="all models", affects_cost=True, hidden_choices=("stft",))] = Field(
@@ -58,11 +70,65 @@ class TrainConfig(Config):
     channels: Annotated[Widths | None, Option("Model", used_by="all models", affects_cost=True)] = Field(
         None, description="Channels of the convolution blocks, such as 16,32,64."
     )
+    arch_options: Annotated[
+        SerializeAsAny[ArchitectureOptions], Option("Model", used_by="all models", affects_cost=True)
+    ] = Field(
+        ArchitectureOptions(), description="Option that the architecture declares, such as depth=4. You can repeat it."
+    )
+    center: Annotated[bool | None, Option("Model", affects_cost=True)] = Field(
+        None, description="Subtract from each band of a fragment its mean over time (spectrograms only)."
+    )
+    downsample: Annotated[Steps | None, Option("Model", affects_cost=True)] = Field(
+        None,
+        description="Average this many neighbouring bands and frames before the first block, such as 2,4 (spectrograms "
+        "only).",
+    )
+    pool: Annotated[Pool | None, Option("Model", affects_cost=True)] = Field(
+        None,
+        description="Pooling over time after the convolution blocks: keep all frames, or take their mean, their mean "
+        "and maximum, or a mean with learned weights.",
+    )
     dropout: Annotated[float, Option("Model", affects_cost=True)] = Field(
         0.2, ge=0, lt=1, description="Probability of dropping a channel or a hidden unit."
     )
+    members: Annotated[int, Option("Model", affects_cost=True)] = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Number of networks that are trained together and whose probabilities are averaged.",
+    )
     standardize: Annotated[bool, Option("Model", affects_cost=True)] = Field(
         True, description="Standardize the input with statistics of the training set."
+    )
+    features: Annotated[
+        str,
+        BeforeValidator(known_features),
+        Option("Model", used_by="classical models", choices=lambda: FEATURES),
+    ] = Field(
+        DESCRIPTORS,
+        description="Features of a classical model: descriptors of the mel spectrogram, the pretrained network "
+        "musicnn, or the path of your own network as ONNX or TorchScript.",
+    )
+    features_rate: Annotated[int | None, Option("Model", used_by="classical models")] = Field(
+        None, ge=1_000, le=1_000_000, description="Sample rate in Hz of the input of the network in --features."
+    )
+    features_window: Annotated[float | None, Option("Model", used_by="classical models")] = Field(
+        None,
+        gt=0,
+        description="Seconds that the network in --features reads at a time; by default the whole fragment. Its "
+        "outputs are averaged over a fragment.",
+    )
+    carry_network: Annotated[bool, Option("Model", used_by="classical models")] = Field(
+        False, description="Copy the network in --features into the bundle (ONNX only, at most 64 MB)."
+    )
+    c: Annotated[float | None, Option("Model", used_by="classical models")] = Field(
+        None,
+        gt=0,
+        description="Inverse strength of the penalty, for logreg (by default 0.003) and svm (by default 0.0001).",
+    )
+    calibrate: Annotated[bool, Option("Model", used_by="all models")] = Field(
+        False,
+        description="Divide the logits by a temperature that is fitted on the validation set.",
     )
     opt: Annotated[Literal["adam", "adamw", "sgd"], Option("Optimization", affects_cost=True)] = Field(
         "adam", description="Optimizer. sgd uses momentum 0.9."
@@ -70,7 +136,7 @@ class TrainConfig(Config):
     sched: Annotated[
         Literal["none", "plateau", "cosine", "onecycle", "loss-cosine"],
         Option("Optimization", hidden_choices=("loss-cosine",)),
-    ] = Field("none", description="Learning rate schedule.")
+    ] = Field("onecycle", description="Learning rate schedule.")
     sched_by: Annotated[Literal["step", "epoch"], Option("Optimization", hidden=True)] = Field(
         "step", description="Update the cosine schedule after each step or each epoch."
     )
@@ -78,7 +144,10 @@ class TrainConfig(Config):
         0.0, ge=0, description="Final learning rate of the cosine schedule."
     )
     lr: Annotated[float | None, Option("Optimization")] = Field(
-        None, gt=0, description="Initial learning rate, for onecycle the peak; by default 0.001, or 0.01 for sgd."
+        None,
+        gt=0,
+        description="Initial learning rate, or the peak for onecycle. Default: 0.03 for sgd; otherwise 0.003 for "
+        "onecycle, and 0.001 for other schedules.",
     )
     nesterov: Annotated[bool, Option("Optimization", affects_cost=True)] = Field(
         False, description="Use Nesterov momentum (sgd only)."
@@ -102,13 +171,15 @@ class TrainConfig(Config):
         False, description="Log the mean and the maximum norm of the gradient in each epoch."
     )
     epochs: Annotated[int, Option("Optimization", scope="comparison")] = Field(
-        30, ge=1, description="Maximum number of epochs."
+        20, ge=1, description="Maximum number of epochs."
     )
     patience: Annotated[int, Option("Optimization")] = Field(
-        10, ge=0, description="Stop after this many epochs without improvement; 0 turns early stopping off."
+        0, ge=0, description="Stop after this many epochs without improvement; 0 turns early stopping off."
     )
-    monitor: Annotated[Literal["loss", "track_accuracy", "last"], Option("Optimization")] = Field(
-        "loss", description="Select the best epoch by validation loss or track accuracy, or take the last epoch."
+    monitor: Annotated[Monitor | None, Option("Optimization")] = Field(
+        None,
+        description="Select the best epoch by validation loss or track accuracy, or take the last epoch. Default: the "
+        "last, or with patience by track accuracy.",
     )
     l1: Annotated[float, Option("Optimization")] = Field(
         0.0, ge=0, description="Factor of the L1 penalty, the sum of absolute weights."
@@ -124,7 +195,8 @@ class TrainConfig(Config):
         0.0, ge=0, lt=1, description="Share of each label that is distributed over all genres."
     )
     class_weights: Annotated[Literal["none", "balanced"], Option("Optimization")] = Field(
-        "none", description="Weights of genres in the loss: none, or inversely proportional to their fragments."
+        "none",
+        description="Weights of genres in the loss: none, or inversely proportional to their numbers of fragments.",
     )
     spec_freq_mask: Annotated[int, Option("Augmentation while training")] = Field(
         0, ge=0, description="Maximum width of the frequency mask, in bands (spectrograms only)."
@@ -133,7 +205,7 @@ class TrainConfig(Config):
         0, ge=0, description="Maximum width of the time mask, in frames (spectrograms only)."
     )
     mixup: Annotated[float, Option("Augmentation while training")] = Field(
-        0.0, ge=0, description="Alpha of mixup's beta distribution; 0 turns mixup off."
+        0.3, ge=0, description="Alpha of mixup's beta distribution; 0 turns mixup off."
     )
     gain_db: Annotated[float, Option("Augmentation while training")] = Field(
         0.0, ge=0, le=60, description="Maximum random gain, up or down, in dB (waveform only)."
@@ -160,7 +232,7 @@ class TrainConfig(Config):
         0, ge=0, lt=2**63, description="Seed of initial weights, order, variants, dropout and augmentation."
     )
     split: Annotated[SplitPolicy, Option("Split", scope="split", used_by="all models")] = Field(
-        "auto", description="How tracks are split into training, validation and test set."
+        "auto", description="How tracks are split into training, validation and test sets."
     )
     split_seed: Annotated[int, Option("Split", scope="split", used_by="all models")] = Field(
         0, ge=0, lt=2**63, description="Seed of the split."
@@ -192,91 +264,17 @@ class TrainConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        """Fill in the defaults that depend on the architecture, the input and the optimizer."""
         if not isinstance(values, dict):
             return values
-        arch, kind, opt = (values.get(name, cls.model_fields[name].default) for name in ("arch", "input", "opt"))
-        filled = dict(values)
-        if filled.get("lr") is None:
-            filled["lr"] = DEFAULT_LR.get(str(opt))
-        if not is_registered(str(arch)):
-            return filled  # refused by the field's own check
-        model = architecture(str(arch))
-        if filled.get("hidden") is None:
-            filled["hidden"] = model.hidden or ()
-        if filled.get("channels") is None:
-            filled["channels"] = () if model.channels is None else model.channels.get(str(kind))
-        if not model.trained_by_gradient and filled.get("epochs") is None:
-            filled["epochs"] = 1
-        return filled
+        defaults = {name: cls.model_fields[name].default for name in ("arch", "input", "opt", "sched")}
+        return fill_in_defaults(values, defaults)
 
     @model_validator(mode="after")
-    def _suits_the_architecture(self) -> Self:
-        model = self.architecture
-        if model.channels is None and self.channels:
-            raise ValueError(f"channels must be none for {self.arch}, which has no convolutions, got {self.channels}")
-        if self.input not in model.inputs:
-            raise ValueError(f"input must be {' or '.join(model.inputs)} for {self.arch}, got {self.input}")
-        if not model.trained_by_gradient:
-            self._require_defaults_of_networks()
-        elif model.hidden is None and self.hidden:
-            raise ValueError(f"hidden must be none for {self.arch}, which does not use it, got {self.hidden}")
-        if model.check is not None:
-            model.check(self)
-        return self
-
-    @model_validator(mode="after")
-    def _optimization(self) -> Self:
-        if self.nesterov and self.opt != "sgd":
-            raise ValueError(f"nesterov needs opt sgd, got {self.opt}")
-        if self.warmup_epochs and self.sched != "cosine":
-            raise ValueError(f"warmup_epochs needs sched cosine, got {self.sched}")
-        if self.monitor == "last" and self.patience:
-            raise ValueError(f"patience must be 0 with monitor last, which has no best epoch, got {self.patience}")
-        if self.sched_by == "epoch" and self.sched != "cosine":
-            raise ValueError(f"sched_by epoch needs sched cosine, got {self.sched}")
-        if self.eta_min and self.sched != "cosine":
-            raise ValueError(f"eta_min needs sched cosine, got {self.sched}")
-        if self.eta_min and self.eta_min >= self.learning_rate:
-            raise ValueError(f"eta_min must be below lr ({self.learning_rate:g}), got {self.eta_min:g}")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}), got {self.warmup_epochs}")
-        return self
-
-    @model_validator(mode="after")
-    def _folds(self) -> Self:
-        if self.folds == 1:
-            raise ValueError("folds must be at least 2, or 0 for none, got 1")
-        if self.fold and self.fold >= self.folds:
-            raise ValueError(f"fold must be less than folds ({self.folds}), got {self.fold}")
-        return self
-
-    @model_validator(mode="after")
-    def _training_augmentation(self) -> Self:
-        masks = {"spec_freq_mask": self.spec_freq_mask, "spec_time_mask": self.spec_time_mask}
-        for name, width in masks.items():
-            if width and self.input == "waveform":
-                raise ValueError(f"{name} must be 0 for waveform, which has no bands, got {width}")
-        if self.gain_db and self.input == "mel":
-            raise ValueError(
-                f"gain_db must be 0 for mel, whose dB are relative to the loudest value, got {self.gain_db:g}"
-            )
-        if self.gain_db and self.input != "waveform":
-            raise ValueError(f"gain_db needs input waveform, got {self.input}")
-        if self.random_start and self.input == "mel":
-            raise ValueError(
-                "random_start must be off for mel: fragments are padded by reflection, so they cannot be joined"
-            )
-        if self.random_start and self.fragments == "first":
-            raise ValueError("random_start needs all fragments, because it reads their neighbours, got fragments first")
-        if self.random_start and self.input != "waveform":
-            raise ValueError(f"random_start needs input waveform, got {self.input}")
-        if self.alters_fragments and self.input != "waveform":
-            raise ValueError(f"altered_tempo and altered_pitch need input waveform, got {self.input}")
-        if self.alters_fragments and self.random_start:
-            raise ValueError(
-                "random_start must be off with altered_tempo or altered_pitch: altered fragments cannot be joined"
-            )
+    def _check(self) -> Self:
+        check_architecture(self)
+        check_optimization(self)
+        check_folds(self)
+        check_augmentation(self)
         return self
 
     @property
@@ -289,16 +287,15 @@ class TrainConfig(Config):
         """Whether all training fragments are replaced by versions with another tempo or pitch."""
         return (self.altered_tempo, self.altered_pitch) != (1.0, 0.0)
 
-    def _require_defaults_of_networks(self) -> None:
-        """Refuse values that a model that is fitted once would ignore."""
-        used = fields_with(TrainConfig, lambda option: option.used_by == "all models")
-        defaults = {"hidden": (), "epochs": 1, "lr": DEFAULT_LR[self.opt]}
-        for name, field in TrainConfig.model_fields.items():
-            if name not in used and getattr(self, name) != defaults.get(name, field.default):
-                raise ValueError(
-                    f"{name} is for networks: leave it out for {self.arch}, which is fitted once, "
-                    f"got {getattr(self, name)}"
-                )
+    def ignores(self, field: str) -> bool:
+        """Whether the model does not use a field, because it is for networks or for classical models only.
+
+        >>> config = TrainConfig.of({"arch": "lda"})
+        >>> config.ignores("lr"), config.ignores("calibrate")
+        (True, False)
+        """
+        unused = "classical models" if self.architecture.trained_by_gradient else "networks"
+        return field in fields_with(TrainConfig, lambda option: option.used_by == unused)
 
     @property
     def architecture(self) -> Architecture:
@@ -310,9 +307,12 @@ class TrainConfig(Config):
         """The start of the names of runs and bundles: architecture, input, and the optimizer and schedule if used.
 
         >>> TrainConfig.of({"arch": "mlp"}).stem, TrainConfig.of({"arch": "lda"}).stem
-        ('mlp-mel-adam-none', 'lda-mel')
+        ('mlp-mel-adam-onecycle', 'lda-mel')
+        >>> TrainConfig.of({"arch": "logreg", "features": "musicnn"}).stem
+        'logreg-musicnn'
         """
-        parts = (self.arch, self.input, *((self.opt, self.sched) if self.architecture.trained_by_gradient else ()))
+        what = self.input if self.features == DESCRIPTORS else features_label(self.features)
+        parts = (self.arch, what, *((self.opt, self.sched) if self.architecture.trained_by_gradient else ()))
         return "-".join(parts)
 
     @property
@@ -334,7 +334,9 @@ class TrainConfig(Config):
     @property
     def learning_rate(self) -> float:
         """Initial learning rate, or the peak of a one-cycle schedule."""
-        return DEFAULT_LR[self.opt] if self.lr is None else self.lr
+        lr = default_lr(self.opt, self.sched) if self.lr is None else self.lr
+        assert lr is not None
+        return lr
 
 
 def split_name(policy: str, seed: int) -> str:

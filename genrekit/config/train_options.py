@@ -5,11 +5,12 @@ Python has no way to derive this from the schema. A test checks that both agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
+from genrekit.config.architecture_options import ArchitectureOptions
 from genrekit.config.prepare import Input
-from genrekit.config.train import SplitPolicy
+from genrekit.config.train import Monitor, Pool, SplitPolicy
 
 
 class TrainOptions(TypedDict, total=False):
@@ -19,8 +20,19 @@ class TrainOptions(TypedDict, total=False):
     input: Input
     hidden: Sequence[int] | None
     channels: Sequence[int] | None
+    arch_options: ArchitectureOptions | Mapping[str, Any]
+    center: bool | None
+    downsample: Sequence[int] | None
+    pool: Pool | None
     dropout: float
+    members: int
     standardize: bool
+    features: str
+    features_rate: int | None
+    features_window: float | None
+    carry_network: bool
+    c: float | None
+    calibrate: bool
     opt: Literal["adam", "adamw", "sgd"]
     sched: Literal["none", "plateau", "cosine", "onecycle", "loss-cosine"]
     sched_by: Literal["step", "epoch"]
@@ -34,7 +46,7 @@ class TrainOptions(TypedDict, total=False):
     log_gradients: bool
     epochs: int
     patience: int
-    monitor: Literal["loss", "track_accuracy", "last"]
+    monitor: Monitor | None
     l1: float
     l2: float
     penalty: Literal["weights", "norms"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from genrekit.audio.decode import probe
+from genrekit.data.file_types import SUFFIXES, not_supported, unused_files
+from genrekit.data.folder_layout import SUBSET_NAMES, find_layout, subset_called
+from genrekit.data.genre_names import genre_name, name_key
+from genrekit.data.manifest_file import ManifestLine, existing_name, read_table
 from genrekit.errors import GenrekitError, UnreadableAudioError
 from genrekit.io.files import cannot, reason, special_file
+from genrekit.io.printable import is_printable, printable
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Track:
     subset: str | None = None
     size: int = 0
     mtime_ns: int = 0
+    ctime_ns: int = 0
+    inode: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,16 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Collection:
-    """The tracks of a folder or a manifest, sorted by id, and the files that were skipped."""
+    """The tracks of a folder or a manifest, sorted by id, and the files that were skipped.
+
+    `listed_in` is the CSV file that lists the tracks, if there is one. `notes` say how the collection was read.
+    """
 
     root: Path
     tracks: tuple[Track, ...]
     skipped: tuple[SkippedFile, ...] = ()
+    listed_in: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -55,32 +66,16 @@ class Collection:
         return tuple(sorted({track.genre for track in self.tracks}))
 
 
-SUFFIXES = frozenset({".wav", ".au", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"})
-"""Suffixes of the audio files that can be read, in lower case."""
-
-_UNREADABLE = frozenset({".m4a", ".mp4", ".aac", ".wma", ".alac", ".ape"})
-_FARTHEST_NS = 2**63 - 1
-"""The latest time in 64 bits, in the year 2262. File systems can have later ones."""
-
-_JOINERS = frozenset("\u200c\u200d")
-"""Characters in words of Persian and several Indian scripts, and in emoji."""
-
-SUBSET_NAMES = {
-    "": None,
-    "train": "train",
-    "training": "train",
-    "valid": "validation",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-}
+_FARTHEST = 2**63 - 1
+"""The largest number in 64 bits. As a time, it is in the year 2262, and file systems can have later ones."""
 
 
 def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
-    """Find the tracks below a folder that has one folder per genre.
+    """Find the tracks below a folder that has one folder per genre, or such folders in train, validation and test.
 
-    Hidden files and folders, such as AppleDouble files (`._song.wav`), and files that are not audio are ignored.
-    Errors: GenrekitError if the folder is missing, has no audio, or has fewer than `least_genres` genres.
+    Hidden files and folders, such as AppleDouble files (`._song.wav`), texts, pictures and other files that usually lie
+    beside audio are ignored. Other files are skipped with a reason.
+    Errors: GenrekitError if the folder is missing, has no audio, has fewer than `least_genres` genres, or has folds.
     """
     if not root.is_dir():
         close = get_close_matches(root.name, subfolders(root.parent), n=1)
@@ -92,13 +87,19 @@ def scan_folder(root: Path, *, least_genres: int = 2) -> Collection:
         raise GenrekitError(f"no folder {root}: {remedy}")
     tracks: list[Track] = []
     skipped: list[SkippedFile] = []
-    for path in audio_files(root, skipped):
-        relative = path.relative_to(root)
-        problem = _problem(relative)
+    others: list[Path] = []
+    paths = [path.relative_to(root) for path in audio_files(root, skipped, others)]
+    layout = find_layout(root, (path.parts[:-1] for path in paths))
+    for path in paths:
+        folder, subset = layout.read(path.parts[:-1])
+        genre, _ = genre_name(folder)
+        problem = _problem(path, folder) or (None if genre else "the name of its genre's folder is empty")
         if problem is not None:
-            skipped.append(SkippedFile(_printable(relative.as_posix()), problem))
+            skipped.append(SkippedFile(printable(path.as_posix()), problem))
         else:
-            _add(tracks, skipped, path, relative.as_posix(), relative.parts[0])
+            _add(tracks, skipped, root / path, path.as_posix(), genre, subset=subset)
+    for path, problem in unused_files(others):
+        skipped.append(SkippedFile(printable(path.relative_to(root).as_posix()), problem))
     _require_genres(root, tracks, skipped, least_genres, "put one folder of audio files per genre in it")
     return _collection(root, tracks, skipped)
 
@@ -107,45 +108,80 @@ def read_manifest(manifest: Path, *, least_genres: int = 2) -> Collection:
     """Read the tracks that a CSV manifest lists.
 
     Columns: path (relative to the manifest's folder, or absolute) and genre; optional artist (several separated by ";")
-    and split (train, validation or test). Other columns are ignored.
+    and split (train, validation, test or another name in `SUBSET_NAMES`). Other columns are ignored with a note.
     Errors: GenrekitError with the line number if the manifest is not valid.
     """
-    try:
-        with open(manifest, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", "genre"} - set(reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise cannot("read the manifest", manifest, error) from error
-    if missing:
-        raise GenrekitError(
-            f"{manifest} must be a CSV file with the columns path and genre; missing: {', '.join(sorted(missing))}"
-        )
+    table = read_table(manifest)
     tracks: list[Track] = []
     skipped: list[SkippedFile] = []
-    for line, row in rows:
-        _add_row(tracks, skipped, manifest, line, row)
+    listed: dict[str, tuple[str, int]] = {}
+    for line in table.lines:
+        _add_line(tracks, skipped, listed, manifest, line)
     _require_genres(manifest, tracks, skipped, least_genres, "list one file per line, with its genre")
-    return _collection(manifest.parent, tracks, skipped)
+    return replace(_collection(manifest.parent, tracks, skipped), listed_in=manifest, notes=table.notes)
 
 
-def _add_row(
-    tracks: list[Track], skipped: list[SkippedFile], manifest: Path, line: int, row: dict[str, str | None]
+def collect(
+    root: Path,
+    entries: Iterable[tuple[Path, str, tuple[str, ...], str | None]],
+    *,
+    least_genres: int,
+    listed_in: Path,
+) -> Collection:
+    """Return the tracks below a folder whose path, genre, artists and subset a file of metadata has.
+
+    Errors: GenrekitError if there are fewer than `least_genres` genres.
+    """
+    tracks: list[Track] = []
+    skipped: list[SkippedFile] = []
+    for path, genre, artists, subset in entries:
+        relative = path.relative_to(root)
+        problem = _problem(relative, genre)
+        if problem is not None:
+            skipped.append(SkippedFile(printable(relative.as_posix()), problem))
+        else:
+            _add(tracks, skipped, path, relative.as_posix(), genre, artists, subset)
+    _require_genres(root, tracks, skipped, least_genres, f"add the audio of more tracks in {listed_in}")
+    return replace(_collection(root, tracks, skipped), listed_in=listed_in)
+
+
+def _add_line(
+    tracks: list[Track],
+    skipped: list[SkippedFile],
+    listed: dict[str, tuple[str, int]],
+    manifest: Path,
+    line: ManifestLine,
 ) -> None:
-    name, genre = (row["path"] or "").strip(), (row["genre"] or "").strip()
-    if not name or not genre:
-        raise GenrekitError(f"{manifest}, line {line}: path and genre must not be empty")
-    subset = (row.get("split") or "").strip().lower()
-    if subset not in SUBSET_NAMES:
-        raise GenrekitError(f"{manifest}, line {line}: split must be train, validation or test, got {subset!r}")
-    artists = tuple(artist.strip() for artist in (row.get("artist") or "").split(";") if artist.strip())
+    where, values = f"{manifest}, line {line.number}", line.values
+    genre, problem = genre_name(values["genre"])
+    if not values["path"] or not genre:
+        raise GenrekitError(f"{where}: path and genre must not be empty")
+    if problem is not None:
+        raise GenrekitError(f"{where}: the genre {genre!a} {problem}")
+    split = values["split"].lower()
+    if split and split not in SUBSET_NAMES:
+        raise GenrekitError(f"{where}: split must be train, validation or test, got {split!r}")
+    artists = _artists(values["artist"], where)
+    name = existing_name(manifest.parent, values["path"])
     path = manifest.parent / name
     relative = PurePosixPath(Path(name).as_posix().lstrip("/"))
-    problem = _unprintable(name) or _missing(path) or _unreadable(path)
-    if problem is not None:
-        skipped.append(SkippedFile(_printable(name), problem))
+    other, number = listed.setdefault(relative.as_posix(), (genre, line.number))
+    if other != genre:
+        raise GenrekitError(f"{where}: {name} is {genre} here, but {other} in line {number}: remove one of the lines")
+    reason_to_skip = _unprintable(name) or _missing(path) or _unreadable(path)
+    if reason_to_skip is not None:
+        skipped.append(SkippedFile(printable(name), reason_to_skip))
     else:
-        _add(tracks, skipped, path, relative.as_posix(), genre, artists, SUBSET_NAMES[subset])
+        _add(tracks, skipped, path, relative.as_posix(), genre, artists, subset_called(split))
+
+
+def _artists(text: str, where: str) -> tuple[str, ...]:
+    names: dict[str, str] = {}
+    for name in filter(None, map(str.strip, unicodedata.normalize("NFC", text).split(";"))):
+        if not is_printable(name):
+            raise GenrekitError(f"{where}: the artist {name!a} has characters that cannot be printed: rename it")
+        names.setdefault(name_key(name), name)
+    return tuple(names.values())
 
 
 def _add(
@@ -160,15 +196,19 @@ def _add(
     try:
         status = path.stat()
     except OSError as error:
-        skipped.append(SkippedFile(_printable(relative), reason(error)))
+        skipped.append(SkippedFile(printable(relative), reason(error)))
         return
     special = special_file(status.st_mode)
     if special is not None:
-        skipped.append(SkippedFile(_printable(relative), special))
+        skipped.append(SkippedFile(printable(relative), special))
         return
     track_id = str(PurePosixPath(relative).with_suffix(""))
-    changed_ns = min(max(status.st_mtime_ns, -_FARTHEST_NS), _FARTHEST_NS)
-    tracks.append(Track(track_id, path, genre, artists, subset, status.st_size, changed_ns))
+    numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    tracks.append(Track(track_id, path, genre, artists, subset, *map(_within_64_bits, numbers)))
+
+
+def _within_64_bits(number: int) -> int:
+    return min(max(number, -_FARTHEST), _FARTHEST)
 
 
 def _collection(root: Path, candidates: list[Track], skipped: list[SkippedFile]) -> Collection:
@@ -197,10 +237,10 @@ def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
+def audio_files(root: Path, skipped: list[SkippedFile], others: list[Path] | None = None) -> Iterator[Path]:
     """Yield the files with an audio suffix below a folder. Links are followed, except for loops.
 
-    A folder that cannot be listed is added to `skipped`.
+    A folder that cannot be listed is added to `skipped`, and a file with another suffix to `others`.
     """
     seen: set[tuple[int, int]] = set()
     folders = [root]
@@ -216,13 +256,24 @@ def audio_files(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
         except OSError as error:
             if folder == root:
                 raise cannot("list", root, error) from error
-            skipped.append(SkippedFile(_printable(folder.relative_to(root).as_posix()), reason(error)))
+            skipped.append(SkippedFile(printable(folder.relative_to(root).as_posix()), reason(error)))
             continue
         inside = {entry.name for entry in entries if _is_folder(entry)}
         for entry in entries:
-            if entry.name not in inside and Path(entry.name).suffix.lower() in SUFFIXES | _UNREADABLE:
+            if entry.name in inside:
+                continue
+            if Path(entry.name).suffix.lower() in SUFFIXES:
                 yield folder / entry.name
+            elif others is not None and _is_regular(entry):
+                others.append(folder / entry.name)
         folders += [folder / entry.name for entry in reversed(entries) if entry.name in inside]
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -232,13 +283,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _problem(relative: Path) -> str | None:
-    unprintable = _unprintable(relative.as_posix())
-    if unprintable is not None:
-        return unprintable
-    if len(relative.parts) < 2:
-        return "not in a genre's folder"
-    return _unreadable(relative)
+def _problem(relative: Path, genre: str) -> str | None:
+    unprintable_name = _unprintable(relative.as_posix())
+    if unprintable_name is not None:
+        return unprintable_name
+    return _unreadable(relative) if genre else "not in a genre's folder"
 
 
 def _missing(path: Path) -> str | None:
@@ -249,23 +298,13 @@ def _missing(path: Path) -> str | None:
 
 
 def _unprintable(name: str) -> str | None:
-    """Return why a name is skipped: line breaks, escape codes or invalid Unicode. Spaces of any script are fine."""
-    printable = all(
-        character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
-        for character in name
-    )
-    return None if printable else "its name has characters that cannot be printed: rename it"
+    """Return why a name is skipped: line breaks, escape codes or invalid Unicode."""
+    return None if is_printable(name) else "its name has characters that cannot be printed: rename it"
 
 
 def _unreadable(path: Path) -> str | None:
     suffix = path.suffix.lower()
-    if suffix in _UNREADABLE:
-        return f"{suffix[1:]} is not supported: convert it, for example with ffmpeg -i IN{suffix} OUT.flac"
-    return None if suffix in SUFFIXES else f"{suffix or 'a file without suffix'} is not a supported audio format"
-
-
-def _printable(name: str) -> str:
-    return name if _unprintable(name) is None else ascii(name)[1:-1]
+    return None if suffix in SUFFIXES else not_supported(suffix)
 
 
 def subfolders(path: Path) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,16 +11,19 @@ import numpy as np
 from genrekit._types import FloatArray
 from genrekit.audio.mel_descriptors import N_STATISTICS, STATISTICS_VERSION, mel_statistics
 from genrekit.data.cache.reader import Cache
+from genrekit.data.cache.side_files import stored, to_write
+from genrekit.io.arrays import read_arrays
 from genrekit.io.files import atomic_write
 
 FORMAT_VERSION = 1
 
+_NAME = "statistics.npz"
 _BLOCK = 64
 
 
 def statistics_path(cache: Cache) -> Path:
     """Return the file for a cache's statistics."""
-    return cache.path.with_name(f"{cache.path.stem}.statistics.npz")
+    return to_write(cache, _NAME)
 
 
 def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | None = None) -> FloatArray:
@@ -35,7 +36,7 @@ def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | 
     mels = cache.tensor("mel")
     rows = np.flatnonzero(cache.variant == 0)
     key = cache.content_key(str(STATISTICS_VERSION))
-    kept = _read(statistics_path(cache), key, len(rows))
+    kept = _read(stored(cache, _NAME), key, len(rows))
     if kept is not None:
         return kept
     blocks, report = [], on_progress or (lambda *_: None)
@@ -52,12 +53,5 @@ def original_statistics(cache: Cache, on_progress: Callable[[int, int], None] | 
 
 def _read(path: Path, key: str, n_rows: int) -> FloatArray | None:
     """Return the stored statistics, or None if there are none of this cache."""
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if int(file["version"]) != FORMAT_VERSION or str(file["key"]) != key:
-                return None
-            statistics: FloatArray = file["statistics"]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
-        return None
-    fits = statistics.shape == (n_rows, N_STATISTICS) and statistics.dtype == np.float32
-    return statistics if fits else None
+    arrays = read_arrays(path, FORMAT_VERSION, {"statistics": ("f4", (n_rows, N_STATISTICS))}, key)
+    return None if arrays is None else arrays["statistics"]

@@ -1,95 +1,173 @@
-"""Find tracks of the same recording by the landmarks of their fragments.
+"""Find the tracks of a cache that share audio, and group those that are the same recording.
 
-Two tracks count as the same recording if enough of their landmarks agree at the same offset in time. The result for two
-tracks does not depend on others, so it remains valid when other tracks are added or removed.
+The pairs that share audio are stored beside the cache by the digests of their audio, so only new audio is searched for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from genrekit.audio.fingerprint import LANDMARKS, split_landmarks
 from genrekit.data.cache.reader import Cache
+from genrekit.data.matching import Ints, LandmarkIndex, SharedAudio
+from genrekit.io.arrays import read_arrays
+from genrekit.io.files import atomic_write
 
-VOTES = 16
-"""Landmarks that must agree. Over all pairs of GTZAN, different recordings reach half of it, copies twice as many."""
+FORMAT_VERSION = 1
 
-_SHARE = 0.04
-"""Share of the landmarks of the track with fewer that must agree, because long tracks agree more often by chance."""
+SEARCH_VERSION = 1
+"""Increases when the search would find other pairs or other shares."""
 
-_CODE_SHIFT, _FRAME_MASK = np.uint64(32), np.uint64(0xFFFF_FFFF)
+_COLUMNS = {"digest": ("S32", (None,)), "pair": ("i4", (None, 2)), "shared": ("f8", (None, 5))}
+"""Types and shapes of the arrays in the file."""
 
-Ints = npt.NDArray[np.int64]
+Pairs = dict[tuple[int, int], SharedAudio]
+"""What two tracks share, by their indices, the lower one first. Of sample-identical tracks, only the first is in it."""
 
 
 @dataclass(frozen=True)
-class _Index:
-    """All landmarks of a cache, sorted by code. `frame` counts from the start of the track."""
+class SharedPassage:
+    """Two tracks that share a part of their audio, but are not the same recording."""
 
-    code: Ints
-    track: Ints
-    frame: Ints
-    per_track: Ints
+    first: str
+    second: str
+    shared: SharedAudio
 
 
-def group_recordings(cache: Cache, known: Iterable[Sequence[int]]) -> npt.NDArray[np.int32]:
+def matches_path(cache_path: Path) -> Path:
+    """Return the file for the pairs of tracks that share audio."""
+    return cache_path.with_name(f"{cache_path.stem}.matches.npz")
+
+
+def find_shared_audio(cache: Cache, cache_path: Path) -> Pairs:
+    """Return the tracks of a cache that share audio, and store them beside the path at which the cache will be.
+
+    Pairs that were found earlier are read from that file. If it cannot be written, they are searched for again next
+    time.
+    """
+    path, key = matches_path(cache_path), f"{SEARCH_VERSION} {cache.config.model_dump_json()}"
+    distinct = _first_of_each_audio(cache)
+    known, pairs = _read(path, key, distinct)
+    fresh = sorted(set(distinct.values()) - known)
+    if fresh:
+        pairs |= _search(cache, list(distinct.values()), fresh)
+    if fresh or not path.exists():
+        with contextlib.suppress(OSError):
+            _write(path, key, distinct, pairs)
+    return pairs
+
+
+def shared_passages(cache: Cache) -> tuple[SharedPassage, ...]:
+    """Return the stored pairs of a cache's tracks that share audio, but are in different recordings."""
+    path, key = matches_path(cache.path), f"{SEARCH_VERSION} {cache.config.model_dump_json()}"
+    _, pairs = _read(path, key, _first_of_each_audio(cache))
+    return tuple(
+        SharedPassage(cache.tracks[one].id, cache.tracks[other].id, shared)
+        for (one, other), shared in sorted(pairs.items())
+        if cache.tracks[one].recording != cache.tracks[other].recording
+    )
+
+
+def group_recordings(cache: Cache, pairs: Mapping[tuple[int, int], SharedAudio]) -> npt.NDArray[np.int32]:
     """Return, for each track of a cache, the index of the first track of the same recording, or its own index.
 
-    `known` has groups of track indices that were found earlier. Only tracks in no group are searched for.
+    Copies, which share nearly all of both tracks, are always in one group: what is a copy of the same track as another
+    has the same audio, even if both are too changed to match each other. Otherwise tracks are in one group only if each
+    two of them are the same recording or sample-identical: two songs are not linked by a third one that has a part of
+    both. Copies are grouped first, then pairs that share most.
     Shape: int32 [tracks].
     """
-    groups = [sorted(group) for group in known]
-    first = np.arange(len(cache.tracks))
-    for group in groups:
-        first[group] = group[0]
-    fresh = sorted(set(range(len(first))) - {track for group in groups for track in group})
-    if not fresh:
-        return first.astype(np.int32)
-    index = _index(cache)
+    same = {pair for pair, shared in pairs.items() if shared.same_recording}
+    group_of: dict[int, set[int]] = {}
+    for one, other in sorted(same, key=lambda pair: (not pairs[pair].are_copies, -_common(pairs[pair]), pair)):
+        first, second = group_of.setdefault(one, {one}), group_of.setdefault(other, {other})
+        if first is not second and (pairs[one, other].are_copies or same.issuperset(_across(first, second))):
+            first |= second
+            group_of.update(dict.fromkeys(second, first))
+    distinct = _first_of_each_audio(cache)
+    firsts = [distinct.get(track.digest, index) for index, track in enumerate(cache.tracks)]
+    return np.array([min(group_of.get(first, {first})) for first in firsts], np.int32)
+
+
+def _common(shared: SharedAudio) -> float:
+    return shared.first_share + shared.second_share
+
+
+def _across(first: Iterable[int], second: Iterable[int]) -> set[tuple[int, int]]:
+    return {(min(one, other), max(one, other)) for one in first for other in second}
+
+
+def _first_of_each_audio(cache: Cache) -> dict[str, int]:
+    """Return the first track with each audio, by its digest. Silent tracks share nothing."""
+    first: dict[str, int] = {}
+    for index, track in enumerate(cache.tracks):
+        if not track.silent:
+            first.setdefault(track.digest, index)
+    return first
+
+
+def _search(cache: Cache, tracks: list[int], fresh: list[int]) -> Pairs:
+    index = landmark_index(cache)
+    wanted = np.zeros(len(cache.tracks), np.bool_)
+    wanted[tracks] = True
+    pairs: Pairs = {}
     for track in fresh:
-        for twin in _twins(index, track):
-            low, high = sorted((first[track], first[twin]))
-            first[first == high] = low
-    return first.astype(np.int32)
+        wanted[track] = False  # pairs with earlier fresh tracks are already found
+        for other, shared in index.shared_with(*index.landmarks_of(track), track, wanted):
+            pairs[min(track, other), max(track, other)] = shared
+    return pairs
 
 
-def _index(cache: Cache) -> _Index:
-    front_end = cache.config.front_end
+def landmark_index(cache: Cache) -> LandmarkIndex:
+    """Return the landmarks of the original fragments of a cache."""
+    return LandmarkIndex(*original_landmarks(cache), len(cache.tracks), cache.config.front_end.frames_per_s)
+
+
+def original_landmarks(cache: Cache, *, strongest: int = LANDMARKS) -> tuple[Ints, Ints, Ints]:
+    """Return code, frame and track of the strongest landmarks of each original fragment, in the order of the rows."""
     rows = np.flatnonzero(cache.variant == 0)
-    marks = np.array(cache.landmark[rows])
-    row, column = np.nonzero(marks)
-    code = (marks[row, column] >> _CODE_SHIFT).astype(np.int64)
-    start = np.rint(cache.start_s[rows] * front_end.sample_rate / front_end.hop_length).astype(np.int64)
-    frame = start[row] + (marks[row, column] & _FRAME_MASK).astype(np.int64)
-    track = cache.track[rows][row].astype(np.int64)
-    order = np.argsort(code, kind="stable")
-    per_track = np.bincount(track, minlength=len(cache.tracks))
-    return _Index(code[order], track[order], frame[order], per_track)
+    starts = np.rint(cache.start_s[rows] * cache.config.front_end.frames_per_s).astype(np.int64)
+    row, code, frame = split_landmarks(np.array(cache.landmark[rows, :strongest]), starts)
+    return code, frame, cache.track[rows][row].astype(np.int64)
 
 
-def _twins(index: _Index, track: int) -> list[int]:
-    """Return the tracks of the same recording as one track."""
-    marks = np.flatnonzero(index.track == track)
-    low = np.searchsorted(index.code, index.code[marks], "left")
-    counts = np.searchsorted(index.code, index.code[marks], "right") - low
-    matches = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    offset = index.frame[matches] - np.repeat(index.frame[marks], counts)
-    other = index.track[matches]
-    not_itself = other != track
-    other, offset = other[not_itself], offset[not_itself]
-    if not len(other):
-        return []
-    span = int(offset.max() - offset.min()) + 3
-    keys, votes = np.unique(other * span + offset - offset.min(), return_counts=True)
-    # Frames of two copies are up to half a hop apart, so their votes are spread over two or three offsets.
-    neighbours = votes.copy()
-    close = np.diff(keys) == 1
-    neighbours[1:] += votes[:-1] * close
-    neighbours[:-1] += votes[1:] * close
-    most = np.zeros(len(index.per_track), np.int64)
-    np.maximum.at(most, keys // span, neighbours)
-    needed = np.maximum(VOTES, _SHARE * np.minimum(index.per_track, index.per_track[track]))
-    return np.flatnonzero(most >= needed).tolist()
+def _read(path: Path, key: str, distinct: Mapping[str, int]) -> tuple[set[int], Pairs]:
+    """Return the tracks that were searched for, and their pairs; none if the file does not fit."""
+    arrays = read_arrays(path, FORMAT_VERSION, _COLUMNS, key)
+    if arrays is None:
+        return set(), {}
+    pairs, values, digests = arrays["pair"], arrays["shared"], arrays["digest"].tolist()
+    if len(pairs) != len(values) or ((pairs < 0) | (pairs >= len(digests))).any() or not _are_shares(values[:, :2]):
+        return set(), {}
+    index = [distinct.get(digest.decode("ascii", "replace"), -1) for digest in digests]
+    found: Pairs = {}
+    for (first, second), shared in zip(pairs.tolist(), values.tolist(), strict=True):
+        one, other = index[first], index[second]
+        if min(one, other) >= 0 and one != other:
+            both = SharedAudio(*shared)
+            found[min(one, other), max(one, other)] = both if one < other else both.swapped()
+    return {track for track in index if track >= 0}, found
+
+
+def _are_shares(values: npt.NDArray[np.float64]) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
+
+
+def _write(path: Path, key: str, distinct: Mapping[str, int], pairs: Pairs) -> None:
+    """Write the digests of the tracks, the pairs as indices into them, and what each pair shares."""
+    place = {track: position for position, track in enumerate(distinct.values())}
+    with atomic_write(path) as file:
+        np.savez(
+            file,
+            version=np.int64(FORMAT_VERSION),
+            key=np.array(key),
+            digest=np.array([digest.encode("ascii") for digest in distinct], "S32"),
+            pair=np.array([(place[one], place[other]) for one, other in pairs], np.int32).reshape(-1, 2),
+            shared=np.array([astuple(shared) for shared in pairs.values()], np.float64).reshape(-1, 5),
+        )

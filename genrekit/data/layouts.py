@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from genrekit.data.collection import SUBSET_NAMES, SUFFIXES, audio_files, subfolders
+from genrekit.data.collection import audio_files, subfolders
+from genrekit.data.folder_layout import subset_called
 from genrekit.data.splits.gtzan import artists_of, fault_filtered_subset, gtzan_name
 from genrekit.errors import GenrekitError
 from genrekit.io.files import cannot
-
-_FOLDER_NAMES: Final = {**SUBSET_NAMES, "dev": "validation", "testing": "test", "eval": "test"}
+from genrekit.io.regular_files import open_regular_text
 
 _FMA_HEADER_ROWS: Final = 3
 _FMA_COLUMNS: Final = {
@@ -34,15 +34,6 @@ class ManifestRow:
     subset: str = ""
 
 
-def subset_of_folder(name: str) -> str | None:
-    """Return the subset that a folder's name stands for, or None.
-
-    >>> subset_of_folder("Train"), subset_of_folder("valid"), subset_of_folder("dev"), subset_of_folder("blues")
-    ('train', 'validation', 'validation', None)
-    """
-    return _FOLDER_NAMES.get(name.strip().lower())
-
-
 def is_fma_folder(names: Sequence[str]) -> bool:
     """Whether folder names are those of FMA's audio: three digits each.
 
@@ -50,6 +41,11 @@ def is_fma_folder(names: Sequence[str]) -> bool:
     (True, False, False)
     """
     return bool(names) and all(re.fullmatch(r"\d{3}", name) for name in names)
+
+
+def is_fma_header(lines: Sequence[Sequence[str]]) -> bool:
+    """Whether the first two rows of a CSV file name the columns of FMA's `tracks.csv`."""
+    return set(_FMA_COLUMNS.values()) <= set(zip(*lines, strict=False))
 
 
 def read_fma(tracks_csv: Path, audio: Path) -> tuple[list[ManifestRow], int]:
@@ -72,7 +68,7 @@ def read_fma(tracks_csv: Path, audio: Path) -> tuple[list[ManifestRow], int]:
             without_genre += 1
             continue
         artist = values["artist"].replace(";", ",")
-        subset = subset_of_folder(values["split"]) or ""
+        subset = subset_called(values["split"]) or ""
         rows.append(ManifestRow(path, values["genre"], (artist,) if artist else (), subset))
     if not rows:
         raise GenrekitError(
@@ -84,7 +80,7 @@ def read_fma(tracks_csv: Path, audio: Path) -> tuple[list[ManifestRow], int]:
 
 def _fma_lines(tracks_csv: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
-        with open(tracks_csv, newline="", encoding="utf-8-sig") as file:
+        with open_regular_text(tracks_csv) as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise cannot("read", tracks_csv, error) from error
@@ -141,7 +137,7 @@ def read_gtzan(folder: Path) -> tuple[list[ManifestRow], int]:
 def read_split_folders(root: Path, *, validation: Iterable[str] = (), test: Iterable[str] = ()) -> list[ManifestRow]:
     """Read a collection with one folder per subset and one folder per genre in each: train/blues/a.wav.
 
-    Folders named train, training, val, valid, validation, dev, test, testing or eval (in any case) name the subset.
+    Folders named train, val, test and the like (see `SUBSET_NAMES`, in any case) name the subset.
     `validation` and `test` name other folders, such as fold1; the remaining folders then are the training set.
 
     Errors: GenrekitError if a folder's subset is unknown, a named folder does not exist, or a file has no genre folder.
@@ -153,7 +149,7 @@ def read_split_folders(root: Path, *, validation: Iterable[str] = (), test: Iter
     unknown = sorted(set(chosen) - set(folders))
     if unknown:
         raise GenrekitError(f"{root} has no folder {unknown[0]}; it has {', '.join(folders)}")
-    subsets = {name: chosen.get(name) or subset_of_folder(name) or ("train" if chosen else "") for name in folders}
+    subsets = {name: chosen.get(name) or subset_called(name) or ("train" if chosen else "") for name in folders}
     unclear = sorted(name for name, subset in subsets.items() if not subset)
     if unclear:
         raise GenrekitError(
@@ -166,5 +162,5 @@ def read_split_folders(root: Path, *, validation: Iterable[str] = (), test: Iter
         if len(relative.parts) > 2:
             rows.append(ManifestRow(path, relative.parts[1], (), subsets[relative.parts[0]]))
     if not rows:
-        raise GenrekitError(f"{root} has no audio in SUBSET/GENRE/ folders ({', '.join(sorted(SUFFIXES))})")
+        raise GenrekitError(f"{root} has no audio in SUBSET/GENRE/ folders, such as .wav or .mp3 files")
     return rows

@@ -23,6 +23,10 @@ _EVALUATION_BATCH = 16
 """Fragments per evaluation batch. Larger batches are not faster, and would need more memory than training."""
 
 _STATISTICS_BLOCK = 64
+
+Select = Callable[[int], npt.NDArray[np.int64]]
+"""Called with the number of fragments of each batch; returns the positions of those to read, in this order."""
+
 _STARTS = 2
 """Third part of the seed of random starts, which makes them independent of order, variants and augmentation."""
 
@@ -133,9 +137,9 @@ class FragmentSource:
         """Track index of each row, int64 [B]."""
         return torch.from_numpy(self.cache.track[rows].astype(np.int64))
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices [B] and track indices [B] of all original fragments."""
-        for start in range(0, len(self.rows), _EVALUATION_BATCH):
+    def batches(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices [B] and track indices [B] of every `step`-th batch of original fragments."""
+        for start in range(first * _EVALUATION_BATCH, len(self.rows), step * _EVALUATION_BATCH):
             rows = self.rows[start : start + _EVALUATION_BATCH]
             yield self.inputs(rows), self.targets(rows), self.tracks(rows)
 
@@ -156,7 +160,7 @@ def subset_source(cache: Cache, kind: Input, split: Split, subset: str, fragment
         ]
         source.rows = source.rows[np.array(validates, dtype=bool) == (subset == "validation")]
         if not len(source.rows):
-            raise SplitError(f"the {SET_NAMES[subset]} of the fragment split is empty: choose fewer folds, or none")
+            raise SplitError(f"the {SET_NAMES[subset]} of the fragment split is empty: choose fewer --folds, or none")
     return source
 
 
@@ -224,26 +228,34 @@ class TrainingBatches:
         """Number of training fragments of each genre, without variants, int64 [G]."""
         return self._training.targets(self._training.rows).bincount(minlength=len(self.genres))
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the batches of an epoch."""
+    @property
+    def example(self) -> Tensor:
+        """The inputs of the first two training fragments, or of one if there is only one."""
+        return self._training.trained(self._training.rows[:2])
+
+    def train_batches(self, epoch: int, select: Select | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of the batches of an epoch, or of the selected fragments."""
         generator = np.random.default_rng((self._seed, epoch))
         rows = generator.permutation(self._training.rows)
         rows += generator.integers(len(self._training.cache.variants), size=len(rows))
-        read = self._starts(epoch) if self._random_start else self._training.trained
+        read = self._starts(epoch) if self._random_start else self._as_stored
         for start, end in zip(self._edges[:-1], self._edges[1:], strict=True):
-            batch = rows[start:end]
-            yield read(batch), self._training.targets(batch), self._training.tracks(batch)
+            batch, chosen = rows[start:end], np.arange(end - start) if select is None else select(end - start)
+            yield read(batch, chosen), self._training.targets(batch[chosen]), self._training.tracks(batch[chosen])
 
-    def _starts(self, epoch: int) -> Callable[[npt.NDArray[np.int64]], Tensor]:
-        """Return a function that reads rows with the random starts of an epoch."""
+    def _as_stored(self, batch: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Tensor:
+        return self._training.trained(batch[chosen])
+
+    def _starts(self, epoch: int) -> Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Tensor]:
+        """Return a function that reads chosen rows of a batch with the random starts of an epoch."""
         source = self._training
         generator = np.random.default_rng((self._seed, epoch, _STARTS))
         length = source.cache.config.front_end.n_samples
         forward = source.continued
         backward = np.append(False, forward[:-1]) & ~forward
 
-        def read(rows: npt.NDArray[np.int64]) -> Tensor:
-            shift = generator.integers(length, size=len(rows))
+        def read(batch: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> Tensor:
+            shift, rows = generator.integers(length, size=len(batch))[chosen], batch[chosen]
             fragment = np.searchsorted(source.rows, rows, side="right") - 1
             original = source.rows[fragment] == rows
             back = backward[fragment] & original & (shift > 0)
@@ -253,13 +265,13 @@ class TrainingBatches:
 
         return read
 
-    def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the training set's original fragments."""
-        return self._training.batches()
+    def training_batches_in_order(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of every `step`-th batch of the training set's originals."""
+        return self._training.batches(first, step)
 
-    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield inputs, genre indices and track indices of the validation set's original fragments."""
-        return self._validation.batches()
+    def validation_batches(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield inputs, genre indices and track indices of every `step`-th batch of the validation set's originals."""
+        return self._validation.batches(first, step)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the training set's originals.

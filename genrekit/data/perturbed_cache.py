@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,19 +17,25 @@ import numpy.typing as npt
 from genrekit.audio.transform import altered_waveform
 from genrekit.data.cache.executors import available_cores
 from genrekit.data.cache.reader import Cache
+from genrekit.data.cache.side_files import stored, to_write
 from genrekit.errors import GenrekitError
 from genrekit.io.files import atomic_write, cannot, exclusive_lock, remove_torn
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 ends with a digest of the key and the fragments."""
 
+_NAME = "altered"
 _PER_THREAD = 4
 _SHOWN = 12
 """Digits of a digest in a file name."""
 
+_BLOCK = 256
+"""Fragments that are added to a digest at once."""
+
 
 def altered_folder(cache: Cache) -> Path:
     """Return the folder for a cache's altered fragments: one file per alteration and choice of tracks."""
-    return cache.path.with_name(f"{cache.path.stem}.altered")
+    return to_write(cache, _NAME)
 
 
 def altered_fragments(
@@ -49,20 +56,22 @@ def altered_fragments(
     waveforms = cache.tensor("waveform")
     content = cache.content_key(f"altered {FORMAT_VERSION}")
     rows_key = hashlib.sha256(f"{content} {tempo!r} {semitones!r}".encode() + rows.tobytes()).hexdigest()
-    folder = altered_folder(cache)
-    path = folder / f"{content[:_SHOWN]}-{tempo:g}-{semitones:+g}-{rows_key[:_SHOWN]}.npy"
+    name = f"{content[:_SHOWN]}-{tempo:g}-{semitones:+g}-{rows_key[:_SHOWN]}.npy"
     shape = (len(rows), waveforms.shape[1])
-    kept = _read(path, shape)
+    kept = _read(stored(cache, f"{_NAME}/{name}"), shape, rows_key)
     if kept is not None:
         return kept
+    folder = altered_folder(cache)
+    path = folder / name
     failure = f"cannot store altered fragments in {folder}"
     try:
         with exclusive_lock(folder / ".lock", failure, wait=True):
-            kept = _read(path, shape)
+            kept = _read(path, shape, rows_key)
             if kept is None:
                 _clean(folder, content[:_SHOWN])
-                _write(path, waveforms, rows, partial(altered_waveform, tempo=tempo, semitones=semitones), on_fragment)
-                kept = _read(path, shape)
+                alter = partial(altered_waveform, tempo=tempo, semitones=semitones)
+                _write(path, waveforms, rows, alter, rows_key, on_fragment)
+                kept = _read(path, shape, rows_key)
     except OSError as error:
         raise cannot("store altered fragments in", folder, error) from error
     if kept is None:
@@ -70,13 +79,25 @@ def altered_fragments(
     return kept
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int16] | None:
-    """Return the stored fragments, or None if the file is missing or incomplete."""
+def _read(path: Path, shape: tuple[int, ...], key: str) -> npt.NDArray[np.int16] | None:
+    """Return the stored fragments, or None if the file is missing, incomplete, or has another digest."""
     try:
         kept: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError):
+        if kept.shape != shape or kept.dtype != np.dtype("<i2") or not kept.flags.c_contiguous:
+            return None
+        digest = _digest(key)
+        for start in range(0, len(kept), _BLOCK):
+            digest.update(np.ascontiguousarray(kept[start : start + _BLOCK]).data)
+        with open(path, "rb") as file:
+            file.seek(-digest.digest_size, os.SEEK_END)
+            return kept if file.read() == digest.digest() else None
+    except (OSError, ValueError, EOFError, TypeError, MemoryError):
         return None
-    return kept if kept.shape == shape and kept.dtype == np.dtype("<i2") else None
+
+
+def _digest(key: str) -> hashlib.blake2b:
+    """Return a digest to which the fragments are added, which differs for other fragments with the same values."""
+    return hashlib.blake2b(key.encode(), digest_size=16)
 
 
 def _clean(folder: Path, content: str) -> None:
@@ -93,15 +114,19 @@ def _write(
     waveforms: npt.NDArray[np.int16],
     rows: npt.NDArray[np.int64],
     alter: Callable[[npt.NDArray[np.int16]], npt.NDArray[np.int16]],
+    key: str,
     on_fragment: Callable[[int, int], None] | None,
 ) -> None:
     """Write the altered rows. Only a few of them are in memory at a time."""
     header = {"descr": "<i2", "fortran_order": False, "shape": (len(rows), waveforms.shape[1])}
-    step = _PER_THREAD * available_cores()
+    step, digest = _PER_THREAD * available_cores(), _digest(key)
     with atomic_write(path) as file, ThreadPoolExecutor(available_cores()) as threads:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(rows), step):
             for done, altered in enumerate(threads.map(alter, waveforms[rows[start : start + step]]), start + 1):
-                file.write(altered.astype("<i2", copy=False).tobytes())
+                values = altered.astype("<i2", copy=False).tobytes()
+                file.write(values)
+                digest.update(values)
                 if on_fragment is not None:
                     on_fragment(done, len(rows))
+        file.write(digest.digest())

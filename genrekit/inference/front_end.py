@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from genrekit.audio.decode import RMS_LEVEL
 from genrekit.audio.features import mel_filters
+from genrekit.audio.level import RMS_LEVEL
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.config import STFT_HOP, STFT_N_FFT, Input, PrepareConfig
 from genrekit.models.torchaudio_import import load_torchaudio

@@ -1,9 +1,10 @@
-"""Export of a bundle to ONNX. The only module that imports onnx and onnxruntime, which are an extra."""
+"""Export of a bundle to ONNX. Its packages are an extra."""
 
 from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ from torch import Tensor, nn
 
 from genrekit._types import FloatArray
 from genrekit._version import __version__
-from genrekit.audio.decode import Level
+from genrekit.audio.bandwidth import BandPower
+from genrekit.audio.level import normalize_waveform
 from genrekit.errors import GenrekitError, missing_extra
 from genrekit.inference.front_end import torch_front_end
 from genrekit.inference.prediction import probabilities
 from genrekit.inference.streaming import INPUTS
 from genrekit.models.bundle import Bundle
+from genrekit.models.classical import Classifier
+from genrekit.models.onnx_session import open_session
 
 OPSET = 20
 """Version of the ONNX operators; onnxruntime supports it since 1.17."""
@@ -39,7 +43,8 @@ class WaveformModel(nn.Module):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.front_end = torch_front_end(bundle.metadata.prepare, bundle.metadata.train.input)
-        self.model = bundle.model
+        model = bundle.model
+        self.model = model.exportable() if isinstance(model, Classifier) else model
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute the probabilities of a batch of clips."""
@@ -58,17 +63,23 @@ def to_onnx(bundle: Bundle) -> bytes:
 
     Its input is `waveform`, float32 [batch, n_samples], its output `probabilities` [batch, n_genres]. Its metadata has
     the genres, in the order of the probabilities, and the sample rate.
-    Errors: GenrekitError for a classical model, whose features are computed outside torch.
+    Errors: GenrekitError for a classical model whose features or decisions ONNX cannot compute, and if no file can be
+    written to a folder for temporary files.
     """
+    _require_temporary_folder()
     metadata = bundle.metadata
-    if not metadata.train.architecture.trained_by_gradient:
-        raise GenrekitError(
-            f"{bundle.path} is a {metadata.train.arch} model, whose features ONNX cannot compute: export a network"
-        )
     front_end = metadata.prepare.front_end
+    try:
+        model = WaveformModel(bundle).eval()
+    except GenrekitError as error:
+        if metadata.train.architecture.trained_by_gradient:
+            raise  # a library is missing or broken
+        raise GenrekitError(
+            f"{bundle.path} is a {metadata.train.arch} model that cannot be exported: {error}"
+        ) from error
     with _without_messages():
         program = torch.onnx.export(
-            WaveformModel(bundle).eval(),
+            model,
             (torch.rand(2, front_end.n_samples) - 0.5,),
             input_names=["waveform"],
             output_names=["probabilities"],
@@ -83,10 +94,12 @@ def to_onnx(bundle: Bundle) -> bytes:
             "genres": json.dumps(metadata.genres, ensure_ascii=False),
             "sample_rate": str(front_end.sample_rate),
             "n_samples": str(front_end.n_samples),
+            "pad": front_end.pad,
             "normalization": f"{front_end.normalization}, per clip",
             "architecture": metadata.train.arch,
             "input": metadata.train.input,
             "genrekit_version": __version__,
+            **({"outside_data": metadata.outside_data} if metadata.outside_data else {}),
         }
     )
     return program.model_proto.SerializeToString()
@@ -97,9 +110,7 @@ def largest_difference(model: bytes, bundle: Bundle, clips: FloatArray) -> float
 
     The bundle's features are computed with numpy. Shapes: clips float32 [B, n_samples].
     """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = open_session(model)
     (exported,) = session.run(["probabilities"], {"waveform": clips})
     return float(np.abs(exported - expected_probabilities(bundle, clips)).max())
 
@@ -110,10 +121,18 @@ def expected_probabilities(bundle: Bundle, clips: FloatArray) -> FloatArray:
     transform = INPUTS[bundle.metadata.train.input]
     inputs = []
     for clip in clips:
-        piece = Level.of([clip], prepared.front_end.normalization).apply(clip)
-        ((_, values),) = transform(partial(iter, [(0, piece)]), prepared)
+        piece = normalize_waveform(clip, prepared.front_end.normalization)
+        ((_, values),) = transform(partial(iter, [(0, piece)]), prepared, BandPower(prepared.front_end, len(clip)))
         inputs.append(values)
     return np.array(probabilities(bundle, np.stack(inputs)), np.float32)
+
+
+def _require_temporary_folder() -> None:
+    """Check what torch needs when it imports its exporter."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise GenrekitError(f"cannot export: {error.strerror}; set TMPDIR to a folder on a disk with space") from error
 
 
 @contextmanager

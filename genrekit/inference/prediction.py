@@ -13,10 +13,13 @@ import numpy.typing as npt
 import torch
 
 from genrekit._types import AnyPath, FloatArray
+from genrekit.audio.bandwidth import outside
 from genrekit.audio.decode import SHORTEST_S
+from genrekit.audio.mixdown import mixed
 from genrekit.audio.resample import resample
 from genrekit.config import PredictConfig
-from genrekit.errors import BundleError, UsageError
+from genrekit.data.genre_names import is_other
+from genrekit.errors import BundleError, GenrekitError, UsageError
 from genrekit.inference.streaming import FragmentBatches, Recording, fragment_batches
 from genrekit.models import device_of
 from genrekit.models.bundle import Bundle
@@ -24,10 +27,10 @@ from genrekit.models.bundle import Bundle
 
 @dataclass(frozen=True)
 class FragmentPrediction:
-    """The most probable genre of one fragment."""
+    """The most probable genre of one fragment; None, with the probability 0, if it is silent."""
 
     start_s: float
-    genre: str
+    genre: str | None
     probability: float
 
 
@@ -36,7 +39,15 @@ class FilePrediction:
     """The most probable genre of a file, by the mean probabilities over its fragments, and that of each fragment.
 
     `confident` is false if the genre's probability is below `min_confidence`. `tagged` is the file into whose metadata
-    the genre was written.
+    the genre was written. `notes` say what is unusual about the file, for example that a part of it is damaged.
+
+    - `silent`: nothing sounds in the file. Then it has no `genre`, all genres have the same probability, and it is not
+      `confident`. Silent fragments of other files do not count.
+    - `rejected`: the most probable genre is `other`, so the file has none of the genres that the model was trained on.
+    - `padded`: the file is shorter than a fragment.
+    - `cancelled`: its channels cancel, so one of them was used.
+    - `bandwidth_hz`: the highest frequency with a considerable level. `unusual_bandwidth` is true if the model was
+      trained on tracks of clearly other bandwidths.
 
     >>> prediction = FilePrediction(Path("song.mp3"), "rock", {"jazz": 0.2, "rock": 0.8}, fragments=())
     >>> prediction.ranked
@@ -44,17 +55,24 @@ class FilePrediction:
     """
 
     path: Path
-    genre: str
+    genre: str | None
     probabilities: dict[str, float]
     fragments: tuple[FragmentPrediction, ...]
     duration_s: float = 0.0
     confident: bool = True
     tagged: Path | None = None
+    silent: bool = False
+    rejected: bool = False
+    padded: bool = False
+    cancelled: bool = False
+    bandwidth_hz: float | None = None
+    unusual_bandwidth: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def probability(self) -> float:
-        """The probability of the most probable genre."""
-        return self.probabilities[self.genre]
+        """The probability of the most probable genre; 0 if the file is silent."""
+        return 0.0 if self.genre is None else self.probabilities[self.genre]
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
@@ -92,30 +110,44 @@ def predict_file(
     `device_lock` is held while the model computes. `on_block` is called for each decoded block of the file and may
     raise an exception to stop.
     Errors: UnreadableAudioError with the reason, UsageError if fragments would leave gaps, BundleError if the model's
-    outputs are not finite.
+    outputs are not finite, GenrekitError if the bundle has no confidence threshold and one is needed.
     """
     front_end, genres = bundle.metadata.prepare.front_end, bundle.metadata.genres
-    hop = _hop(bundle, config)
+    hop, least = _hop(bundle, config), min_confidence_of(bundle, config)
     recording = Recording(Path(path), front_end.sample_rate, on_block=on_block)
     fragments = recording.fragments(bundle.metadata.prepare, bundle.metadata.train.input, hop)
     starts, rows = _predict(bundle, fragments, str(path), device_lock)
-    mean = rows.mean(axis=0)
+    mean = _mean(rows)
+    predicted = [
+        *((start, genres[int(row.argmax())], float(row.max())) for start, row in zip(starts, rows, strict=True)),
+        *((start, None, 0.0) for start in fragments.silent_starts),
+    ]
+    genre = genres[int(mean.argmax())] if starts else None
+    silent, bandwidth_hz = not starts, fragments.band_power.bandwidth_hz
     return FilePrediction(
         path=Path(path),
-        genre=genres[int(mean.argmax())],
+        genre=genre,
         probabilities=dict(zip(genres, mean.tolist(), strict=True)),
         fragments=tuple(
-            FragmentPrediction(start / front_end.sample_rate, genres[int(row.argmax())], float(row.max()))
-            for start, row in zip(starts, rows, strict=True)
+            FragmentPrediction(start / front_end.sample_rate, genre, probability)
+            for start, genre, probability in sorted(predicted, key=lambda fragment: fragment[0])
         ),
         duration_s=fragments.duration_s,
-        confident=bool(mean.max() >= config.min_confidence),
+        confident=not silent and bool(mean.max() >= least),
+        silent=silent,
+        rejected=is_other(genre),
+        padded=fragments.padded,
+        cancelled=recording.cancelled,
+        bandwidth_hz=bandwidth_hz or None,
+        unusual_bandwidth=outside(bandwidth_hz, bundle.metadata.bandwidth_hz),
+        notes=recording.notes,
     )
 
 
 def predict_waveform(bundle: Bundle, waveform: FloatArray, sample_rate: float, config: PredictConfig) -> FloatArray:
     """Predict the probabilities of the genres for a mono waveform, which counts as a whole track.
 
+    They are all the same if it is silent.
     Shapes: float32 [n_samples] to float32 [n_genres].
     Errors: UsageError if it is shorter than 0.1 s or its samples are too large, BundleError if the model's outputs are
     not finite.
@@ -129,7 +161,7 @@ def predict_waveform(bundle: Bundle, waveform: FloatArray, sample_rate: float, c
         lambda: iter([resampled]), bundle.metadata.prepare, bundle.metadata.train.input, _hop(bundle, config)
     )
     _, rows = _predict(bundle, fragments, "the waveform", _NO_LOCK)
-    return rows.mean(axis=0).astype(np.float32)
+    return _mean(rows).astype(np.float32)
 
 
 def as_mono_batch(waveform: npt.ArrayLike, sample_rate: float) -> FloatArray:
@@ -155,8 +187,22 @@ def as_mono_batch(waveform: npt.ArrayLike, sample_rate: float) -> FloatArray:
         raise UsageError("waveform must have finite samples, got NaN or infinity")
     if not _MIN_RATE <= sample_rate <= _MAX_RATE:
         raise UsageError(f"sample_rate must be in {_MIN_RATE}..{_MAX_RATE} Hz, got {sample_rate}")
-    mono = samples.mean(axis=1) if samples.ndim == 3 else samples
+    mono = np.stack([mixed(channels) for channels in samples]) if samples.ndim == 3 else samples
     return np.atleast_2d(mono).astype(np.float32)
+
+
+def min_confidence_of(bundle: Bundle, config: PredictConfig) -> float:
+    """Return the minimum probability of a confident prediction; for auto, it is that of the bundle.
+
+    Errors: GenrekitError if the bundle has none.
+    """
+    if config.min_confidence != "auto":
+        return config.min_confidence
+    if bundle.metadata.confidence_threshold is None:
+        raise GenrekitError(
+            f"{bundle.path} has no confidence threshold for --min-confidence auto: train it again, or give a number"
+        )
+    return bundle.metadata.confidence_threshold
 
 
 def _hop(bundle: Bundle, config: PredictConfig) -> int:
@@ -183,9 +229,14 @@ def _predict(
         with device_lock:
             rows += probabilities(bundle, inputs)
         starts += batch_starts
-    result = np.array(rows)
+    result = np.array(rows).reshape(len(rows), len(bundle.metadata.genres))
     if not np.isfinite(result).all():
         raise BundleError(
             f"{bundle.path} gives no finite probabilities for {source}: its weights are too large; train it again"
         )
     return starts, result
+
+
+def _mean(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean probabilities over fragments; without fragments, all genres have the same."""
+    return rows.mean(axis=0) if len(rows) else np.full(rows.shape[1], 1 / rows.shape[1])

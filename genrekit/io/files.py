@@ -1,7 +1,9 @@
 """Atomic writes, locks between processes, and reading of JSON and TOML with clear errors."""
 
+import glob
 import json
 import os
+import shlex
 import stat
 import tempfile
 import tomllib
@@ -10,15 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from genrekit.errors import GenrekitError, advice
+from genrekit.errors import GenrekitError, UsageError, advice
+from genrekit.io.regular_files import read_small_file, read_small_text
+from genrekit.io.targets import refuse_dangling, refuse_special, special_kind
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield an empty temporary file beside `path`, which replaces `path` when the block ends without an error.
 
-    After an error, a kill or a full disk, `path` is unchanged.
+    After an error, a kill or a full disk, `path` is unchanged. A link is replaced, not the file that it leads to.
+    Errors: GenrekitError if a device, a named pipe or a socket is there.
     """
+    with suppress(OSError):
+        refuse_special(path, path.lstat().st_mode)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -32,6 +39,11 @@ def new_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         new.chmod(0o666 & ~_umask())
         os.replace(new, path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        if error.errno is None or error.filename not in (None, name):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # writing gives no name, opening another one
     except BaseException:
         new.unlink(missing_ok=True)
         raise
@@ -50,6 +62,12 @@ def remove_torn(folder: Path) -> None:
         torn.unlink(missing_ok=True)
 
 
+def remove_torn_versions(path: Path) -> None:
+    """Remove temporary files of atomic writes of one file. No other process may be writing it."""
+    for torn in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        torn.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file (UTF-8) atomically."""
     with atomic_write(path) as file:
@@ -61,13 +79,32 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+MOST_JSON_BYTES = 256 << 20
+"""Size of the largest JSON file that is read. A split of a million tracks takes about 100 MB."""
+
+MOST_TOML_BYTES = 4 << 20
+"""Size of the largest TOML file that is read."""
+
+
+def require_size(path: Path, most_bytes: float) -> None:
+    """Check the size of a file before it is read into memory.
+
+    Errors: ValueError if it is larger, OSError if there is no file.
+    """
+    n_bytes = path.stat().st_size
+    if n_bytes > most_bytes:
+        raise ValueError(
+            f"it has {size_text(n_bytes)}, more than the {size_text(most_bytes)} that such a file can have"
+        )
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Errors: GenrekitError with the path if the file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_small_file(path, limit=MOST_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise cannot("read", path, error) from error
 
@@ -78,7 +115,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Errors: GenrekitError with the path if the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_small_text(path, limit=MOST_TOML_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise cannot("read", path, error) from error
 
@@ -100,11 +137,21 @@ def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
     return GenrekitError(f"cannot {do} {path}: {reason(error)}{remedy}")
 
 
-def require_writable(folder: Path) -> None:
+def require_no_folder(path: Path, name: str) -> None:
+    """Check that the path of a new file is not a folder; `name` is a file that could be written in it.
+
+    Errors: UsageError.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory: name a file in it, such as --out {shlex.quote(str(path / name))}")
+
+
+def require_writable(folder: Path, target: Path | None = None) -> None:
     """Check that files can be created in a folder, which need not exist yet. Nothing is left there.
 
-    Errors: GenrekitError with the reason.
+    Errors: GenrekitError with the reason. It names `target`, by default the folder.
     """
+    refuse_dangling(folder)
     try:
         existing = folder.absolute()
         while not existing.exists():
@@ -112,7 +159,7 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise cannot("write", folder, error) from error
+        raise cannot("write", target or folder, error) from error
 
 
 def is_file(path: Path) -> bool:
@@ -134,31 +181,38 @@ def special_file(mode: int) -> str | None:
     >>> special_file(0o010644), special_file(0o100644)
     ('a named pipe is not an audio file', None)
     """
-    kinds = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
-    kind = kinds.get(stat.S_IFMT(mode))
+    kind = special_kind(mode)
     return f"a {kind} is not an audio file" if kind else None
 
 
 @contextmanager
-def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file for the length of the block.
+def exclusive_lock(path: Path, purpose: str, *, wait: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock file until the end of the block.
 
     The operating system holds the lock (flock; on Windows msvcrt.locking), so it ends with the process, also after
     kill -9. On NFS, Linux passes flock on to the server, so the lock is valid for all clients if the server supports
-    locks. On a file system without flock, filelock warns and uses a marker file.
+    locks; so does Lustre if it is mounted with `flock`. With `localflock` and on other shared file systems, the lock is
+    valid on one host only. On a file system without flock, filelock warns and uses a marker file. Files that several
+    hosts may write at once must not rely on it: see `genrekit/data/cache/shards.py`.
 
     The holder's process ID is in `path` + ".pid" while the lock is held. It is only used in the message, and says
-    nothing once the lock is released.
-    Errors: GenrekitError with `purpose` and the holder's process ID if another process holds the lock, unless `wait`;
-    OSError if the lock file cannot be written.
+    nothing once the lock is released. Neither file is opened through a link, and their content never changes what is
+    done.
+    Errors: GenrekitError with `purpose` and the holder's process ID if another process holds the lock for longer than
+    `wait_s` seconds, unless `wait`, and if something else than a lock file is at `path`; OSError if the lock file
+    cannot be written.
     """
     from filelock import FileLock, Timeout
 
+    refuse_dangling(path.parent)
     holder = path.with_name(f"{path.name}.pid")
+    with suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise GenrekitError(f"{purpose}: {path} is not a lock file; remove it")
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=-1 if wait else wait_s)
     except Timeout:
         raise GenrekitError(
             f"{purpose}: process {_holder_text(holder)} is working on it; wait until it ends, or stop it"
@@ -168,19 +222,33 @@ def exclusive_lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[
         raise OSError(error.errno, error.strerror, str(named)) from error
     try:
         with suppress(OSError):  # on a full disk, the lock works without it
-            holder.write_text(str(os.getpid()), encoding="utf-8")
+            _write_holder(holder)
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have been removed, or is a folder itself
+            holder.unlink()
         lock.release()
+
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags that refuse to open a link, and do not wait for the other end of a named pipe."""
+
+
+def _write_holder(path: Path) -> None:
+    """Write the process ID of this process to a new file. What is at the path is removed, not written to."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666), "w", encoding="utf-8") as file:
+        file.write(str(os.getpid()))
 
 
 def _holder_text(path: Path) -> str:
     """Return the process ID in a file. The holder may not have written it yet, or may be gone."""
     try:
-        return path.read_text(encoding="utf-8").strip() or "unknown"
+        with open(os.open(path, os.O_RDONLY | _NO_LINK), "rb") as file:
+            text = file.read(20).decode().strip()
     except (OSError, ValueError):
         return "unknown"
+    return text if text.isdecimal() else "unknown"
 
 
 def size_text(n_bytes: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from genrekit.io.printable import printable, printable_lines
+
 
 def plain(text: str) -> str:
     r"""Escape text for Markdown, and put it on one line.
@@ -14,7 +16,7 @@ def plain(text: str) -> str:
     >>> plain("# 1"), plain("1. May"), plain("-1.5")
     ('\\# 1', '1\\. May', '-1.5')
     """
-    marks = re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))
+    marks = re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", printable(" ".join(text.split())))
     return re.sub(r"^(\d*)([#+-]+|(?<=\d)[.)])(?=\s|$)", r"\1\\\2", marks)
 
 
@@ -29,4 +31,4 @@ def code(text: str) -> str:
     """Return a code block, with a fence that is longer than any in the text."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{text}\n{fence}\n"
+    return f"{fence}sh\n{printable_lines(text)}\n{fence}\n"

@@ -59,7 +59,7 @@ def calibration(probabilities: Floats, truth: npt.NDArray[np.int64], clusters: S
     index, n_clusters = cluster_index(clusters)
     sums = np.zeros((n_clusters, BINS, 3))
     np.add.at(sums, (index, bins), np.stack([np.ones(len(truth)), confidence, correct], axis=1))
-    (error,) = sum_bootstrap(sums, [expected_error])
+    (error,) = sum_bootstrap(sums, [expected_error], len(truth))
     return Calibration(error, _chance(confidence, bins), _bins(sums.sum(axis=0)))
 
 

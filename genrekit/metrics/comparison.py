@@ -1,8 +1,8 @@
 """Compare configurations over seeds and tracks, with intervals that hold for other seeds and other tracks.
 
-The result of a configuration is a mean over its seeds and over tracks. An interval over tracks alone takes the luck of
-a seed for a difference, and an interval over seeds alone holds only for these tracks (Nadeau and Bengio 1999; Demsar
-2006; Bouthillier et al. 2021). The squared error of a difference is therefore
+The result of a configuration is a mean over its seeds and over tracks. An interval over tracks alone mistakes the
+randomness of a seed for a difference, and an interval over seeds alone holds only for these tracks (Nadeau and Bengio
+1999; Demsar 2006; Bouthillier et al. 2021). The squared error of a difference is therefore
 
     tracks + runs - both
 
@@ -11,7 +11,7 @@ units. *runs* is the variance of the seed means divided by the number of seeds, 
 interaction of seed and track (this run misses that track) is contained in each of the two terms, so it is subtracted
 once: *both*, as in a two-way analysis of variance and in two-way clustered errors (Cameron, Gelbach and Miller 2011).
 The result is at least as large as each of the first two terms. Degrees of freedom follow Satterthwaite (1946); tests
-and intervals use Student's distribution. A value that belongs to the run alone has only the term *runs*, which gives
+and intervals use Student's distribution. A statistic of whole runs has only the term *runs*, which gives
 Welch's (1947) test. `benchmarks/comparison_errors.py` measures the error rates.
 """
 
@@ -229,8 +229,8 @@ def spread(samples: Sequence[Sample]) -> Spread:
 def detectable_difference(n_seeds: int, n_clusters: int, run_sd: float = RUN_SD, track_sd: float = TRACK_SD) -> float:
     """Compute the smallest true difference of two configurations that `difference` detects with a power of 0.8.
 
-    It is the error times the sum of Student's quantiles for 0.975 and 0.8. With one seed it is infinite. One cluster
-    stands for a statistic of whole runs.
+    It is the error times the sum of Student's quantiles for 0.975 and 0.8. With one seed it is infinite. For a
+    statistic of whole runs, the number of clusters is 1.
     """
     if n_seeds < 2:
         return math.inf

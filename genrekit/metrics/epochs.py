@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,29 @@ class Epoch:
     gradient_max: float | None = None
 
 
+def require_epochs(history: Sequence[Epoch]) -> None:
+    """Check that stored epochs are counted from 1, and that their figures are finite and in range.
+
+    Errors: ValueError with the epoch.
+    """
+    for number, epoch in enumerate(history, 1):
+        values = astuple(epoch)[1:8]  # gradients may overflow
+        shares = (epoch.train_accuracy, epoch.validation_fragment_accuracy, epoch.validation_track_accuracy)
+        if type(epoch.epoch) is not int or epoch.epoch != number:
+            raise ValueError(f"epoch {epoch.epoch!r} is stored as number {number}")
+        if not all(value is None or (type(value) in (int, float) and math.isfinite(value)) for value in values):
+            raise ValueError(f"epoch {number} has figures that are not finite")
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"epoch {number} has an accuracy that is not between 0 and 1")
+
+
 @dataclass(frozen=True)
-class TrainingFigures:
-    """Results of an epoch's model on the training set, in evaluation mode and without augmentation."""
+class EpochFigures:
+    """Results of an epoch's model on the training or the validation set, in evaluation mode and without augmentation.
 
-    loss: float
-    fragment_accuracy: float
-    track_accuracy: float
-
-
-@dataclass(frozen=True)
-class ValidationFigures:
-    """Results of an epoch's model on the validation set."""
+    The accuracies are numbers, because no interval is computed in each epoch. Results with an interval are an
+    `Interval`: those of bundles, evaluations and rankings.
+    """
 
     loss: float
     fragment_accuracy: float

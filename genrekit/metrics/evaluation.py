@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from genrekit.data.collection import SkippedFile
+from genrekit.io.shown import ShownResult
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.intervals import Interval
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import LevelFigures
+from genrekit.metrics.unknown import UnknownFigures
 
 
 @dataclass(frozen=True)
 class ModelFigures:
     """Results of one model on labelled tracks. `confusion[i][j]` counts tracks of genre i predicted as genre j.
 
-    If the tracks come from a folder, `unknown_genres` counts the tracks of genres that the model does not have, which
-    are left out, and `missing_genres` are genres of the model without a track in the folder.
+    `clusters` is the number of artists, or of tracks, that the confidence intervals resample. If the tracks come from a
+    folder, `unknown_genres` counts the tracks of genres that the model does not have, which are left out, and
+    `missing_genres` are genres of the model without a track in the folder. `outside_data` names the pretrained network
+    that a model uses; its training data may include these artists. `unknown` has the results for unknown audio, if
+    some was given.
     """
 
     bundle: Path
@@ -30,6 +36,7 @@ class ModelFigures:
     track_accuracy: Interval
     macro_f1: Interval
     resampled: str
+    clusters: int
     per_genre: tuple[GenreFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
     genres: tuple[str, ...]
@@ -37,15 +44,22 @@ class ModelFigures:
     track_figures: LevelFigures
     unknown_genres: dict[str, int] = field(default_factory=dict)
     missing_genres: tuple[str, ...] = ()
+    outside_data: str | None = None
+    unknown: UnknownFigures | None = None
 
     @property
     def name(self) -> str:
         """Name of the model: its folder, or the run if the folder is the `best` of a run."""
         return self.bundle.parent.name if self.bundle.name == "best" and self.bundle.parent.name else self.bundle.name
 
+    @property
+    def marked_name(self) -> str:
+        """The name in rankings, with a + if the model uses outside data."""
+        return f"{self.name} +" if self.outside_data else self.name
 
-@dataclass(frozen=True)
-class EvaluateResult:
+
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(ShownResult):
     """All models on the same labelled tracks, ordered by their validation rank.
 
     `readings` counts how often the test set has been used; it is None for a folder. `comparisons` are between the first
@@ -61,3 +75,10 @@ class EvaluateResult:
     skipped: tuple[SkippedFile, ...] = ()
     out: Path | None = None
     report: Path | None = None
+
+    @property
+    def groups(self) -> tuple[tuple[ModelFigures, ...], ...]:
+        """The models that were evaluated on the same test set: those of a split, or all of a folder."""
+        if self.data is not None:
+            return (self.models,)
+        return tuple(tuple(members) for _, members in groupby(self.models, key=lambda model: model.split))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genrekit.metrics.intervals import Interval, cluster_index, resample, wilson
+from genrekit.metrics.intervals import Interval, cluster_index, resample, too_few_clusters, wilson
 from genrekit.metrics.scores import Predictions
 
 
@@ -61,7 +61,7 @@ def paired_difference(
     """Compute the difference of two accuracies with its 95 % interval, and its two-sided p.
 
     The interval comes from resampling clusters. If all clusters agree, it reaches as far from the difference as the
-    Wilson interval of 0 successes among as many clusters.
+    Wilson interval of 0 successes among as many clusters. If the items are in too few clusters, it is [-1, 1].
     Shapes: first and other [N], whether each item is correct; one cluster name per item.
     """
     differences = first.astype(np.int64) - other
@@ -74,6 +74,8 @@ def paired_difference(
     low, high = np.quantile(shares, [0.025, 0.975])
     if low == high:
         low, high = value + np.array([-1, 1]) * wilson(0, len(sums)).high
+    if too_few_clusters(n_clusters, len(differences)):
+        low, high = -1.0, 1.0
     interval = Interval(value, max(-1.0, min(float(low), value)), min(1.0, max(float(high), value)))
     return interval, sign_flip_p(sums[:, 0].astype(np.int64).tolist())
 

@@ -19,6 +19,9 @@ from genrekit.metrics.accuracy import (
 from genrekit.metrics.calibration import Calibration, calibration
 from genrekit.metrics.intervals import Interval, cluster_bootstrap
 
+KEPT_SHARE = 0.95
+"""Share of the validation tracks whose predictions count as confident with the threshold of a bundle."""
+
 
 @dataclass(frozen=True)
 class LevelFigures:
@@ -70,6 +73,12 @@ class Predictions:
         losses = -np.log(np.maximum(of_truth, np.finfo(np.float64).tiny))
         _, index, counts = np.unique(self.track, return_inverse=True, return_counts=True)
         return np.bincount(index, weights=losses) / counts
+
+    @property
+    def confidence_threshold(self) -> float:
+        """The highest probability that at least 95 % of the tracks reach, whether they are correct or not."""
+        confidences = self.of_tracks().probabilities.max(axis=1)
+        return float(np.quantile(confidences, 1 - KEPT_SHARE, method="lower"))
 
     @property
     def fragment_accuracy(self) -> float:

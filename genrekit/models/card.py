@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from genrekit.config import STFT_HOP, STFT_N_FFT, FeatureConfig, Input, PrepareConfig
 from genrekit.io.markdown import plain, table
+from genrekit.io.printable import json_printable
 from genrekit.metrics.formatting import loss_text, percent, percent_bounds
 from genrekit.metrics.intervals import Interval
 from genrekit.models.bundle_metadata import BundleMetadata
@@ -22,7 +23,7 @@ def model_card(metadata: BundleMetadata) -> str:
         "Figures": _figures(metadata),
         "Input": _INPUTS[metadata.train.input](metadata.prepare),
         "Intended use": _USE,
-        "Limits": _LIMITS,
+        "Limits": _LIMITS.format(calibration=_CALIBRATION[metadata.train.calibrate]),
         "How to load": _LOAD,
     }
     body = "".join(f"\n## {title}\n\n{text.strip()}\n" for title, text in sections.items())
@@ -51,15 +52,18 @@ def _head(metadata: BundleMetadata) -> str:
 
 
 def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_printable(json.dumps(value, ensure_ascii=False))
 
 
 def _summary(metadata: BundleMetadata) -> str:
     kind = "A neural network" if metadata.train.architecture.trained_by_gradient else "A classical model"
     seconds = f"{metadata.prepare.front_end.duration_s:g}"
+    options = plain("".join(f", {name} {value}" for name, value in metadata.train.arch_options))
+    features = f" on features of {plain(metadata.network.name)}" if metadata.network else ""
     return (
-        f"{kind} ({metadata.train.arch}, {metadata.parameters:,} parameters) that predicts the genre of music from "
-        f"fragments of {seconds} seconds, one of {len(metadata.genres)}: {plain(', '.join(metadata.genres))}. "
+        f"{kind} ({metadata.train.arch}{options}, {metadata.parameters:,} parameters){features} that predicts the "
+        f"genre of music from fragments of {seconds} seconds, one of {len(metadata.genres)}: "
+        f"{plain(', '.join(metadata.genres))}. "
         f"Trained with genrekit {metadata.genrekit_version} on {metadata.created[:10]}."
     )
 
@@ -70,8 +74,21 @@ def _data(metadata: BundleMetadata) -> str:
     return (
         f"- Training: {len(metadata.training):,} tracks{kinds}\n"
         f"- Validation: {len(metadata.validation):,} tracks, unaltered\n"
+        f"{_outside_data(metadata)}"
         f"- Split: {metadata.split_name}; all fragments of a track are in the same set\n"
         "- `model.json` has the ids and digests of all these tracks, so that a test can exclude them"
+    )
+
+
+def _outside_data(metadata: BundleMetadata) -> str:
+    """Write which pretrained network is used, and what it may have heard; empty if there is none."""
+    if metadata.outside_data is None or metadata.network is None:
+        return ""
+    where = "in this bundle" if metadata.network.carried else "not in this bundle"
+    return (
+        f"- Outside data: the features are those of {plain(metadata.outside_data)} (digest {metadata.network.digest}, "
+        f"{where}). It may have heard the artists of validation and test tracks, so that figures are too high for new "
+        "artists\n"
     )
 
 
@@ -127,9 +144,14 @@ _LIMITS = """
   collection, and assigns one of them to every input, including speech and noise.
 - Accuracy is lower on artists, recordings and periods that are not in the collection. Unless the split keeps artists
   apart, the figures above are too high for new artists.
-- Probabilities are not calibrated.
+- {calibration}
 - The model has no licence yet: it also depends on the music. Add one before you publish the model.
 """
+
+_CALIBRATION = {
+    False: "Probabilities are not calibrated.",
+    True: "Probabilities are calibrated on the validation set; for other music they may be too high.",
+}
 
 _LOAD = """
 You need only this folder. No code in it is run.

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from genrekit.config import FeatureConfig, TrainConfig
 from genrekit.errors import UsageError
+from genrekit.models.pooling import make_pool
 from genrekit.models.standardize import Standardize
 
 _MIN_CHANNELS_LAST = 8
@@ -42,6 +43,9 @@ _LAYERS: dict[int, tuple[type[nn.Module], type[nn.Module]]] = {
 class Cel(nn.Module):
     """Blocks of convolution (width 3), batch norm, activation, max pool (2) and channel dropout; then dense layers.
 
+    Between them, the frames are pooled to one vector, or all of them are kept (`flatten`). A spectrogram may be centred
+    (the mean over time is subtracted from each band) and made smaller by averages over bands and frames.
+
     Shapes: [B, bands, frames] or [B, n_samples] to logits [B, n_genres].
     """
 
@@ -55,20 +59,26 @@ class Cel(nn.Module):
         *,
         activation: Callable[[], nn.Module],
         dropout: float,
+        center: bool,
+        downsample: Sequence[int],
+        pool: str,
     ) -> None:
         super().__init__()
         self.standardize = standardize
+        self._center, self._downsample = center, tuple(downsample)
         self._channels_last = channels[0] >= _MIN_CHANNELS_LAST
-        sizes = _pooled(shape, len(channels))
-        convolution, pool = _LAYERS[len(shape)]
+        sizes = _pooled(shape, downsample, len(channels))
+        convolution, max_pool = _LAYERS[len(shape)]
         blocks: list[nn.Module] = []
         for n_in, n_out in pairwise((1, *channels)):
             # Pooling before the activation gives the same result, because the activations are monotonic, and is
             # faster. The convolutions have no bias, because batch norm would subtract it.
-            blocks += [convolution(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), pool(2), activation()]
+            blocks += [convolution(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out)]
+            blocks += [max_pool(2), activation()]
             blocks += [nn.Dropout2d(dropout)] if dropout else []
         self.blocks = nn.Sequential(*blocks)
-        widths = (channels[-1] * math.prod(sizes), *hidden)
+        self.pool, n_pooled = make_pool(pool, channels[-1] * math.prod(sizes[:-1]), sizes[-1])
+        widths = (n_pooled, *hidden)
         dense: list[nn.Module] = [nn.Flatten()]
         for n_in, n_out in pairwise(widths):
             dense += [nn.Linear(n_in, n_out), activation()]
@@ -80,22 +90,41 @@ class Cel(nn.Module):
         images = self.standardize(inputs)
         is_2d = images.dim() == 3
         images = images if is_2d else images.unsqueeze(1)
+        if self._center:
+            images = images - images.mean(dim=-1, keepdim=True)
+        if self._downsample != (1, 1):
+            images = functional.avg_pool2d(images, self._downsample)
         channels_last = self._channels_last and (is_2d or images.device.type == "cpu")
-        logits: Tensor = self.dense(self.blocks(_with_channel(images, channels_last=channels_last)))
+        frames = self.blocks(_with_channel(images, channels_last=channels_last))
+        logits: Tensor = self.dense(self.pool(frames))
         return logits
 
 
-def _pooled(shape: Sequence[int], n_blocks: int) -> list[int]:
+def most_blocks(shape: Sequence[int], downsample: Sequence[int]) -> int:
+    """Return how many blocks can halve a fragment of this shape after it was averaged.
+
+    >>> most_blocks([128, 17], [1, 1]), most_blocks([128, 17], [2, 4])
+    (4, 2)
+    """
+    return max(0, min(size.bit_length() - 1 for size in _averaged(shape, downsample)))
+
+
+def _averaged(shape: Sequence[int], downsample: Sequence[int]) -> list[int]:
+    return [size // step for size, step in zip(shape, downsample[: len(shape)], strict=True)]
+
+
+def _pooled(shape: Sequence[int], downsample: Sequence[int], n_blocks: int) -> list[int]:
     """Return the shape of a fragment after all blocks.
 
     Errors: UsageError if nothing is left.
     """
-    sizes = [size >> n_blocks for size in shape]
+    read = _averaged(shape, downsample)
+    sizes = [size >> n_blocks for size in read]
     if min(sizes) < 1:
-        most = min(size.bit_length() - 1 for size in shape)
+        averaged = "" if read == list(shape) else f", averaged to {read} by downsample"
         raise UsageError(
-            f"channels must name at most {most} blocks for fragments of shape {list(shape)}, because each block "
-            f"halves it, got {n_blocks}"
+            f"channels must name at most {most_blocks(shape, downsample)} blocks for fragments of shape "
+            f"{list(shape)}{averaged}, because each block halves it, got {n_blocks}"
         )
     return sizes
 
@@ -134,4 +163,7 @@ def _build(config: TrainConfig, features: FeatureConfig, n_genres: int, activati
         n_genres,
         activation=activation,
         dropout=config.dropout,
+        center=bool(config.center),
+        downsample=config.downsample or (1, 1),
+        pool=config.pool or "flatten",
     )

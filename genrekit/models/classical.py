@@ -1,7 +1,8 @@
-"""Classical models as torch modules: mel statistics, standardized, then parameters that scikit-learn has fitted.
+"""Classical models as torch modules: features, standardized, then parameters that scikit-learn has fitted.
 
-They are saved, loaded and called like networks. The sizes of their tensors depend only on the features' configuration
-and the number of genres, so that a bundle is checked before its tensors are used.
+The features are mel statistics, or those of a pretrained network. The models are saved, loaded and called like
+networks. The sizes of their tensors depend only on the features and the number of genres, so that a bundle is checked
+before its tensors are used.
 """
 
 from __future__ import annotations
@@ -11,49 +12,110 @@ from torch import Tensor, nn
 
 from genrekit.audio.mel_descriptors import N_STATISTICS, mel_statistics
 from genrekit.config import FeatureConfig, TrainConfig
+from genrekit.errors import GenrekitError
+from genrekit.models.feature_extractor import FeatureExtractor
 
 _SMALLEST_DEVIATION = 1e-6
+
+LIMIT = 3.0
+"""Standardized features of networks are clipped to this: their distributions have long tails."""
 
 N_TREES = 100
 MAX_LEAVES = 256
 
-_MIN_PROBABILITY = 1e-7
+MIN_PROBABILITY = 1e-7
 """Lower limit of a probability. The logarithm of 0 would make the loss infinite."""
 
 
 class Classifier(nn.Module):
-    """Base class of models that are fitted once: from mel spectrograms to standardized statistics.
+    """Base class of models that are fitted once: from features of fragments, standardized, to logits.
 
-    A subclass implements `decide`.
-    Shapes: [B, n_mels, n_frames] in [0, 1] to logits [B, n_genres].
+    A subclass implements `decide`, and makes its tensors in `allocate`.
+    Shapes: mel spectrograms [B, n_mels, n_frames] in [0, 1], or with an `extractor` waveforms [B, n_samples], to logits
+    [B, n_genres].
     """
 
     mean: Tensor
     deviation: Tensor
+    temperature: Tensor | None
 
     def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
         super().__init__()
         self.front_end, self.n_genres = front_end, n_genres
-        self.register_buffer("mean", torch.zeros(N_STATISTICS))
-        self.register_buffer("deviation", torch.ones(N_STATISTICS))
+        self.extractor: FeatureExtractor | None = None
+        self.register_buffer("temperature", None)
+        self.allocate(N_STATISTICS)
+
+    def use_extractor(self, extractor: FeatureExtractor) -> None:
+        """Use the features of a pretrained network instead of mel statistics. The model must not be fitted yet."""
+        self.extractor = extractor
+        self.allocate(extractor.dimension)
+
+    def calibrate_later(self) -> None:
+        """Add a temperature, by which logits are divided; 1 until it is fitted (Guo et al. 2017)."""
+        self.register_buffer("temperature", torch.ones(1))
+
+    def allocate(self, n_features: int) -> None:
+        """Make the tensors for a number of features."""
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("deviation", torch.ones(n_features))
+
+    @property
+    def n_features(self) -> int:
+        """Number of features per fragment."""
+        return len(self.mean)
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set the mean and deviation of the training set's statistics, [N_STATISTICS] each."""
+        """Set the mean and deviation of the training set's features, [n_features] each."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.clamp_min(_SMALLEST_DEVIATION))
 
-    def standardize(self, statistics: Tensor) -> Tensor:
-        """Standardize statistics, [B, N_STATISTICS]."""
-        return (statistics - self.mean) / self.deviation
+    def standardize(self, features: Tensor) -> Tensor:
+        """Standardize features, [B, n_features]. Those of a network are also clipped."""
+        standardized = (features - self.mean) / self.deviation
+        return standardized if self.extractor is None else standardized.clamp(-LIMIT, LIMIT)
 
     def decide(self, standardized: Tensor) -> Tensor:
-        """Compute logits from standardized statistics, [B, N_STATISTICS] to [B, n_genres]."""
+        """Compute logits from standardized features, [B, n_features] to [B, n_genres]."""
         raise NotImplementedError
 
-    def forward(self, mels: Tensor) -> Tensor:
-        """Compute the logits of a batch. The statistics are computed on the CPU and have no gradient."""
-        statistics = mel_statistics(mels.detach().cpu().numpy(), self.front_end)
-        return self.decide(self.standardize(torch.from_numpy(statistics).to(mels.device)))
+    def logits(self, features: Tensor) -> Tensor:
+        """Compute logits from features, [B, n_features] to [B, n_genres]."""
+        decided = self.decide(self.standardize(features))
+        return decided if self.temperature is None else decided / self.temperature
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits of a batch. The features are computed on the CPU and have no gradient."""
+        values = inputs.detach().cpu().numpy()
+        if self.extractor is None:
+            features = mel_statistics(values, self.front_end)
+        else:
+            features = self.extractor.compute(values, self.front_end.sample_rate)
+        return self.logits(torch.from_numpy(features).to(inputs.device))
+
+    def exportable(self) -> nn.Module:
+        """Return the same computation as a module that `torch.onnx.export` accepts.
+
+        Errors: GenrekitError if the features or the model cannot be exported.
+        """
+        if self.extractor is None:
+            raise GenrekitError("the descriptors of classical models cannot be computed in ONNX: export a network")
+        return nn.Sequential(self.extractor.module(self.front_end.sample_rate), Head(self))
+
+
+class Head(nn.Module):
+    """A classical model whose input is the features instead of fragments.
+
+    Shapes: [B, n_features] to logits [B, n_genres].
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Compute the logits of a batch."""
+        return self.model.logits(features)
 
 
 def _fitted(values: Tensor) -> nn.Parameter:
@@ -64,13 +126,14 @@ def _fitted(values: Tensor) -> nn.Parameter:
 class Linear(Classifier):
     """A linear map: logistic regression, linear discriminant analysis or linear support vector machines."""
 
-    def __init__(self, front_end: FeatureConfig, n_genres: int) -> None:
-        super().__init__(front_end, n_genres)
-        self.weight = _fitted(torch.zeros(n_genres, N_STATISTICS))
-        self.bias = _fitted(torch.zeros(n_genres))
+    def allocate(self, n_features: int) -> None:
+        """Make the tensors for a number of features."""
+        super().allocate(n_features)
+        self.weight = _fitted(torch.zeros(self.n_genres, n_features))
+        self.bias = _fitted(torch.zeros(self.n_genres))
 
     def set_map(self, weight: Tensor, bias: Tensor) -> None:
-        """Set the map, [n_genres, N_STATISTICS] and [n_genres]. For two genres, the row of the second is enough."""
+        """Set the map, [n_genres, n_features] and [n_genres]. For two genres, the row of the second is enough."""
         if len(weight) == 1 and self.n_genres == 2:
             # With a logit of 0 for the first genre, the softmax is the logistic function of the second logit.
             weight, bias = torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
@@ -102,6 +165,10 @@ class Forest(Classifier):
         self.share = _fitted(torch.full((*shape, n_genres), 1 / n_genres))
         self.register_load_state_dict_post_hook(_check_nodes)  # type: ignore[no-untyped-call]
 
+    def exportable(self) -> nn.Module:
+        """Refuse to be exported: the number of steps through a tree depends on the input."""
+        raise GenrekitError("a forest cannot be exported: export logreg, lda, svm or a network")
+
     def set_tree(
         self, number: int, feature: Tensor, threshold: Tensor, left: Tensor, right: Tensor, share: Tensor
     ) -> None:
@@ -119,7 +186,7 @@ class Forest(Classifier):
 
     def has_valid_nodes(self) -> bool:
         """Return whether the features and children of all nodes exist."""
-        limits = {N_STATISTICS: (self.feature,), self.feature.shape[1]: (self.left, self.right)}
+        limits = {self.n_features: (self.feature,), self.feature.shape[1]: (self.left, self.right)}
         return all(
             bool(((values >= 0) & (values < limit)).all()) for limit, tensors in limits.items() for values in tensors
         )
@@ -134,7 +201,7 @@ class Forest(Classifier):
             if torch.equal(below, node.int()):
                 break
             node = below.long()
-        return self.share[trees, node].mean(dim=1).clamp_min(_MIN_PROBABILITY).log()
+        return self.share[trees, node].mean(dim=1).clamp_min(MIN_PROBABILITY).log()
 
 
 def _check_nodes(forest: nn.Module, _: object) -> None:

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from torch import nn
 
-from genrekit._types import FloatArray
+from genrekit.data.feature_cache import Features
 
 
-class FeatureExtractor(Protocol):
+class FeatureExtractor(Features, Protocol):
     """Compute one feature vector per fragment.
 
     The same fragments always give the same features: an extractor has fixed weights, and it neither trains nor keeps
@@ -17,30 +17,13 @@ class FeatureExtractor(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """Short name, such as `musicnn`."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Identifies weights and computation. Cached features are valid for one digest only."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Number of features per fragment."""
-        ...
-
-    @property
     def sample_rate(self) -> int:
         """Rate in Hz that the network was trained on. Other rates are resampled to it."""
         ...
 
-    def compute(self, fragments: FloatArray, sample_rate: int) -> FloatArray:
-        """Compute features: float32 [B, n_samples] at `sample_rate` to float32 [B, dimension].
-
-        The waveforms must be normalized, as in the cache: features depend on the level.
-        """
+    @property
+    def outside_data(self) -> str:
+        """The network and what it was trained on, in a few words, for reports."""
         ...
 
     def module(self, sample_rate: int) -> nn.Module:

@@ -214,6 +214,7 @@ class MusicnnExtractor:
     """
 
     name = "musicnn"
+    outside_data = "MSD_musicnn (Pons and Serra, 2019), trained on the Million Song Dataset"
     dimension = DIMENSION
     sample_rate = SAMPLE_RATE
 
@@ -235,8 +236,14 @@ class MusicnnExtractor:
 
         Fragments must be cut from a waveform that is normalized per track, as in the cache: the spectrogram is
         compressed by log10(10000 m + 1), so features depend on the level.
-        Errors: those of `LogMel`; GenrekitError if the weights cannot be read.
+        Errors: those of `LogMel`; GenrekitError if the fragments are too short or the weights cannot be read.
         """
+        seconds = fragments.shape[1] / sample_rate
+        if seconds * SAMPLE_RATE <= N_FFT:
+            raise GenrekitError(
+                f"fragments must last more than {N_FFT / SAMPLE_RATE:g} s for musicnn, got {seconds:g} s: prepare a "
+                "cache with a larger --duration-s"
+            )
         module = self.module(sample_rate)
         features = np.empty((len(fragments), DIMENSION), np.float32)
         with torch.inference_mode():

@@ -16,7 +16,7 @@ In a power spectrogram, where a sine at full scale is 10,000, it is 60 dB below 
 class Standardize(nn.Module):
     """Subtract the mean of the training set and divide by its standard deviation, per band or for the whole waveform.
 
-    A model has at most one of these layers. A training run sets its statistics, unless `standardize` is off. Before
+    A network has at most one of these layers. A training run sets its statistics, unless `standardize` is off. Before
     that, the layer changes nothing: the mean is 0 and the deviation 1.
     Shapes: [B, bands, frames] with statistics [bands, 1], or [B, n_samples] with statistics [1].
     """
@@ -45,6 +45,11 @@ class Standardize(nn.Module):
         return (inputs - self.mean) / self.deviation
 
 
+def standardize_layers(model: nn.Module) -> list[Standardize]:
+    """Return the layers of a model that standardize its input: none, one, or one for each network of an ensemble."""
+    return [module for module in model.modules() if isinstance(module, Standardize)]
+
+
 def find_standardize(model: nn.Module) -> Standardize | None:
-    """Return the layer of a model that standardizes its input; None if it has none."""
-    return next((module for module in model.modules() if isinstance(module, Standardize)), None)
+    """Return the layer of a model that standardizes its input, or the first one of an ensemble; None if it has none."""
+    return next(iter(standardize_layers(model)), None)

@@ -26,11 +26,11 @@ def report_page(result: EvaluateResult, stories: Sequence[ModelStory]) -> str:
         script=asset("evaluation_report.js"),
         title=f"Evaluation of {stories[0].figures.name if count == 1 else f'{count} models'}",
         result=result,
-        splits=", ".join(dict.fromkeys(model.split for model in result.models)),
+        splits=" and ".join(models[0].split for models in result.groups),
         uses="once" if result.readings == 1 else f"{result.readings} times",
         version=__version__,
-        ranking=_ranking(result),
-        comparisons=_comparisons(result),
+        rankings=[_ranking(result, models) for models in result.groups],
+        comparisons=[table for models in result.groups if (table := _comparisons(result, models)).rows],
         skipped=Table(
             "Files that are not among the tracks",
             (Column("file"), Column("reason")),
@@ -45,6 +45,7 @@ _RANKING = (
     Column("0 to 100\N{NO-BREAK SPACE}%", sortable=False),
     Column("validation", number=True),
     Column("tracks", number=True),
+    Column("accuracy", number=True, key=True),
     Column("balanced", number=True),
     Column("macro F1", number=True),
     Column("fragments", number=True),
@@ -52,21 +53,33 @@ _RANKING = (
 )
 
 
-def _ranking(result: EvaluateResult) -> Table:
-    rows = [_ranked(index, model, tie=model.bundle in result.ties) for index, model in enumerate(result.models, 1)]
-    note = "; = is a tie with the first model on these tracks" if result.ties else ""
-    caption = f"Accuracy in % with 95 % intervals, ordered by validation accuracy{note}"
+def _ranking(result: EvaluateResult, models: Sequence[ModelFigures]) -> Table:
+    """The models of one test set, numbered like their sections."""
+    rows = [
+        _ranked(index, model, tie=model.bundle in result.ties)
+        for index, model in enumerate(result.models, 1)
+        if model in models
+    ]
+    tied = any(model.bundle in result.ties for model in models)
+    note = "; = is a tie with the first model on these tracks" if tied else ""
+    split = f" on the {models[0].split} split" if len(result.groups) > 1 else ""
+    first = models[0]
+    caption = (
+        f"Accuracy in %{split} with 95 % intervals from resampling {first.resampled}, ordered by validation "
+        f"accuracy{note}"
+    )
     return Table(caption, _RANKING, rows, kind="ranking")
 
 
 def _ranked(index: int, model: ModelFigures, *, tie: bool) -> Row:
     tracks = model.track_figures
-    link = Markup('{}. <a href="#model-{}">{}</a>').format(index, index, model.name)
-    mark = Markup(' <abbr title="a tie with the first model">=</abbr>') if tie else ""
+    link = Markup('{}. <a href="#model-{}">{}</a>').format(index, index, model.marked_name)
+    mark = Markup(' <abbr tabindex="0" title="a tie with the first model">=</abbr>') if tie else ""
     return [
         Cell(link + mark, index),
         Cell(to_svg(interval_chart(tracks.accuracy), f"model-{index}-interval"), kind="whisker"),
         number(model.validation_track_accuracy, f"{100 * model.validation_track_accuracy:.1f}"),
+        number(model.tracks),
         share(tracks.accuracy),
         share(tracks.balanced_accuracy),
         share(tracks.macro_f1),
@@ -85,14 +98,15 @@ _COMPARISONS = (
 )
 
 
-def _comparisons(result: EvaluateResult) -> Table:
-    names = {model.bundle: model.name for model in result.models}
-    firsts = dict.fromkeys(names[pair.first] for pair in result.comparisons)
+def _comparisons(result: EvaluateResult, models: Sequence[ModelFigures]) -> Table:
+    """The first model of a test set compared with the others."""
+    names = {model.bundle: model.name for model in models}
     caption = (
-        f"Track accuracy of {', '.join(firsts)} minus that of each other model on the same tracks; p from an exact "
+        f"Track accuracy of {models[0].name} minus that of each other model on the same tracks; p from an exact "
         "permutation test that exchanges the predictions for each artist or track, corrected by Holm's method"
     )
-    return Table(caption, _COMPARISONS, [_compared(pair, names[pair.other]) for pair in result.comparisons])
+    rows = [_compared(pair, names[pair.other]) for pair in result.comparisons if pair.other in names]
+    return Table(caption, _COMPARISONS, rows)
 
 
 def _compared(pair: PairedFigures, other: str) -> Row:

@@ -8,12 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from genrekit.config import Config
+from genrekit.config import ArchitectureOptions, Config, TrainConfig
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
 from genrekit.metrics.formatting import loss_text, percent, with_interval
 from genrekit.metrics.mistakes import confused_pairs
+from genrekit.metrics.unknown import UnknownFigures
 from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.reports.page_tables import Column, Row, Table, number, share
 from genrekit.reports.plots import CURVES, learning_chart, reliability_chart
@@ -59,6 +60,7 @@ class ModelSection:
         self.index, self.story = index, story
         self.levels = _levels(figures)
         self.pairs = _pairs(figures)
+        self.unknown = None if figures.unknown is None else _unknown(figures.unknown)
         self.genres = _genres(figures)
         self.reliability, self.bins = _reliability(index, figures), _bins(figures)
         self.fitted_at_once = not metadata.train.architecture.trained_by_gradient
@@ -93,6 +95,28 @@ def _levels(figures: ModelFigures) -> Table:
     )
     caption = f"In % with 95 % intervals from resampling {figures.resampled}; {figures.left_out} tracks left out"
     return Table(caption, columns, rows)
+
+
+def _unknown(figures: UnknownFigures) -> Table:
+    rows: list[Row] = [
+        [name, share(figure)]
+        for name, figure in (
+            ("AUROC: test tracks have a higher confidence", figures.auroc),
+            ("unknown audio above the threshold (falsely accepted)", figures.false_acceptance),
+            ("test tracks above the threshold", figures.known_acceptance),
+        )
+        if figure is not None
+    ]
+    rows += [
+        [f"{file.path}: {file.genre}", number(file.probability, f"{100 * file.probability:.1f}")]
+        for file in figures.accepted
+    ]
+    threshold = "no threshold" if figures.threshold is None else f"threshold {100 * figures.threshold:.1f} %"
+    caption = (
+        f"Unknown audio ({figures.source}, {len(figures.files)} files), {threshold}: figures in % with 95 % intervals, "
+        "then the files that are falsely accepted with their probability"
+    )
+    return Table(caption, (Column("measure", sortable=False), Column("%", number=True, sortable=False)), rows)
 
 
 def _pairs(figures: ModelFigures) -> Table:
@@ -194,13 +218,18 @@ def _epochs(history: Sequence[Epoch]) -> Table:
 
 
 def _configuration(name: str, values: Config) -> Table:
+    """The fields of a configuration, without those that the model does not use."""
     rows: list[Row] = [
-        [key, _text(getattr(values, key)), field.description or ""] for key, field in type(values).model_fields.items()
+        [key, _text(getattr(values, key)), field.description or ""]
+        for key, field in type(values).model_fields.items()
+        if not (isinstance(values, TrainConfig) and values.ignores(key))
     ]
     return Table(name, (Column("name"), Column("value"), Column("meaning", sortable=False)), rows)
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, ArchitectureOptions):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value) or "none"
     if value is None or value == ():
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from genrekit.io.printable import printable_lines
 from genrekit.metrics.formatting import percent_bounds
 
 _HERE = "genrekit.reports"
@@ -54,6 +55,7 @@ def _environment(package: str) -> Environment:
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader(_HERE)]),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -61,6 +63,11 @@ def _environment(package: str) -> Environment:
     )
     environment.filters |= {"bounds": percent_bounds, "data_uri": data_uri}
     return environment
+
+
+def _printable(value: Any) -> Any:
+    """Escape what cannot be printed in text; markup and numbers stay as they are."""
+    return printable_lines(value) if type(value) is str else value
 
 
 def _safe_script(script: str) -> str:

@@ -30,11 +30,15 @@ Row = Sequence[str | Cell]
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it contains numbers, and whether the table can be sorted by it."""
+    """A column: its heading, whether it contains numbers, and whether the table can be sorted by it.
+
+    A `key` column stays visible on a narrow screen while the others scroll, like the first column.
+    """
 
     heading: str
     number: bool = False
     sortable: bool = True
+    key: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,12 @@ class Table:
 
     @property
     def classes(self) -> list[str | None]:
-        """The CSS class of each column: `number`, or by the longest text `text`, `long` or none."""
+        """The CSS classes of each column: `number`, or by the longest text `text`, `long` or none; and `key`."""
         cells = self.cells
-        return [_column_class(column, [row[index] for row in cells]) for index, column in enumerate(self.columns)]
+        return [
+            _with_key(column, _column_class(column, [row[index] for row in cells]))
+            for index, column in enumerate(self.columns)
+        ]
 
 
 def number(value: float, text: str | None = None) -> Cell:
@@ -74,6 +81,10 @@ def share(figure: Interval) -> Cell:
     Cell(text='50.0', value=0.5, note='41 to 59', kind='')
     """
     return Cell(f"{100 * figure.value:.1f}", figure.value, percent_bounds(figure))
+
+
+def _with_key(column: Column, name: str | None) -> str | None:
+    return " ".join(filter(None, (name, "key" if column.key else None))) or None
 
 
 def _column_class(column: Column, cells: Sequence[Cell]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -19,27 +22,36 @@ from genrekit._types import FloatArray
 from genrekit.audio.features import hz_to_mel
 from genrekit.config import FeatureConfig
 from genrekit.io.files import atomic_write
+from genrekit.io.printable import printable_lines
+from genrekit.io.targets import SOFTWARE
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.formatting import with_interval
 from genrekit.metrics.intervals import Interval
+from genrekit.reports.svg import missing_glyphs_ignored
 
 __all__ = [
     "CURVES",
+    "FIGURE_ENDINGS",
     "Axes",
     "Figure",
     "FragmentView",
     "Patch",
+    "bar_figure",
     "confusion_figure",
+    "draw_confusion",
     "fragment_figure",
     "genre_bars",
     "interval_chart",
     "learning_chart",
     "learning_curves",
+    "png_bytes",
     "reliability_chart",
     "reliability_figure",
+    "save_figure",
     "save_png",
+    "save_vector",
     "spectrogram_png",
 ]
 """What the module defines, and the types of matplotlib that other packages use."""
@@ -150,24 +162,33 @@ def interval_chart(interval: Interval) -> Figure:
 
 def confusion_figure(confusion: Sequence[Sequence[int]], genres: Sequence[str], title: str) -> Figure:
     """Plot a confusion matrix: each cell shows its count, and its shade is the share of the row."""
-    counts = np.asarray(confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells, name = max(3.0, 0.6 * len(genres)), 0.12 * max(map(len, genres))  # in inches
     figure = Figure(figsize=(cells + name + 0.6, cells + 0.7 * name + 0.9), dpi=120, layout="compressed")
     axes = figure.subplots()
+    draw_confusion(axes, confusion, genres, title)
+    axes.set_xlabel("predicted genre")
+    axes.set_ylabel("true genre")
+    return figure
+
+
+def draw_confusion(
+    axes: Axes, confusion: Sequence[Sequence[int]], genres: Sequence[str], title: str, *, count_size: float = 9
+) -> None:
+    """Draw a confusion matrix into axes; `count_size` is the font size of the counts."""
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right", parse_math=False)
     axes.set_yticks(range(len(genres)), genres, parse_math=False)
-    axes.set_xlabel("predicted genre")
-    axes.set_ylabel("true genre")
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9, in_layout=False)
-    return figure
+            axes.text(
+                column, row, str(count), ha="center", va="center", color=colour, fontsize=count_size, in_layout=False
+            )
 
 
 def reliability_figure(levels: Mapping[str, Calibration], title: str) -> Figure:
@@ -237,6 +258,25 @@ def genre_bars(figures: Sequence[GenreFigures], title: str) -> Figure:
     return figure
 
 
+def bar_figure(values: Mapping[str, float | Interval], label: str) -> Figure:
+    """Plot a horizontal bar for each name; an `Interval` is a share in [0, 1] that is shown in % with its bounds."""
+    figure = Figure(figsize=(6.5 + 0.06 * max(map(len, values), default=0), 0.8 + 0.3 * len(values)), dpi=100)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(values))
+    lengths = [100 * one.value if isinstance(one, Interval) else one for one in values.values()]
+    axes.barh(rows, lengths, 0.7, color=_FIRST)
+    for row, one in zip(rows, values.values(), strict=True):
+        if isinstance(one, Interval) and np.isfinite([one.low, one.high]).all():
+            axes.plot([100 * one.low, 100 * one.high], [row, row], color=_INK, linewidth=1.5)
+    axes.set_yticks(rows, list(values), parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel(label)
+    _simplify(axes)
+    return figure
+
+
 def spectrogram_png(mel: FloatArray) -> bytes:
     """Encode a mel spectrogram, [n_mels, n_frames] in [0, 1], as PNG: one pixel per value, low bands at the bottom."""
     shades = np.rint(np.clip(mel[::-1], 0, 1) * 255).astype(np.uint8)
@@ -280,7 +320,38 @@ def fragment_figure(views: Sequence[FragmentView], front_end: FeatureConfig, tit
     return figure
 
 
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+"""Endings of the files of a figure: PNG for screens, PDF and SVG for papers."""
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as NAME.png, NAME.pdf and NAME.svg."""
+    save_png(figure, folder / f"{name}.png")
+    for ending in FIGURE_ENDINGS[1:]:
+        save_vector(figure, folder / f"{name}{ending}")
+
+
+def save_vector(figure: Figure, path: Path) -> None:
+    """Write a figure as PDF or SVG, by the ending of the path; the same figure gives the same file."""
+    fonts = rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": path.stem})
+    with missing_glyphs_ignored(), fonts, atomic_write(path) as file:
+        if path.suffix == ".pdf":
+            FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})
+        else:
+            text = io.StringIO()
+            FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+            file.write(printable_lines(text.getvalue()).encode())
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Encode a figure as PNG."""
+    content = io.BytesIO()
+    with missing_glyphs_ignored():
+        FigureCanvasAgg(figure).print_png(content)
+    return content.getvalue()
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the file is complete or unchanged."""
-    with atomic_write(path) as file:
-        FigureCanvasAgg(figure).print_png(file)
+    with missing_glyphs_ignored(), atomic_write(path) as file:
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": SOFTWARE})

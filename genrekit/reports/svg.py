@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from xml.etree import ElementTree
@@ -12,6 +13,8 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from genrekit.io.printable import printable_lines
 
 THEME = {
     "#000000": "--ink",
@@ -32,6 +35,14 @@ THEME = {
 """The property of page.css that replaces each colour of a figure; other colours are the same in both themes."""
 
 
+@contextmanager
+def missing_glyphs_ignored() -> Iterator[None]:
+    """Let matplotlib draw boxes for letters that its font lacks, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield
+
+
 def to_svg(figure: Figure, name: str, description: str = "") -> Markup:
     """Draw a figure as an SVG element for a page.
 
@@ -39,9 +50,9 @@ def to_svg(figure: Figure, name: str, description: str = "") -> Markup:
     the figure; without one the figure is hidden from screen readers. The same figure always gives the same text.
     """
     file = io.StringIO()
-    with _transparent(figure), rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with missing_glyphs_ignored(), _transparent(figure), rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
-    root = ElementTree.fromstring(file.getvalue())  # noqa: S314 (matplotlib wrote it)
+    root = ElementTree.fromstring(printable_lines(file.getvalue()))  # noqa: S314 (matplotlib wrote it)
     _remove(root, "metadata", "style")
     referenced = set(
         re.findall(r"#([\w.-]+)", " ".join(value for node in root.iter() for value in node.attrib.values()))
@@ -60,7 +71,7 @@ def to_svg(figure: Figure, name: str, description: str = "") -> Markup:
 
 @contextmanager
 def _transparent(figure: Figure) -> Iterator[None]:
-    """Hide the backgrounds of a figure and its axes for the length of the block."""
+    """Hide the backgrounds of a figure and its axes inside the block."""
     visible = [patch for patch in (figure.patch, *(axes.patch for axes in figure.axes)) if patch.get_visible()]
     for patch in visible:
         patch.set_visible(False)

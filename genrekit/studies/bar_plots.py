@@ -12,7 +12,7 @@ from genrekit.metrics.formatting import percent, percent_with_interval
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.plots import Axes, Figure, Patch
 from genrekit.studies.plot_style import BLUE, GREY, GRID, LIGHT_BLUE, LIGHT_GREY, ORANGE, hide_frame, wrapped
-from genrekit.studies.ranking_text import best_accuracy, first_of, in_order
+from genrekit.studies.ranking_text import first_of, in_order
 from genrekit.studies.results import StudyResult
 from genrekit.workflows.compare import RankedRun
 
@@ -31,7 +31,7 @@ _Measure = Callable[[RankedRun], Interval | None]
 
 _ACCURACIES: dict[str, tuple[str, _Measure]] = {
     "last": ("last epoch", lambda run: run.last_accuracy),
-    "best": ("best epoch, selected on the same tracks", best_accuracy),
+    "best": ("best epoch, selected on the same tracks", lambda run: run.track_accuracy),
     "equal steps": ("equal steps", lambda run: run.equal_steps_accuracy),
 }
 
@@ -59,7 +59,7 @@ def accuracy_bars(result: StudyResult, at: str = "last") -> Figure:
     panels = _panels(result, accuracy)
     figure, rows = _stacked(panels, 1)
     figure.suptitle(f"Track accuracy in %, {title}", x=0.01, ha="left", fontsize=12)
-    top = _upper_limit([accuracy(run) for run in result.runs] + [best_accuracy(run) for run in result.runs])
+    top = _upper_limit([accuracy(run) for run in result.runs] + [run.track_accuracy for run in result.runs])
     for panel, (axes,) in zip(panels, rows, strict=True):
         _bars(axes, panel, result, accuracy, marks=at != "best")
         axes.set_title(_best_and_worst(panel, accuracy), loc="left", fontsize=10, parse_math=False)
@@ -134,9 +134,8 @@ def _bars(axes: Axes, panel: _Panel, result: StudyResult, accuracy: _Measure, *,
         if figure is not None and math.isfinite(figure.value):
             axes.barh(row, 100 * figure.value, 0.66, **_bar_style(run, result))
             _whisker(axes, row, figure, 100)
-        best = best_accuracy(run) if marks else None
-        if best is not None:
-            axes.plot(100 * best.value, row, "D", color="white", markeredgecolor=ORANGE, markersize=5)
+        if marks:
+            axes.plot(100 * run.track_accuracy.value, row, "D", color="white", markeredgecolor=ORANGE, markersize=5)
         note = _figure_text(figure) + ("" if run.trained else "  not trained")
         axes.annotate(note, (1.01, row), xycoords=_RIGHT_OF_ROW, va="center", fontsize=9, color=_DARK)
     axes.axvline(_chance(result), color="black", linewidth=1, linestyle="--")

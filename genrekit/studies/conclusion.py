@@ -14,6 +14,7 @@ from genrekit.errors import GenrekitError
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.intervals import Interval
 from genrekit.models.leaderboard import KEPT
+from genrekit.studies.confusion import Confusion, pooled_confusion
 from genrekit.studies.evidence import ConfigurationRuns, Evidence, configuration_runs
 from genrekit.studies.findings import judge_hypotheses
 from genrekit.studies.plan import Experiment, StudyOptions, distinct
@@ -31,10 +32,14 @@ _REPETITION = set(fields_with(TrainConfig, lambda option: option.scope == "repet
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The result of a study, the learning curves of the shown configurations, and one record for each run."""
+    """The result of a study, the curves and confusions of the shown configurations, and one record for each run.
+
+    `confusions` are in the order of the ranking. Configurations with runs of earlier versions have none.
+    """
 
     result: StudyResult
     histories: dict[str, list[tuple[Epoch, ...]]]
+    confusions: Mapping[str, Confusion]
     records: dict[str, dict[str, Any]]
 
 
@@ -59,7 +64,8 @@ def conclude(
         name: configuration_runs(item, experiments, folds, item.epochs, study.seeds)
         for name, item in configurations.items()
     }
-    evidence = Evidence(runs, {track.id: track.genre for track in splits.cache.tracks})
+    genre_of = {track.id: track.genre for track in splits.cache.tracks}
+    evidence = Evidence(runs, genre_of)
     order = evidence.ranking(study.at)
     if not order:
         raise GenrekitError(f"no seed of {study.name} has all of its folds; train the missing ones")
@@ -79,7 +85,10 @@ def conclude(
     for item in finished:
         if item.configuration.name in shown:
             histories.setdefault(item.configuration.name, []).append(read_history(item.run / HISTORY))
-    return Conclusion(result, histories, {item.name: _record(item, results[item.name]) for item in finished})
+    pooled = {name: pooled_confusion(runs[name], genre_of, splits.cache.genres) for name in result.ranking}
+    confusions = {name: confusion for name, confusion in pooled.items() if confusion is not None}
+    records = {item.name: _record(item, results[item.name]) for item in finished}
+    return Conclusion(result, histories, confusions, records)
 
 
 def _ranked_runs(
@@ -127,13 +136,12 @@ def _cut(runs: ConfigurationRuns, planned_seeds: int) -> str:
 
 def _ranked_run(evidence: Evidence, name: str, results: Sequence[Mapping[str, Any]]) -> RankedRun:
     runs = evidence.runs[name]
-    best = evidence.interval(name, "accuracy", "best") or Interval(0.0, 0.0, 1.0)
     loss = evidence.interval(name, "loss", "best")
     return RankedRun(
         name=name,
         config=runs.config.model_dump(mode="json", exclude=_REPETITION),
         seeds=runs.seeds,
-        track_accuracy={"mean": best.value, "low": best.low, "high": best.high},
+        track_accuracy=evidence.interval(name, "accuracy", "best") or Interval(0.0, 0.0, 1.0),
         loss=0.0 if loss is None else loss.value,
         parameters=results[0]["parameters"] if results else 0,
         split=results[0]["split"] if results else "",

@@ -32,8 +32,8 @@ _WITHOUT_COST = {
 """Defaults of the fields that change neither the time nor the memory of a training step."""
 
 
-def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, reporter: Reporter) -> None:
-    """Warn if the missing runs need more memory than is free; the need is an estimate.
+def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int | None, reporter: Reporter) -> None:
+    """Warn if the missing runs need more memory than is free; the need is an estimate. See `shortages`.
 
     Errors: GenrekitError if they need more disk space than is free.
     """
@@ -44,15 +44,22 @@ def warn_of_size(experiments: Sequence[Experiment], cache: Cache, workers: int, 
         raise GenrekitError(disk)
 
 
-def shortages(missing: Sequence[Experiment], cache: Cache, workers: int) -> tuple[str, str]:
-    """Return a message about missing memory and one about missing disk space; "" if there is enough."""
+def shortages(missing: Sequence[Experiment], cache: Cache, workers: int | None) -> tuple[str, str]:
+    """Return a message about missing memory and one about missing disk space; "" if there is enough.
+
+    `workers` is the number of runs at a time on this machine; None if they run on other hosts, whose memory and devices
+    are not known.
+    """
     networks = [item for item in missing if item.config.architecture.trained_by_gradient]
     if not networks:
         return "", ""
-    sizes = [footprint(item.config, cache.config, len(cache.genres)) for item in networks]
+    configs = [
+        item.config if workers is not None else item.config.model_copy(update={"device": "cpu"}) for item in networks
+    ]
+    sizes = [footprint(config, cache.config, len(cache.genres)) for config in configs]
     largest = sorted((size.memory for size in sizes), reverse=True)[:workers]
-    free, memory = free_memory(choose_device(networks[0].config.device)), ""
-    if free is not None and sum(largest) > free:
+    free, memory = free_memory(choose_device(configs[0].device)), ""
+    if workers is not None and free is not None and sum(largest) > free:
         runs = "a run needs" if len(largest) == 1 else f"{len(largest)} runs at once need"
         remedy = "leave out the largest configurations" if largest[0] > free else "use fewer workers"
         memory = f"{runs} about {size_text(sum(largest))} of memory, {size_text(free)} are free; {remedy}"

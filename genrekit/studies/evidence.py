@@ -19,7 +19,7 @@ from genrekit.metrics.comparison import (
     seed_mean,
 )
 from genrekit.metrics.intervals import Interval
-from genrekit.studies.comparisons import Pair, differences
+from genrekit.studies.comparisons import Pair, differences, is_matched
 from genrekit.studies.plan import Experiment
 from genrekit.studies.run_statistics import STATISTICS, epoch_indices, total_steps
 from genrekit.studies.schema import At, Comparison, Configuration, Statistic
@@ -27,7 +27,7 @@ from genrekit.studies.verdicts import MARGINS, MIN_SEEDS, ComparisonResult, is_t
 from genrekit.training.validation_log import ANSWERS, Answers, load_answers
 
 _ONE_CLUSTER = ("the run",)
-"""The clusters of a sample whose values belong to runs and not to tracks."""
+"""The clusters of a sample that has one value for each run, not for each track."""
 
 _MIN_COMMON_TRACKS = 0.5
 """Configurations that share this share of their tracks are compared on the shared tracks, others as independent."""
@@ -182,6 +182,10 @@ class Evidence:
         """Return the pairs of each difference, without differences between configurations that share their runs."""
         all_pairs = differences(comparison, list(self.runs))
         return [pairs for pairs in all_pairs if any(map(self._differ, pairs))] or all_pairs
+
+    def is_matched(self, comparison: Comparison) -> bool:
+        """Return whether the comparison is about the mean over matched pairs."""
+        return is_matched(comparison, list(self.runs))
 
     def unique(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return pairs with different runs, each once; pairs that share their runs only if there are no others."""

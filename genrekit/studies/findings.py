@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from genrekit.config import TrainConfig
+from genrekit.config import TrainConfig, flat_options
 from genrekit.errors import few
 from genrekit.io.json_values import stored_as
 from genrekit.metrics.intervals import Interval
@@ -22,7 +22,8 @@ class Finding:
 
     `epochs` and `planned_epochs` are set if its configurations were trained for fewer epochs than planned. `missing`
     are configurations of the hypothesis without a complete seed, `fewer_seeds` those with fewer seeds than planned.
-    `note` says this in words, and why a hypothesis is not tested or which configuration did not train.
+    `note` says this in words, and why a hypothesis is not tested or which configuration did not train. It also says
+    if an effect is a mean over matched pairs by default.
     """
 
     hypothesis: str = field(metadata=stored_as("claim"))
@@ -98,7 +99,7 @@ def _judge_winner(hypothesis: WinnerHypothesis, evidence: Evidence, at: At) -> J
 
 
 def _has(config: TrainConfig, hypothesis: WinnerHypothesis) -> bool:
-    values = config.model_dump(mode="json")
+    values = flat_options(config.model_dump(mode="json"))
     return all(values.get(key) == wanted for key, wanted in hypothesis.has.items())
 
 
@@ -122,7 +123,7 @@ def _finding(hypothesis: Hypothesis, at: At, judgements: Mapping[At, Judgement],
         statistic=judged.statistic,
         at=at,
         judgements=tuple(judgements.values()),
-        note=_note(judged, involved, compared, evidence),
+        note="; ".join([*_paired(hypothesis, evidence), *_notes(judged, involved, compared, evidence)]),
         bound=judged.bound,
         epochs=min((runs.epochs for runs in shortened), default=None),
         planned_epochs=max((runs.planned_epochs for runs in shortened), default=None),
@@ -151,9 +152,16 @@ def _missing(names: Sequence[str], evidence: Evidence) -> tuple[str, ...]:
     return tuple(name for name in names if not evidence.runs[name].answers)
 
 
-def _note(
+def _paired(hypothesis: Hypothesis, evidence: Evidence) -> list[str]:
+    """Say that comparisons are means over pairs, if their file leaves it to the default."""
+    by_default = [item for item in hypothesis.comparisons if item.matched is None and evidence.is_matched(item)]
+    counts = {len(pairs) for comparison in by_default for pairs in evidence.differences(comparison)}
+    return [f"mean over {count} matched pairs" for count in sorted(counts) if count > 1]
+
+
+def _notes(
     judged: Judgement, involved: Sequence[str], compared: Mapping[str, ConfigurationRuns], evidence: Evidence
-) -> str:
+) -> list[str]:
     """What limits a verdict, or prevents it."""
     notes = [judged.note] if judged.note else []
     if judged.verdict == "not trained":
@@ -173,7 +181,7 @@ def _note(
         )
     if judged.verdict == "not tested" and not notes:
         notes.append("no figure" if judged.effect is None else "all seeds are equal, so their noise is unknown")
-    return "; ".join(notes)
+    return notes
 
 
 def _grouped(items: Iterable[tuple[str, str]]) -> list[str]:

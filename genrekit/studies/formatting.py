@@ -11,10 +11,10 @@ from genrekit.studies.findings import Finding
 from genrekit.studies.verdicts import Judgement
 
 NONE = "\N{EN DASH}"
-"""Shown if there is no figure."""
+"""The text of a figure that does not exist."""
 
 AT_TEXT = {"last": "at the last epoch", "best": "at the best epoch", "equal steps": "at equal steps"}
-"""Where a run is evaluated, in words."""
+"""The epoch at which runs are compared, as text."""
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -47,9 +47,10 @@ def points(figure: Interval | None) -> str:
 
 
 def effect(judged: Finding | Judgement) -> str:
-    """Format an effect with its 95 % interval: nats for losses, percentage points for shares, a winner's accuracy.
+    """Format an effect with its 95 % interval.
 
-    If the hypothesis says that it is above a bound other than 0, the bound is added.
+    Losses are in nats, and shares in percentage points. A winner has its accuracy in per cent. If the bound of the
+    hypothesis is not 0, it is added.
     """
     figure = None if judged.effect is None else Interval(judged.effect, or_nan(judged.low), or_nan(judged.high))
     if judged.statistic == "winner":
@@ -119,7 +120,7 @@ def setting(value: object) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names to a list.
+    """Join names to an enumeration.
 
     >>> listed(["a", "b", "c"])
     'a, b and c'

@@ -8,6 +8,7 @@ without the interruption.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genrekit.errors import GenrekitError, missing_extra
+from genrekit.io.targets import require_plain_file
 from genrekit.studies.search_schema import Dimension, Search, is_integer
 
 
@@ -56,6 +58,9 @@ _FEWEST_FOR_IMPORTANCE = 4
 TRIALS_FILE = "search.db"
 """The file with the trials, in the folder of the search's report."""
 
+_SQLITE_ENDINGS = ("-journal", "-wal", "-shm")
+"""Endings of the files that SQLite opens beside its file. It follows links, and waits for a named pipe."""
+
 _NUMBER, _PROBLEM = "number", "problem"
 
 
@@ -74,7 +79,7 @@ def require_optuna() -> None:
 def open_trials(path: Path, search: Search) -> Iterator[Trials]:
     """Open the trials of a search within the block; a missing file is created.
 
-    Errors: GenrekitError if optuna is missing, or the file is damaged or cannot be written.
+    Errors: GenrekitError if optuna is missing, or the file is damaged, a link or a special file, or cannot be written.
     """
     require_optuna()
     import optuna
@@ -82,17 +87,34 @@ def open_trials(path: Path, search: Search) -> Iterator[Trials]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for ending in ("", *_SQLITE_ENDINGS):
+        require_plain_file(path.with_name(path.name + ending))
     storage = None
     try:
         storage = _storage(path)
-        yield Trials(_study(search, storage), search)
+        yield Trials(_study(search, storage), search, path)
     except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise GenrekitError(f"cannot use {path}: {reason}; remove it to start over") from error
+        reason = (str(getattr(error, "orig", error)).splitlines() or [type(error).__name__])[0]
+        raise GenrekitError(f"cannot use {path}: {reason}; {_remedy(error)}") from error
     finally:
         if storage is not None:
             storage.remove_session()
             storage.engine.dispose()
+
+
+_DAMAGES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
+
+
+def _remedy(error: BaseException | None) -> str:
+    """Return what to do. If the disk is full or the file is locked, its trials are intact and the search resumes."""
+    while error is not None:
+        if (
+            isinstance(error, sqlite3.Error)
+            and getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in _DAMAGES
+        ):
+            return "check the space and the permissions there, then run the same command to continue"
+        error = error.__cause__
+    return "remove it to start over"
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
@@ -121,7 +143,11 @@ def count_ended(path: Path, search: Search) -> int:
 class Trials:
     """The trials of a search; interrupted ones keep the state "running"."""
 
-    def __init__(self, study: optuna.Study, search: Search) -> None:
+    def __init__(self, study: optuna.Study, search: Search, path: Path) -> None:
+        """Check the stored trials.
+
+        Errors: GenrekitError if one is damaged.
+        """
         import optuna
 
         self._study, self._search = study, search
@@ -129,6 +155,32 @@ class Trials:
         for incomplete in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             if _NUMBER not in incomplete.user_attrs:  # interrupted while it was drawn; it is drawn again
                 study.tell(incomplete.number, state=optuna.trial.TrialState.FAIL)
+        try:
+            self._require_valid()
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise GenrekitError(f"{path} is damaged: {reason}; remove it to start over") from error
+
+    def _require_valid(self) -> None:
+        """Check the numbers of the trials, and their hyperparameters and objectives.
+
+        Errors: ValueError, KeyError or TypeError.
+        """
+        if self._study.direction != _direction(self._search):
+            raise ValueError(f"it has trials of a search with another objective than {self._search.objective}")
+        for number, frozen in enumerate(self._frozen()):
+            if frozen.user_attrs[_NUMBER] != number:
+                raise ValueError(f"trial {number} has the number {frozen.user_attrs[_NUMBER]!r}")
+            for name, distribution in self._distributions.items():
+                if not distribution._contains(distribution.to_internal_repr(frozen.params[name])):
+                    raise ValueError(f"trial {number} has {name} {frozen.params[name]!r}, which is not in the space")
+            trial = self._record(frozen)
+            if trial.state == "finished" and (trial.value is None or not math.isfinite(trial.value)):
+                raise ValueError(f"trial {number} is finished without a finite objective")
+            if not all(map(math.isfinite, trial.curve)):
+                raise ValueError(f"trial {number} has an objective that is not finite")
+            if sorted(frozen.intermediate_values) != list(range(1, len(trial.curve) + 1)):
+                raise ValueError(f"trial {number} has objectives of the epochs {sorted(frozen.intermediate_values)}")
 
     @property
     def records(self) -> tuple[Trial, ...]:
@@ -220,10 +272,16 @@ def _study(search: Search, storage: optuna.storages.BaseStorage) -> optuna.Study
     return optuna.create_study(
         study_name=search.name,
         storage=storage,
-        direction="maximize" if search.objective == "track_accuracy" else "minimize",
+        direction=_direction(search),
         pruner=median if search.pruner == "median" else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+
+
+def _direction(search: Search) -> optuna.study.StudyDirection:
+    from optuna.study import StudyDirection
+
+    return StudyDirection.MAXIMIZE if search.objective == "track_accuracy" else StudyDirection.MINIMIZE
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:

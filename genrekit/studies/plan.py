@@ -8,18 +8,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from genrekit.config import TrainConfig, architecture, fields_with
+from pydantic import Field
+
+from genrekit.config import Config, TrainConfig, architecture, fields_with
 from genrekit.data.splits.folds import TrainedSplits
-from genrekit.errors import GenrekitError, UsageError, unknown_name
+from genrekit.errors import GenrekitError, UsageError, few, unknown_name
 from genrekit.io.files import read_json, write_json
+from genrekit.io.records import as_record
 from genrekit.studies.run_index import damage, free_path, identity, index_runs, is_usable, runs_by_identity
 from genrekit.studies.schema import Configuration, Study
 from genrekit.studies.study_files import fingerprint, study_configurations
 from genrekit.workflows.runs import has_result, other_data
 
 PLAN_FORMAT_VERSION = 2
+
+_MOST_RUNS = 1_000_000
+"""Most runs of a study; a plan takes about a kilobyte for each."""
 
 _DEFAULT_ARCH = TrainConfig.model_fields["arch"].default
 
@@ -34,7 +40,8 @@ class StudyOptions:
     """How to run a study; values that are None are taken from its file.
 
     A split that the file sets for a configuration is not changed. `configurations` are the names of the configurations
-    to train, with * for any text; None trains all. Finished runs of the others are used too.
+    to train, with * for any text; None trains all. Finished runs of the others are used too. `workers` is the number of
+    runs at a time: by default one on this machine, and on a cluster as many as its workers have threads or resources.
     """
 
     seeds: int | None = None
@@ -43,7 +50,7 @@ class StudyOptions:
     fragments: str | None = None
     split: str | None = None
     split_seed: int | None = None
-    workers: int = 1
+    workers: int | None = None
     device: str = "auto"
     amend: bool = False
     configurations: tuple[str, ...] | None = None
@@ -63,7 +70,7 @@ class StudyOptions:
         if self.configurations is not None:
             raise UsageError("a search trains all of its finalists; configurations can be selected in a study only")
         if self.amend:
-            raise UsageError("a search cannot be amended; give the changed file another name")
+            raise UsageError("a search cannot be amended: leave out --amend, and give the changed file another name")
 
     def seed_count(self, study: Study) -> int:
         """Return the number of seeds of each configuration."""
@@ -146,6 +153,9 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
         if not any(fnmatchcase(item.name, pattern) for item in configurations):
             raise unknown_name("configuration", pattern, [item.name for item in configurations])
     seeds, folds = range(options.seed_count(study)), options.fold_count(study)
+    count = len(configurations) * len(seeds) * max(folds, 1)
+    if count > _MOST_RUNS:
+        raise UsageError(f"a study can have at most {_MOST_RUNS:,} runs, got {count:,}: use fewer seeds or folds")
     known = index_runs(runs)
     taken: set[Path] = set()
     run_of: dict[str, Path] = {}
@@ -212,45 +222,75 @@ def fix_plan(
         "amended": False,
     }
     if not path.exists():
+        require_new_folder(folder)
         write_json(path, planned)
         return planned
-    stored = read_plan(path, folder, planned)
+    stored = read_plan(path, folder, "study")
     if other := other_data(stored["data"], data):
         different = ", ".join(other).replace(_ALL_SPLITS, "splits of configurations")
         raise GenrekitError(
             f"{folder} belongs to a study of another collection or split (different {different}); choose another "
-            "folder for reports, or use the cache of that study"
+            "folder with --reports, or the cache of that study with --cache"
         )
     if stored["study"] != planned["study"]:
         if not options.amend:
             raise GenrekitError(
-                f"the study {study.name} has changed since {path} was written; rename the file, or pass --amend, which "
-                "is noted in the report"
+                f"the study {study.name} has changed since {path} was written; pass --amend, which is "
+                "noted in the report, or choose another folder with --reports"
             )
         stored = {**stored, "study": planned["study"], "amended": True}
         write_json(path, stored)
     return stored
 
 
-def read_plan(path: Path, folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the plan of a study or a search; it must have the keys of `expected`, with values of the same types.
+def require_new_folder(folder: Path) -> None:
+    """Check that a folder without a plan has no files that a report would replace.
 
-    Errors: GenrekitError if it cannot be read, or has another format version or kind.
+    Errors: GenrekitError with the first of them.
+    """
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if others:
+        raise GenrekitError(
+            f"{folder} is not the folder of a study or a search, and is not empty ({few(others)}): choose another "
+            "folder with --reports"
+        )
+
+
+class _Plan(Config):
+    """The content of `plan.json`: of the plan of a study, `study` is its digest; of a search, `search`."""
+
+    format_version: Literal[2]
+    data: dict[str, str]
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    amended: bool
+
+
+class _StudyPlan(_Plan):
+    study: str
+
+
+class _SearchPlan(_Plan):
+    search: str
+    options: dict[str, int | str]
+
+
+def read_plan(path: Path, folder: Path, kind: Literal["study", "search"]) -> dict[str, Any]:
+    """Read the plan of a study or a search.
+
+    Errors: GenrekitError if it cannot be read, is damaged, or has another format version or kind.
     """
     remedy = f"remove {folder} to start over"
     try:
         stored = read_json(path)
     except GenrekitError as error:
+        if isinstance(error.__cause__, OSError):  # the plan itself may be whole
+            raise
         raise GenrekitError(f"{error}; {remedy}") from error
-    if not isinstance(stored, dict) or stored.get("format_version") != PLAN_FORMAT_VERSION:
-        raise GenrekitError(f"{path} is not a plan of format {PLAN_FORMAT_VERSION}; {remedy}")
-    kind, other = ("search", "study") if "search" in expected else ("study", "search")
-    if kind not in stored:
-        raise GenrekitError(f"{path} belongs to a {other}; rename the file, or choose another folder for reports")
-    for name, value in expected.items():
-        if not isinstance(stored.get(name), type(value)):
-            raise GenrekitError(f"{path} has no valid {name}; {remedy}")
-    return stored
+    other = "search" if kind == "study" else "study"
+    if isinstance(stored, dict) and other in stored and kind not in stored:
+        raise GenrekitError(f"{path} belongs to a {other}; rename the file, or choose another folder with --reports")
+    as_record(_StudyPlan if kind == "study" else _SearchPlan, stored, path, remedy)
+    return dict(stored)
 
 
 def _all_splits(splits: TrainedSplits, experiments: Sequence[Experiment]) -> str:

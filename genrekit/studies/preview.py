@@ -13,6 +13,7 @@ import numpy as np
 from genrekit._types import AnyPath
 from genrekit.config import PrepareConfig, TrainConfig
 from genrekit.data.cache.reader import open_cache
+from genrekit.data.cache.shards import ShardNumber
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.data.splits.groups import artist_clusters
 from genrekit.data.splits.store import split_tracks
@@ -25,6 +26,7 @@ from genrekit.studies.optuna_trials import TRIALS_FILE, count_ended
 from genrekit.studies.plan import Experiment, StudyOptions, distinct, plan_experiments
 from genrekit.studies.schema import Configuration, Study
 from genrekit.studies.search_schema import Search, describe, read_search
+from genrekit.studies.shard_runner import share_of
 from genrekit.studies.study_files import open_study, shipped_studies, study_configurations
 from genrekit.training.devices import choose_device
 from genrekit.training.runtime_estimate import Pace, measure_pace
@@ -82,7 +84,8 @@ class SearchPlan:
     """A search before it runs.
 
     `seconds` is the estimated time of what is missing if no trial is pruned, one run after another. `done` trials have
-    ended. `memory` is that of the largest among some drawn configurations, in bytes.
+    ended. `trainings` is the number of runs of all trials and finalists. `memory` is that of the largest among some
+    drawn configurations, in bytes.
     """
 
     search: str
@@ -96,6 +99,8 @@ class SearchPlan:
     memory: int | None
     seconds: float | None
     detectable: float | None
+    trial_seeds: int = 1
+    trainings: int = 0
 
 
 _GENRES_WITHOUT_CACHE = 10
@@ -123,13 +128,16 @@ def _listed(study: Study, splits: TrainedSplits | None, runs: Path, pace: Pace |
         return replace(_plan(study, None, StudyOptions(), runs, None), obstacle=str(error))
 
 
-def plan_study(name: str, cache_path: AnyPath, options: StudyOptions, *, runs: AnyPath = "runs") -> StudyPlan:
-    """Return what a study would do if it ran now.
+def plan_study(
+    name: str, cache_path: AnyPath, options: StudyOptions, *, runs: AnyPath = "runs", shard: str | None = None
+) -> StudyPlan:
+    """Return what a study would do if it ran now; with `shard`, such as "3/16", the runs of this share only.
 
-    Errors: as of `run_study`.
+    Errors: as of `run_study` and `run_shard`.
     """
+    share = None if shard is None else ShardNumber.parse(shard)
     splits = TrainedSplits(open_cache(Path(cache_path)))
-    return _plan(open_study(name), splits, options, Path(runs), measure_pace(choose_device(options.device)))
+    return _plan(open_study(name), splits, options, Path(runs), measure_pace(choose_device(options.device)), share)
 
 
 def plan_search(
@@ -150,7 +158,7 @@ def plan_search(
     seconds = [run_seconds(config, [], splits, pace) for config in drawn]
     known = [value for value in seconds if value is not None]
     seeds = options.seeds or search.seeds
-    runs = max(search.trials - done, 0) * search.trial_seeds + search.finalists * seeds
+    runs = search.trainings(seeds) - min(done, search.trials) * search.trial_seeds
     sizes = [
         footprint(config, splits.cache.config, len(splits.cache.genres)).memory
         for config in drawn
@@ -168,6 +176,8 @@ def plan_search(
         memory=max(sizes, default=None),
         seconds=runs * sum(known) / len(known) if known else None,
         detectable=_detectable(splits, drawn[:1], seeds, TYPICAL) if drawn else None,
+        trial_seeds=search.trial_seeds,
+        trainings=search.trainings(seeds),
     )
 
 
@@ -182,10 +192,16 @@ def _drawn(search: Search, options: StudyOptions) -> Iterator[TrainConfig]:
 
 
 def _plan(
-    study: Study, splits: TrainedSplits | None, options: StudyOptions, runs: Path, pace: Pace | None
+    study: Study,
+    splits: TrainedSplits | None,
+    options: StudyOptions,
+    runs: Path,
+    pace: Pace | None,
+    shard: ShardNumber | None = None,
 ) -> StudyPlan:
     cache = None if splits is None else splits.cache
-    experiments = [] if splits is None else plan_experiments(study, splits, options, runs)
+    planned = [] if splits is None else plan_experiments(study, splits, options, runs)
+    experiments = planned if shard is None else share_of(planned, shard)
     configurations = [_planned(item, experiments, splits, options, pace) for item in study_configurations(study)]
     missing = distinct([item for item in experiments if item.missing])
     runs_of = Counter(item.configuration.name for item in missing)
@@ -199,7 +215,7 @@ def _plan(
         for item in missing
         if cache is not None and item.config.architecture.trained_by_gradient
     ]
-    noise = TYPICAL if cache is None else noise_of(study, experiments, folds)
+    noise = TYPICAL if cache is None else noise_of(study, planned, folds)
     return StudyPlan(
         study=study.name,
         title=study.title,
@@ -212,10 +228,10 @@ def _plan(
         disk=sum(sizes) if cache is not None and (sizes or not missing) else None,
         detectable=None
         if splits is None
-        else _detectable(splits, [item.config for item in _first_seed(experiments)], seeds, noise),
+        else _detectable(splits, [item.config for item in _first_seed(planned)], seeds, noise),
         noise=noise,
         folds=folds,
-        shortages=() if cache is None else tuple(filter(None, shortages(missing, cache, options.workers))),
+        shortages=() if cache is None else tuple(filter(None, shortages(missing, cache, options.workers or 1))),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from genrekit.metrics.epochs import Epoch, Step
-from genrekit.studies.worker_pool import Watcher
+from genrekit.studies.worker_pool import Problem, Watcher
 from genrekit.workflows.reporter import Reporter, RunProgress
 
 
@@ -42,7 +42,13 @@ class RunStates(Watcher):
         """Update the epoch."""
         self.change(self._jobs[job], epoch=step.epoch - 1)
 
-    def ended(self, job: int, problem: str | None) -> None:
+    def retried(self, job: int, problem: Problem) -> None:
+        """Mark a run as waiting, and note why."""
+        index = self._jobs[job]
+        self._reporter.note(f"{self.states[index].name} is tried again: {problem.text}")
+        self.change(index, state="waiting", seconds_left=0.0)
+
+    def ended(self, job: int, problem: Problem | None) -> None:
         """Mark a run as finished, or as failed if there is a problem."""
         self.change(self._jobs[job], state="finished" if problem is None else "failed", seconds_left=0.0)
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from genrekit.errors import counted, is_or_are
 from genrekit.metrics.intervals import Interval
-from genrekit.studies.formatting import listed, or_nan
+from genrekit.studies.formatting import listed
 from genrekit.studies.results import StudyResult
 from genrekit.studies.verdict_text import VERDICTS, at_epochs, is_shortened
 from genrekit.studies.verdicts import MIN_SEEDS
 from genrekit.workflows.compare import RankedRun
-
-
-def best_accuracy(run: RankedRun) -> Interval | None:
-    """Return the track accuracy at the best epochs, which are selected on the same tracks."""
-    mean, low, high = (run.track_accuracy.get(key) for key in ("mean", "low", "high"))
-    return None if mean is None else Interval(mean, or_nan(low), or_nan(high))
 
 
 def accuracy_at(run: RankedRun, at: str) -> Interval | None:
@@ -23,7 +17,7 @@ def accuracy_at(run: RankedRun, at: str) -> Interval | None:
     None for a classical model at equal steps.
     """
     if run.last_accuracy is None or at == "best":
-        return best_accuracy(run)
+        return run.track_accuracy
     return run.equal_steps_accuracy if at == "equal steps" else run.last_accuracy
 
 
@@ -53,7 +47,7 @@ def first_of(result: StudyResult) -> str:
 
 
 def summary(result: StudyResult) -> str:
-    """Return how many hypotheses have which verdict, and at how many epochs."""
+    """Return the number of hypotheses with each verdict, and the epochs of the runs."""
     findings = result.findings
     if not findings:
         return "The study has no hypotheses."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from genrekit.reports import page
@@ -21,8 +22,14 @@ from genrekit.studies.verdict_text import VERDICTS, at_epochs, judgement_line, o
 from genrekit.studies.verdicts import Verdict
 
 
-def to_html(result: StudyResult, figures: Mapping[str, Figure]) -> str:
-    """Render the report as one HTML page; the keys of `figures` are names in `CAPTIONS`."""
+def to_html(
+    result: StudyResult, figures: Mapping[str, Figure], confusions: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Render the report as one HTML page.
+
+    The keys of `figures` are names in `CAPTIONS`. `confusions` has the file of the confusion matrix of each
+    configuration, relative to the report.
+    """
     head = head_of(result)
     settings = settings_table(result)
     sections = {
@@ -30,6 +37,7 @@ def to_html(result: StudyResult, figures: Mapping[str, Figure]) -> str:
         "configurations": "Configurations",
         "settings": "Settings that differ" if settings.rows else "",
         "ranking": "Ranking",
+        "confusion": "Confusion of genres" if "confusion" in figures else "",
         "curves": "Learning curves" if "curves" in figures else "",
         "search": "Search" if result.search is not None else "",
         "failed": "Failed runs" if result.skipped else "",
@@ -51,6 +59,7 @@ def to_html(result: StudyResult, figures: Mapping[str, Figure]) -> str:
         settings=_table(settings, "Settings that differ"),
         leader=leader(result),
         ranking=_table(ranking_table(result), "Ranking, with 95 % intervals"),
+        confusions=confusions,
         search=_search(result),
         skipped=result.skipped,
         files_note=FILES_NOTE,
@@ -106,7 +115,11 @@ def _table(cells: Cells, caption: str) -> Table:
 
 
 def _columns(cells: Cells) -> list[Column]:
-    return [Column(name, number=index in cells.numeric, sortable=False) for index, name in enumerate(cells.head)]
+    key = next((name for name in cells.head if "accuracy" in name or name.startswith("tracks")), None)
+    return [
+        Column(name, number=index in cells.numeric, sortable=False, key=name == key)
+        for index, name in enumerate(cells.head)
+    ]
 
 
 def _with_note(figure: str) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from genrekit.io import markdown
 from genrekit.studies import search_text
@@ -13,8 +14,14 @@ from genrekit.studies.result_tables import configurations_table, findings_table,
 from genrekit.studies.results import StudyResult
 
 
-def to_markdown(result: StudyResult, *, figures: Mapping[str, str]) -> str:
-    """Return the report as Markdown; `figures` has the file of each picture in `CAPTIONS`, relative to the report."""
+def to_markdown(
+    result: StudyResult, *, figures: Mapping[str, str], confusions: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return the report as Markdown.
+
+    `figures` has the file of each picture in `CAPTIONS`, and `confusions` that of the confusion matrix of each
+    configuration, relative to the report.
+    """
     head = head_of(result)
     plain = markdown.plain
 
@@ -35,6 +42,8 @@ def to_markdown(result: StudyResult, *, figures: Mapping[str, str]) -> str:
         picture("figures"),
         _section("## Settings that differ", _table(settings_table(result))),
         _section("## Ranking", _table(ranking_table(result))),
+        _section("## Confusion of genres", picture("confusion")),
+        _bullets(f"[{plain(name)}](<{file}>)" for name, file in confusions.items()),
         _section("## Learning curves", picture("curves")),
         _section("## Search", _search(result, picture)),
         _section("## Failed runs", _bullets(f"{plain(item.path)}: {plain(item.reason)}" for item in result.skipped)),

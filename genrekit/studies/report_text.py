@@ -18,6 +18,8 @@ CAPTIONS = {
     "accuracy on the training set minus that on the validation set.",
     "curves": "Learning curves: means over runs up to the end of the shortest run, and each run as a thin line. Each "
     "fold of a seed is a run. Training losses are measured during training.",
+    "confusion": "Confusion matrices of the best configurations after the last epoch, pooled over their runs: each row "
+    "is a true genre, each column a predicted one, and each number a count of validation tracks.",
     **search_text.CAPTIONS,
 }
 """What the pictures show, in the order of the report."""
@@ -136,6 +138,7 @@ def alt_text(result: StudyResult, picture: str) -> str:
         "accuracy": "Bars of track accuracy",
         "figures": "Accuracy, loss and overfitting",
         "curves": "Learning curves",
+        "confusion": "The best confusion matrices",
     }
     if result.search is not None and picture in search_text.CAPTIONS:
         return search_text.alt_text(result.search, picture)

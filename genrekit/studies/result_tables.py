@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from genrekit.config import flat_options
 from genrekit.errors import counted
 from genrekit.studies.formatting import NONE, duration, nats, p_value, percent, points, seeds, setting
-from genrekit.studies.ranking_text import accuracy_at, best_accuracy, has_few_seeds, in_order
+from genrekit.studies.ranking_text import accuracy_at, has_few_seeds, in_order
 from genrekit.studies.result_cells import Cells
 from genrekit.studies.results import StudyResult
 from genrekit.studies.verdict_text import effect_of_statistic, judgement_line, other_judgements, verdict
@@ -32,11 +33,12 @@ def findings_table(result: StudyResult) -> Cells:
 
 
 def remarks(run: RankedRun) -> str:
-    """Return what to know of a configuration before comparing it."""
+    """Return the remarks that limit comparisons with a configuration, such as missing seeds."""
     later = f"seed{'s' if len(run.later_seeds) > 1 else ''} {seeds(run.later_seeds)} added after the plan"
     notes = [
         "" if run.trained else "not trained (not above chance)",
         f"reduced: {run.cut}" if run.cut else "",
+        "uses a network trained on outside data" if run.uses_outside_data else "",
         later if run.later_seeds else "",
     ]
     return "; ".join(filter(None, notes))
@@ -49,7 +51,7 @@ _COLUMNS: tuple[tuple[str, Callable[[RankedRun], str]], ...] = (
     ("epochs", lambda run: str(run.epochs) if run.epochs else NONE),
     ("parameters", lambda run: f"{run.parameters:,}"),
     ("accuracy, last epoch", lambda run: percent(run.last_accuracy)),
-    ("accuracy, best epoch (optimistic)", lambda run: percent(best_accuracy(run))),
+    ("accuracy, best epoch (optimistic)", lambda run: percent(run.track_accuracy)),
     ("accuracy, equal steps", lambda run: percent(run.equal_steps_accuracy)),
     ("loss, last epoch", lambda run: nats(run.last_loss)),
     ("training accuracy", lambda run: percent(run.training_accuracy)),
@@ -75,9 +77,12 @@ def configurations_table(result: StudyResult) -> Cells:
 def settings_table(result: StudyResult) -> Cells:
     """Return the settings that differ between configurations, besides the seed."""
     runs = in_order(result)
-    keys = list(dict.fromkeys(key for run in runs for key in run.config if key != "seed"))
-    differing = [key for key in keys if len({repr(run.config.get(key)) for run in runs}) > 1]
-    rows = tuple((run.name, *(setting(run.config.get(key)) for key in differing)) for run in runs)
+    configs = [flat_options(run.config) for run in runs]
+    keys = list(dict.fromkeys(key for config in configs for key in config if key != "seed"))
+    differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
+    rows = tuple(
+        (run.name, *(setting(config.get(key)) for key in differing)) for run, config in zip(runs, configs, strict=True)
+    )
     return Cells(("configuration", *differing), rows if differing else ())
 
 

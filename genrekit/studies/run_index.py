@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.io.files import read_json
+from genrekit.io.files import cannot
+from genrekit.io.regular_files import open_regular
 from genrekit.training.validation_log import ANSWERS, load_answers
-from genrekit.workflows.runs import HISTORY, has_result, is_pruned, read_config, read_history, read_result
+from genrekit.workflows.runs import (
+    CONFIG,
+    HISTORY,
+    RESULT,
+    has_result,
+    is_pruned,
+    is_trial,
+    read_history,
+    read_result,
+    read_run_config,
+)
 
 
 def identity(config: TrainConfig, data: Any) -> str:
@@ -36,12 +48,39 @@ def index_runs(runs: Path, *, pruned: bool = False) -> dict[str, Path]:
 
 
 def runs_by_identity(runs: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the identity and the folder of each run; folders that are not runs of this version are skipped."""
-    for path in sorted(runs.glob("*/config.json")):
+    """Yield the identity and the folder of each run; those that `find_unreadable` returns are left out."""
+    for run in _candidates(runs):
+        with suppress(GenrekitError):
+            yield _identity(run), run
+
+
+def find_unreadable(runs: Path) -> dict[Path, str]:
+    """Return the runs in a folder whose settings or marks cannot be read, and why."""
+    problems = {}
+    for run in _candidates(runs):
         try:
-            yield identity(TrainConfig.of(read_config(path)), read_json(path).get("data")), path.parent
-        except GenrekitError:
-            continue
+            _identity(run)
+        except GenrekitError as error:
+            problems[run] = str(error)
+    return problems
+
+
+def _candidates(runs: Path) -> list[Path]:
+    return sorted({path.parent for name in (CONFIG, RESULT) for path in runs.glob(f"*/{name}")})
+
+
+def _identity(run: Path) -> str:
+    """Read what identifies a run.
+
+    Errors: GenrekitError if something of it cannot be read.
+    """
+    for name in (CONFIG, RESULT, ANSWERS, HISTORY):
+        if (run / name).is_dir():
+            raise GenrekitError(f"{run / name} is a directory; remove {run}, or train it again")
+    config, start = read_run_config(run)
+    is_pruned(run)
+    is_trial(run)
+    return identity(config, start.data)
 
 
 def is_usable(run: Path) -> bool:
@@ -64,16 +103,21 @@ def damage(run: Path) -> str:
 def _state(path: Path) -> tuple[int, ...]:
     """Numbers that change when a file changes; none if there is no file."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             status = os.fstat(file.fileno())
     except FileNotFoundError:
         return ()
+    except IsADirectoryError as error:
+        raise cannot("read", path, error) from error
     return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
 @lru_cache(maxsize=10_000)
 def _require_complete(run: Path, _states: tuple[tuple[int, ...], ...]) -> None:
-    """Read the files of a run; a success is remembered until a file changes."""
+    """Read the files of a run. A success is cached until a file changes.
+
+    Errors: GenrekitError if a file is missing or does not fit the others.
+    """
     read_result(run)
     expected, written = len(load_answers(run / ANSWERS).right), len(read_history(run / HISTORY))
     if written != expected:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit._types import AnyPath
+from genrekit.config import TrainingEngineConfig
 from genrekit.data.cache.reader import open_cache
 from genrekit.data.collection import SkippedFile
 from genrekit.data.splits.folds import TrainedSplits
@@ -29,17 +30,21 @@ from genrekit.studies.plan import (
 from genrekit.studies.progress import RunStates
 from genrekit.studies.report import write_report
 from genrekit.studies.results import SearchResult, StudyResult
-from genrekit.studies.run_index import index_runs
+from genrekit.studies.run_index import find_unreadable, index_runs
 from genrekit.studies.schema import Study
 from genrekit.studies.study_files import open_study
-from genrekit.studies.worker_pool import Conditions, Job, progress_shown, train_jobs
+from genrekit.studies.training_pool import TrainingPool, open_pool
+from genrekit.studies.worker_pool import Conditions, Job, progress_shown
 from genrekit.training.tracking import NO_TRACKING, Tracking
+from genrekit.workflows.live_progress import with_progress
 from genrekit.workflows.reporter import Reporter, RunProgress
 
 _SILENT = Reporter()
 _AS_IN_FILE = StudyOptions()
+_LOCAL = TrainingEngineConfig()
 
 
+@with_progress
 def run_study(
     name: AnyPath,
     cache_path: AnyPath,
@@ -51,16 +56,17 @@ def run_study(
     tracking: Tracking = NO_TRACKING,
     strict: bool = False,
     command: str = "",
+    engine: TrainingEngineConfig = _LOCAL,
     reporter: Reporter = _SILENT,
 ) -> StudyResult:
     """Train the missing runs of a study, test its hypotheses and write a report.
 
     `name` is an included study or the path of a study file. Existing runs in `runs` are reused, whatever their names;
     new ones are created there. The report is written to the study's folder in `reports`, and contains `command`.
-    Accuracies are shares in [0, 1], losses are in nats. With more than one worker, processes are started, so a script
-    must call this under `if __name__ == "__main__":`.
-    Errors: UsageError for an invalid study, GenrekitError if the study or its data changed after the first run, or if
-    no run finished.
+    `engine` says where runs are trained: on this machine, or on a dask cluster whose hosts share the file system.
+    Accuracies are shares in [0, 1], losses are in nats.
+    Errors: UsageError for an invalid study, GenrekitError if the study or its data changed after the first run, if no
+    run finished, or if the cluster cannot be used.
     """
     study = open_study(os.fspath(name))
     cache = open_cache(Path(cache_path))
@@ -70,12 +76,15 @@ def run_study(
     if not any(item.finished or item.wanted for item in experiments):
         raise GenrekitError(f"{study.name} has no finished runs; train some of its configurations first")
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
-    with exclusive_lock(folder / ".lock", f"the study {study.name}"):
+    with (
+        exclusive_lock(folder / ".lock", f"the study {study.name}"),
+        open_pool(engine, options.workers, reporter) as pool,
+    ):
         plan = fix_plan(folder, study, splits, experiments, options)
         for first, second in _equal_configurations(study, experiments):
             reporter.note(f"{second} has the same settings as {first}; they share their runs")
-        warn_of_size(experiments, cache, options.workers, reporter)
-        return train_and_report(study, splits, experiments, plan, conditions, options, folder, command, reporter)
+        warn_of_size(experiments, cache, pool.workers_here, reporter)
+        return train_and_report(study, splits, experiments, plan, conditions, options, folder, command, pool, reporter)
 
 
 def _equal_configurations(study: Study, experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
@@ -95,6 +104,7 @@ def train_and_report(
     options: StudyOptions,
     folder: Path,
     command: str,
+    pool: TrainingPool,
     reporter: Reporter,
     search: SearchResult | None = None,
 ) -> StudyResult:
@@ -102,16 +112,18 @@ def train_and_report(
 
     Errors: GenrekitError if no run finished.
     """
+    for problem in find_unreadable(experiments[0].run.parent).values():
+        reporter.warning(f"left out: {problem}")
     for run, problem in find_damaged(experiments).items():
         reporter.warning(f"{run.name} is damaged and not used: {problem}")
     used = [item for item in experiments if item.finished or item.wanted]
-    problems = _train_missing(used, conditions, options, reporter)
+    problems = train_missing(used, conditions, options, pool, reporter)
     known = index_runs(experiments[0].run.parent)
     experiments = [refreshed(item, known) for item in experiments]
     finished = {item.name for item in experiments if item.finished}
     problems = {name: problem for name, problem in problems.items() if name not in finished}
     for name, problem in problems.items():
-        reporter.warning(f"{name} failed: {problem}; the same command tries it again")
+        reporter.warning(f"{name} failed: {problem}; run the same command to try it again")
     conclusion = conclude(study, splits, experiments, plan, options, command)
     result = replace(
         conclusion.result,
@@ -119,12 +131,16 @@ def train_and_report(
         report=folder / "report.md",
         search=search,
     )
-    write_report(result, conclusion.histories, conclusion.records, folder)
+    write_report(result, conclusion.histories, conclusion.records, folder, conclusion.confusions)
     return result
 
 
-def _train_missing(
-    experiments: Sequence[Experiment], conditions: Conditions, options: StudyOptions, reporter: Reporter
+def train_missing(
+    experiments: Sequence[Experiment],
+    conditions: Conditions,
+    options: StudyOptions,
+    pool: TrainingPool,
+    reporter: Reporter,
 ) -> dict[str, str]:
     """Train what is missing, and return the problems of failed runs by name."""
     experiments = distinct(experiments)
@@ -135,7 +151,7 @@ def _train_missing(
     if conditions.best_models is not None:
         require_best_folder(conditions.best_models)
     states = [
-        RunProgress(item.name, "there" if item.finished else "waiting", epochs=item.config.epochs)
+        RunProgress(item.name, "finished before" if item.finished else "waiting", epochs=item.config.epochs)
         for item in experiments
     ]
     started: list[int] = []
@@ -149,9 +165,9 @@ def _train_missing(
                 started.append(index)
                 values = {"device": options.device} if item.started else item.config.model_dump(mode="json")
                 return Job(item.name, values, item.run, item.started)
-            progress.change(index, state="there")
+            progress.change(index, state="finished before")
         return None
 
     progress.report()
     with progress_shown(reporter):
-        return train_jobs(next_job, conditions, workers=min(options.workers, len(missing)), watcher=progress)
+        return pool.train(next_job, conditions, progress, count=len(missing))

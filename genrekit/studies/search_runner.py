@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genrekit._types import AnyPath
-from genrekit.config import TrainConfig
+from genrekit.config import TrainConfig, TrainingEngineConfig
 from genrekit.data.cache.reader import open_cache
 from genrekit.data.splits.folds import TrainedSplits
 from genrekit.errors import GenrekitError
@@ -16,11 +16,13 @@ from genrekit.io.files import exclusive_lock, require_writable, write_json
 from genrekit.models.leaderboard import require_best_folder
 from genrekit.studies.costs import warn_of_size
 from genrekit.studies.optuna_trials import TRIALS_FILE, Trial, open_trials, require_optuna
-from genrekit.studies.plan import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments, read_plan
+from genrekit.studies.plan import PLAN_FORMAT_VERSION, StudyOptions, plan_experiments, read_plan, require_new_folder
 from genrekit.studies.results import SearchResult, StudyResult
 from genrekit.studies.runner import train_and_report
 from genrekit.studies.schema import Configuration
 from genrekit.studies.search_schema import Search, describe, read_search
+from genrekit.studies.search_text import trainings_text
+from genrekit.studies.training_pool import open_pool
 from genrekit.studies.trials import run_trials
 from genrekit.studies.worker_pool import Conditions
 from genrekit.training.tracking import NO_TRACKING, Tracking
@@ -28,6 +30,7 @@ from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.runs import other_data
 
 _SILENT = Reporter()
+_LOCAL = TrainingEngineConfig()
 
 
 def run_search(
@@ -41,14 +44,16 @@ def run_search(
     tracking: Tracking = NO_TRACKING,
     strict: bool = False,
     command: str = "",
+    engine: TrainingEngineConfig = _LOCAL,
     reporter: Reporter = _SILENT,
 ) -> StudyResult:
     """Try the configurations of a search file, train the finalists with other seeds and rank them.
 
     Existing trials and runs are not repeated: an interrupted search resumes, and if its file now declares more trials,
-    only these are added. Finalists are kept among the best models, trials are not.
+    only these are added. Finalists are kept among the best models, trials are not. `engine` says where runs are
+    trained: on this machine, or on a dask cluster whose hosts share the file system.
     Errors: UsageError for an invalid file, GenrekitError if optuna is missing, if the search or its data changed after
-    the first trial, if another process runs it, or if no trial finished.
+    the first trial, if another process runs it, if no trial finished, or if the cluster cannot be used.
     """
     search = read_search(Path(path))
     options.require_search()
@@ -60,18 +65,23 @@ def run_search(
     require_writable(Path(runs))
     if best_models is not None:
         require_best_folder(Path(best_models))
-    with exclusive_lock(folder / ".lock", f"the search {search.name}"):
+    seeds = options.seeds or search.seeds
+    reporter.note(trainings_text(search.trainings(seeds), search.trials, search.trial_seeds, seeds))
+    with (
+        exclusive_lock(folder / ".lock", f"the search {search.name}"),
+        open_pool(engine, options.workers, reporter) as pool,
+    ):
         plan = _fix_plan(folder, search, splits, options)
         conditions = Conditions(cache.path, None, tracking, strict)
         with open_trials(folder / TRIALS_FILE, search) as trials:
-            run_trials(search, trials, splits, conditions, options, Path(runs), reporter)
+            run_trials(search, trials, splits, conditions, options, Path(runs), pool, reporter)
             records, importances = trials.records, trials.importances()
         finalists = choose_finalists(search, records)
         if failed := [trial for trial in records if trial.state == "failed"]:
             reporter.warning(f"{len(failed)} of {len(records)} trials failed; {failed[0].name}: {failed[0].problem}")
         study = search.study(finalists)
         experiments = plan_experiments(study, splits, options, Path(runs))
-        warn_of_size(experiments, cache, options.workers, reporter)
+        warn_of_size(experiments, cache, pool.workers_here, reporter)
         with_best_models = replace(conditions, best_models=None if best_models is None else Path(best_models))
         result = SearchResult(
             objective=search.objective,
@@ -85,7 +95,7 @@ def run_search(
             finalists=tuple(configuration.name for configuration in finalists),
         )
         return train_and_report(
-            study, splits, experiments, plan, with_best_models, options, folder, command, reporter, result
+            study, splits, experiments, plan, with_best_models, options, folder, command, pool, reporter, result
         )
 
 
@@ -126,25 +136,26 @@ def _fix_plan(folder: Path, search: Search, splits: TrainedSplits, options: Stud
         "amended": False,
     }
     if not path.exists():
+        require_new_folder(folder)
         write_json(path, planned)
         return planned
-    stored = read_plan(path, folder, planned)
+    stored = read_plan(path, folder, "search")
     if other := other_data(stored["data"], planned["data"]):
         raise GenrekitError(
             f"{folder} belongs to a search on another collection or split (different {', '.join(other)}); choose "
-            "another folder for reports, or use the cache of that search"
+            "another folder with --reports, or the cache of that search with --cache"
         )
     if stored["search"] != search.fingerprint:
         raise GenrekitError(
             f"the search {search.name} has changed since {path} was written, in more than its numbers of trials and "
-            "finalists; rename the file"
+            "finalists; rename the file, or choose another folder with --reports"
         )
     for name in sorted({*stored["options"], *given}):
         before, now = stored["options"].get(name), given.get(name)
         if before != now:
             raise GenrekitError(
                 f"the search {search.name} was started with {name} {_option_text(before)}, not {_option_text(now)}; "
-                "use the same value, or choose another folder for reports"
+                "use the same value, or choose another folder with --reports"
             )
     return stored
 

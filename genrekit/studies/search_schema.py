@@ -30,18 +30,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from genrekit.config import Config, TrainConfig, fields_with
+from genrekit.config import (
+    Config,
+    TrainConfig,
+    fields_with,
+    flat_options,
+    listed_fields,
+    option_annotations,
+    option_names,
+)
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import read_toml
-from genrekit.studies.schema import RUN_FIELDS, At, Configuration, Override, Study, Values, overridden
-from genrekit.studies.toml_lines import locate, require_file_name
+from genrekit.studies.schema import RUN_FIELDS, At, Configuration, Override, Study, Values, overridden, require_settings
+from genrekit.studies.toml_lines import locate, require_file_name, require_toml
 
 Objective = Literal["track_accuracy", "loss"]
 
 TRIAL_SEED = 1_000
-"""The first seed of trials. Finalists have smaller seeds, so their figures do not include the luck of the selection."""
+"""The first seed of trials. Finalists are trained with smaller seeds, so the selection does not bias their figures."""
 
 _FREE = fields_with(TrainConfig, lambda option: option.scope == "model")
 """Hyperparameters that a search may vary."""
@@ -56,11 +64,11 @@ _MOST_CORNERS = 4_096
 class Dimension(Config):
     """The values of one hyperparameter in a search: a number between two bounds, or one of several choices."""
 
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    step: float | None = Field(None, gt=0)
-    choices: tuple[Any, ...] = ()
+    low: float | None = Field(None, description="Lowest value of a number.")
+    high: float | None = Field(None, description="Highest value of a number.")
+    log: bool = Field(False, description="Whether values are drawn on a logarithmic scale; `low` must be above 0.")
+    step: float | None = Field(None, gt=0, description="Distance of the values from each other, counted from `low`.")
+    choices: tuple[Any, ...] = Field((), description="Values to choose from, instead of `low` and `high`.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -114,11 +122,11 @@ class Dimension(Config):
 class Search(Config):
     """A search file."""
 
-    format_version: Literal[1] = 1
-    title: str = Field(min_length=1)
-    question: str = Field(min_length=1)
-    source: str = ""
-    notes: tuple[str, ...] = ()
+    format_version: Literal[1] = Field(1, description="Version of the file format.")
+    title: str = Field(min_length=1, description="Heading of the report.")
+    question: str = Field(min_length=1, description="What the search asks.")
+    source: str = Field("", description="Where the question comes from, such as an article.")
+    notes: tuple[str, ...] = Field((), description="Remarks for the report.")
     at: At = Field("last", description="Where finalists are ranked: at the last epoch, the best, or after equal steps.")
     trials: int = Field(ge=1, le=100_000, description="Number of configurations to try.")
     trial_seeds: int = Field(1, ge=1, le=100, description="Number of runs of each trial; the objective is their mean.")
@@ -127,16 +135,25 @@ class Search(Config):
     objective: Objective = Field(
         "track_accuracy", description="What is optimized, at the best epoch on the validation set."
     )
-    sampler: Literal["tpe", "random"] = "tpe"
-    sampler_seed: int = Field(0, ge=0, lt=2**32)
+    sampler: Literal["tpe", "random"] = Field(
+        "tpe",
+        description="How values are drawn: near those of good trials (tree-structured Parzen estimator), or at random.",
+    )
+    sampler_seed: int = Field(0, ge=0, lt=2**32, description="Seed of the sampler.")
     startup: int = Field(
         10, ge=1, description="Number of trials drawn at random first, before the sampler and the pruner use them."
     )
-    pruner: Literal["median", "none"] = "median"
+    pruner: Literal["median", "none"] = Field(
+        "median", description="Whether trials are stopped that are worse than the median of the others at an epoch."
+    )
     prune_after: int = Field(5, ge=0, description="Number of epochs before a trial may be pruned.")
-    base: Values = Field(default_factory=dict)
-    space: dict[str, Values] = Field(min_length=1)
-    overrides: tuple[Override, ...] = ()
+    base: Values = Field(default_factory=dict, description="Settings that all trials share.")
+    space: Annotated[dict[str, dict[str, Any]], BeforeValidator(flat_options)] = Field(
+        min_length=1, description="Settings that are searched, each with its range or its choices."
+    )
+    overrides: tuple[Override, ...] = Field(
+        (), description="Changes of the trials that have certain settings, applied one after another."
+    )
     name: Annotated[str, Field(exclude=True)] = ""
 
     @property
@@ -160,6 +177,10 @@ class Search(Config):
         may_change = {"title", "question", "source", "notes", "at", "trials", "finalists", "seeds"}
         values = self.model_dump(mode="json", exclude=may_change)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def trainings(self, seeds: int) -> int:
+        """Return the number of runs of all trials and of the finalists with these seeds each."""
+        return self.trials * self.trial_seeds + min(self.finalists, self.trials) * seeds
 
     def configuration(self, number: int, chosen: Values) -> Configuration:
         """Return the configuration of a trial; it is not validated."""
@@ -186,12 +207,15 @@ def read_search(path: Path) -> Search:
 
     Errors: GenrekitError if it cannot be read, UsageError with the line if it is invalid.
     """
+    require_toml(path, "search")
     require_file_name(path)
     values = read_toml(path)
     try:
         if "name" in values:
             raise UsageError("'name' cannot be set; it is derived from the file's name")
         for key in values:
+            if key in ("axes", "grid", "hypotheses", "include"):
+                raise UsageError(f"{key!r} is a key of a study: genrekit study run {path}; a search has [space]")
             if key not in Search.model_fields:
                 raise unknown_name("key", key, [name for name in Search.model_fields if name != "name"])
         search = Search.of({**values, "name": path.stem})
@@ -209,11 +233,17 @@ def is_integer(name: str) -> bool:
     >>> is_integer("batch_size"), is_integer("lr")
     (True, False)
     """
-    return TrainConfig.model_fields[name].annotation is int
+    return all(kind is int for kind in _types(name))
 
 
 def _is_number(name: str) -> bool:
-    return TrainConfig.model_fields[name].annotation in (int, float, float | None)
+    return all(kind in (int, float, float | None) for kind in _types(name))
+
+
+def _types(name: str) -> list[Any]:
+    """The type of a hyperparameter; of an option of architectures, its type in each that declares it."""
+    field = TrainConfig.model_fields.get(name)
+    return option_annotations(name) if field is None else [field.annotation]
 
 
 def _require_space(search: Search) -> None:
@@ -223,8 +253,9 @@ def _require_space(search: Search) -> None:
                 "with an option of the command" if name in RUN_FIELDS else "in base or with an option of the command"
             )
             raise UsageError(f"{name!r} of space: it must be the same in all trials; set it {where}")
-        if name not in _FREE:
-            raise unknown_name("hyperparameter of space", name, _FREE)
+        if name not in (options := option_names()) and name not in _FREE:
+            listed = [name for name in listed_fields(TrainConfig) if name in _FREE]
+            raise unknown_name("hyperparameter of space", name, [*listed, *options])
         if name in search.base:
             raise UsageError(f"{name!r} is in space and in base; remove one of them")
 
@@ -235,14 +266,12 @@ def _require_base(search: Search) -> None:
             raise UsageError(
                 f"{name!r} of base: a search sets its seeds and has no folds; --device is an option of the command"
             )
-        if name not in TrainConfig.model_fields:
-            raise unknown_name("hyperparameter of base", name, TrainConfig.model_fields)
+        require_settings("hyperparameter of base", [name])
     for override in search.overrides:
         for name in (*override.set, *override.when):
             if name in _SHARED and name in override.set:
-                raise UsageError(f"{name!r} of overrides: it must be the same in all trials")
-            if name not in TrainConfig.model_fields:
-                raise unknown_name("hyperparameter of overrides", name, _FREE)
+                raise UsageError(f"overrides cannot set {name!r}: it must be the same in all trials")
+            require_settings("hyperparameter of overrides", [name])
 
 
 def _require_corners(search: Search) -> None:

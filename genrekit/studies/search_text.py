@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from genrekit.metrics.formatting import percent
+from genrekit.errors import counted
+from genrekit.metrics.formatting import loss_text, percent
 from genrekit.studies.formatting import NONE
 from genrekit.studies.optuna_trials import Trial
 from genrekit.studies.result_cells import Cells
@@ -19,10 +20,10 @@ CAPTIONS = {
     "trial is that of its best epoch. The best trial is partly lucky; the figures of the finalists above show what to "
     "expect.",
     "importances": "Share of the objective's variance over finished trials that each hyperparameter explains (fANOVA, "
-    "Hutter, Hoos and Leyton-Brown 2014). With few trials it is only a hint.",
+    "Hutter, Hoos and Leyton-Brown 2014). With few trials it is not reliable.",
     "slices": "The objective of each finished trial against each of its values; finalists are orange.",
 }
-"""What the pictures show, in the order of the report."""
+"""The captions of the pictures, in the order of the report."""
 
 REFERENCES = (
     "Bergstra, J., et al. (2011). Algorithms for hyper-parameter optimization. Advances in Neural Information "
@@ -37,7 +38,7 @@ _SAMPLERS = {"tpe": "tree-structured Parzen estimators (Bergstra et al. 2011)", 
 
 
 def paragraphs(search: SearchResult) -> list[str]:
-    """Return how many trials ended how, how they were drawn, and how the objective is biased."""
+    """Return two paragraphs: the numbers of trials and how they were drawn, and the bias of the objective."""
     counts = {state: sum(trial.state == state for trial in search.trials) for state in ("finished", "pruned", "failed")}
     pruner = (
         "A trial is stopped if its best objective so far is worse than the median of finished trials at that epoch."
@@ -50,8 +51,21 @@ def paragraphs(search: SearchResult) -> list[str]:
         f"{counts['failed']} failed. They were drawn by {_SAMPLERS[search.sampler]}. {pruner}",
         f"The objective is {objective(search)} on the validation set at the best epoch{mean}. The best epoch and the "
         f"best trials are selected on the same tracks, so it is optimistic. The finalists are the best configurations "
-        f"({', '.join(search.finalists)}). They were trained again with other seeds, and only these rank them.",
+        f"({', '.join(search.finalists)}). They were trained again with other seeds, and only these runs are ranked.",
     ]
+
+
+def trainings_text(trainings: int, trials: int, trial_seeds: int, seeds: int) -> str:
+    """Return a sentence with the number of training runs of a search.
+
+    >>> trainings_text(65, 40, 1, 5)
+    '65 training runs in total: 40 for trials, some of which may be stopped early, and 25 for finalists, 5 seeds each'
+    """
+    of_trials = trials * trial_seeds
+    return (
+        f"{counted(trainings, 'training run')} in total: {of_trials} for trials, some of which may be stopped early, "
+        f"and {trainings - of_trials} for finalists, {counted(seeds, 'seed')} each"
+    )
 
 
 def objective(search: SearchResult) -> str:
@@ -100,11 +114,11 @@ def objective_text(search: SearchResult, value: float | None) -> str:
     """Format an objective: a share in per cent, or a loss in nats."""
     if value is None:
         return NONE
-    return f"{value:.3f}" if search.objective == "loss" else percent(value)
+    return loss_text(value) if search.objective == "loss" else percent(value)
 
 
 def alt_text(search: SearchResult, picture: str) -> str:
-    """Return the text for readers who do not see a picture."""
+    """Return the alternative text of a picture, for screen readers."""
     best = next((trial for trial in in_order(search) if trial.value is not None), None)
     kinds = {"trials": "Objective of", "importances": "Importances of hyperparameters over", "slices": "Slices of"}
     text = f"{kinds[picture]} {len(search.trials)} trials."

@@ -10,14 +10,17 @@ from pathlib import Path
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import read_toml
 from genrekit.studies.comparisons import differences
-from genrekit.studies.schema import Configuration, Study, require_unique_names
-from genrekit.studies.toml_lines import locate, require_file_name
+from genrekit.studies.schema import MOST_CONFIGURATIONS, Configuration, Study, require_unique_names
+from genrekit.studies.toml_lines import locate, require_file_name, require_toml
 
 SHIPPED = Path(__file__).parent / "shipped"
 """The folder with the studies that are included in genrekit."""
 
 _WORDING = frozenset({"title", "question", "source", "notes", "listed"})
 """Fields of a study that may change after its first run."""
+
+_MOST_INCLUDED = 200
+"""Most studies that a study includes at all levels."""
 
 _CONFIGURATION_FIELDS = frozenset({"base", "axes", "grid", "overrides", "include"})
 
@@ -58,6 +61,8 @@ def study_configurations(study: Study) -> list[Configuration]:
     """
     configurations = study.own_configurations()
     for prefix, included in _included(study):
+        if len(configurations) > MOST_CONFIGURATIONS:
+            raise UsageError(f"include: a study can have at most {MOST_CONFIGURATIONS:,} configurations")
         for item in included.own_configurations():
             name, group = f"{prefix}/{item.name}", prefix.partition("/")[0]
             configurations.append(Configuration(name, group, item.values, item.study))
@@ -84,13 +89,16 @@ def fingerprint(study: Study) -> str:
 def _path_of(name: str, folder: Path) -> Path:
     """The file of an included study, or of a path relative to a folder.
 
-    Errors: UsageError for an unknown name.
+    Errors: UsageError for an unknown name, and for a path of something else than a TOML file.
     """
-    if Path(name).suffix == ".toml":
-        return folder / name
-    if name not in shipped_studies():
-        raise unknown_name("study", name, shipped_studies())
-    return SHIPPED / f"{name}.toml"
+    path = folder / name
+    if path.suffix == ".toml":
+        return path
+    if name in shipped_studies():
+        return SHIPPED / f"{name}.toml"
+    if path.exists() or path.suffix or "/" in name:
+        require_toml(path, "study")
+    raise unknown_name("study", name, shipped_studies(hidden=False))
 
 
 @cache
@@ -102,6 +110,8 @@ def _read(path: Path) -> Study:
     """Read a study file without the studies that it includes."""
     require_file_name(path)
     values = read_toml(path)
+    if "space" in values:
+        raise UsageError(f"{locate(path, 'space')}: 'space' is a key of a search: genrekit search {path}")
     for key in ("name", "file"):
         if key in values:
             raise UsageError(f"{locate(path, key)}: {key} cannot be set; it is derived from the file's name")
@@ -113,8 +123,18 @@ def _read(path: Path) -> Study:
     return study
 
 
-def _included(study: Study, including: tuple[Path, ...] = ()) -> Iterator[tuple[str, Study]]:
-    """Yield the included studies at all levels, with the prefix of their configurations' names."""
+def _included(study: Study) -> Iterator[tuple[str, Study]]:
+    """Yield the included studies at all levels, with the prefix of their configurations' names.
+
+    Errors: UsageError if they are so many that files must include each other in several ways.
+    """
+    for number, included in enumerate(_included_by(study, ())):
+        if number == _MOST_INCLUDED:
+            raise UsageError(f"include: more than {_MOST_INCLUDED} studies are included; include each of them once")
+        yield included
+
+
+def _included_by(study: Study, including: tuple[Path, ...]) -> Iterator[tuple[str, Study]]:
     for name in study.include:
         path = _path_of(name, study.file.parent)
         open_files = (*including, study.file.resolve())
@@ -122,7 +142,7 @@ def _included(study: Study, including: tuple[Path, ...] = ()) -> Iterator[tuple[
             raise UsageError(f"include: {name!r} includes itself")
         included = _read_shipped(path) if path.parent == SHIPPED else _read(path)
         yield included.name, included
-        yield from ((f"{included.name}/{prefix}", item) for prefix, item in _included(included, open_files))
+        yield from ((f"{included.name}/{prefix}", item) for prefix, item in _included_by(included, open_files))
 
 
 def _require_known_names(study: Study) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genrekit.errors import UsageError
+from genrekit.io.regular_files import read_small_text
 
 
 def require_file_name(path: Path) -> None:
@@ -18,12 +19,25 @@ def require_file_name(path: Path) -> None:
         raise UsageError(f"{path}: the report folder is named after the file; rename the file")
 
 
+def require_toml(path: Path, kind: str) -> None:
+    """Refuse the path of something else than a TOML file; `kind` is what it should be, such as study.
+
+    Errors: UsageError.
+    """
+    if path.suffix == ".toml":
+        return
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: name a {kind} file, such as {path.stem or kind}.toml")
+    what = "a folder" if path.is_dir() else "not a TOML file"
+    raise UsageError(f"{path} is {what}: name a {kind} file, such as {path.stem or kind}.toml")
+
+
 def locate(path: Path, message: str) -> str:
     """Return "FILE, line N" for an error message, or "FILE" if no line matches.
 
     The line is found by the first quoted name in the message, or by the key at its beginning.
     """
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = read_small_text(path).splitlines()
     fault = re.sub(r"^configuration [^:]*: ", "", message)
     for pattern in _patterns(fault):
         for number, line in enumerate(lines, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +10,16 @@ from pathlib import Path
 
 from genrekit.config import TrainConfig
 from genrekit.data.splits.folds import TrainedSplits
-from genrekit.errors import UsageError
+from genrekit.errors import GenrekitError, UsageError
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.studies.optuna_trials import Trial, Trials
 from genrekit.studies.plan import StudyOptions
 from genrekit.studies.progress import RunStates
 from genrekit.studies.run_index import free_path, identity, index_runs, is_own, is_usable
 from genrekit.studies.search_schema import TRIAL_SEED, Objective, Search
-from genrekit.studies.worker_pool import Conditions, Job, Stopped, Watcher, progress_shown, train_jobs
+from genrekit.studies.training_pool import TrainingPool
+from genrekit.studies.worker_pool import Conditions, Job, Problem, Stopped, Watcher, progress_shown
+from genrekit.training.checkpoint import CHECKPOINT, load_checkpoint
 from genrekit.workflows.reporter import Reporter, RunProgress
 from genrekit.workflows.runs import HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
 
@@ -28,6 +31,7 @@ def run_trials(
     conditions: Conditions,
     options: StudyOptions,
     runs: Path,
+    pool: TrainingPool,
     reporter: Reporter,
 ) -> None:
     """Run trials until there are as many as the search declares; interrupted ones are resumed first.
@@ -38,7 +42,7 @@ def run_trials(
     """
     watcher = _TrialQueue(search, trials, splits, options, runs, reporter)
     with progress_shown(reporter):
-        train_jobs(watcher.next_job, conditions, workers=options.workers, watcher=watcher)
+        pool.train(watcher.next_job, conditions, watcher)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class _TrialRun:
 class _TrialQueue(Watcher):
     """Returns the runs of trials as jobs, and records what becomes of them."""
 
+    stops_runs = True
+
     def __init__(
         self,
         search: Search,
@@ -65,6 +71,7 @@ class _TrialQueue(Watcher):
     ) -> None:
         self._search, self._trials, self._splits, self._options = search, trials, splits, options
         self._runs, self._known, self._known_pruned = runs, index_runs(runs), index_runs(runs, pruned=True)
+        self._reporter = reporter
         self._jobs: list[_TrialRun] = []
         self._values: dict[int, list[float]] = {}
         self._stopped_jobs: set[int] = set()
@@ -73,7 +80,7 @@ class _TrialQueue(Watcher):
         self._waiting = deque((trial, 0) for trial in records if trial.state == "running")
         ended = {trial.number for trial in records if trial.state != "running"}
         states = [
-            RunProgress(f"trial{number}", "there" if number in ended else "waiting")
+            RunProgress(f"trial{number}", "finished before" if number in ended else "waiting")
             for number in range(max(search.trials, len(records)))
         ]
         self._state_indices: list[int] = []
@@ -117,7 +124,7 @@ class _TrialQueue(Watcher):
             return None
         taken = {item.run for item in self._jobs}
         run = self._known.get(key)
-        if run is None or not (is_usable(run) or (is_own(run, stem) and run not in taken)):
+        if run is None or not (is_usable(run) or (is_own(run, stem) and run not in taken and self._resumable(run))):
             run = free_path(self._runs, stem, taken)
         trial_run = _TrialRun(trial, index, config, run)
         self._known[key] = run
@@ -128,8 +135,20 @@ class _TrialQueue(Watcher):
                 self._record_pruning(trial)  # the epoch was written, but the interruption came before its report
                 return None
             return trial_run
-        self._record_result(trial_run, state="there")
+        self._record_result(trial_run, state="finished before")
         return None
+
+    def _resumable(self, run: Path) -> bool:
+        """Whether what an interrupted run has stored can be read; a warning says why not."""
+        try:
+            if (run / HISTORY).is_file():
+                read_history(run / HISTORY)
+            if os.path.lexists(run / CHECKPOINT):
+                load_checkpoint(run / CHECKPOINT)
+        except GenrekitError as error:
+            self._reporter.warning(f"left out: {error}")
+            return False
+        return True
 
     def started(self, job: int) -> None:
         self._progress.started(job)
@@ -146,12 +165,22 @@ class _TrialQueue(Watcher):
             self._stopped_jobs.add(job)
             raise Stopped
 
-    def ended(self, job: int, problem: str | None) -> None:
+    def retried(self, job: int, problem: Problem) -> None:
+        self._progress.retried(job, problem)
+
+    def ended(self, job: int, problem: Problem | None) -> None:
+        """Record what became of a run.
+
+        Errors: GenrekitError if it failed because of its surroundings. Its trial is not spent: the search resumes it.
+        """
         trial_run = self._jobs[job]
         if job in self._stopped_jobs:
             self._record_pruning(trial_run.trial)
+        elif problem is not None and problem.of_surroundings:
+            self._progress.change(trial_run.trial.number, state="waiting", seconds_left=0.0)
+            raise GenrekitError(f"{trial_run.trial.name}: {problem.text}; then run the same command to continue")
         elif problem is not None:
-            self._record_failure(trial_run.trial, problem)
+            self._record_failure(trial_run.trial, problem.text)
         else:
             self._record_result(trial_run, state="finished")
 

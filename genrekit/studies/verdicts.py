@@ -137,7 +137,11 @@ def _doubt(result: ComparisonResult) -> float:
 
 
 def _p(results: Sequence[ComparisonResult]) -> float:
-    """The two-sided p: the largest one, or the smallest one below zero times the number of differences."""
+    """Combine the two-sided p of several differences that must all hold.
+
+    If no difference is negative, it is the largest p. Otherwise it is the smallest p of the negative ones, times the
+    number of differences (Bonferroni).
+    """
     known = [(result.difference.effect, result.difference.p) for result in results if result.difference.p is not None]
     below = [p for effect, p in known if effect < 0]
     return min(1.0, len(results) * min(below)) if below else max(p for _, p in known)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from genrekit.config import TrainConfig
+from genrekit.models.ensemble import repeat_for
 from genrekit.models.torchaudio_import import load_torchaudio
 
 _STREAM = 1
@@ -32,11 +34,47 @@ class MixedBatch:
     others: Tensor | None = None
     share: float = 1.0
 
+    def repeated_for(self, logits: Tensor) -> MixedBatch:
+        """The batch with targets for the logits of an ensemble."""
+        others = None if self.others is None else repeat_for(logits, self.others)
+        return replace(self, targets=repeat_for(logits, self.targets), others=others)
+
     def loss(self, of: Callable[[Tensor], Tensor]) -> Tensor:
         """Compute a loss of genre indices, weighted by the shares of mixed fragments."""
         if self.others is None:
             return of(self.targets)
         return self.share * of(self.targets) + (1 - self.share) * of(self.others)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """The random numbers for a batch of `count` fragments that are known before it is read.
+
+    `own` are the fragments that are trained on; None for all. `gain_db` is the gain of each fragment, `share` the share
+    of each in its mixture, and `order` the fragments that they are mixed with.
+    """
+
+    count: int
+    own: slice | None
+    gain_db: npt.NDArray[np.float64] | None
+    share: float
+    order: npt.NDArray[np.int64] | None
+
+    @property
+    def read(self) -> npt.NDArray[np.int64]:
+        """The fragments that are read: all, or those of `own` and then those that they are mixed with."""
+        positions = np.arange(self.count)
+        if self.own is None or self.order is None:
+            return positions[self.own or slice(None)]
+        return np.append(positions[self.own], self.order[self.own])
+
+    def pairs(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Divide what was read into the fragments of `own` and those that they are mixed with."""
+        assert self.order is not None
+        if self.own is None:
+            return values, values[torch.from_numpy(self.order).to(values.device)]
+        first, second = values.chunk(2)
+        return first, second
 
 
 class BatchAugmentation:
@@ -49,53 +87,76 @@ class BatchAugmentation:
     def __init__(self, config: TrainConfig, neutral: Tensor, epoch: int) -> None:
         self._config, self._neutral = config, neutral
         self._random = np.random.default_rng((config.seed, epoch, _STREAM))
+        self._drawn: _Draw | None = None
+
+    def select(self, count: int, own: slice) -> npt.NDArray[np.int64]:
+        """Return the fragments to read, of a batch of `count`, to augment those in `own`: these, and others to mix.
+
+        Call the object next with these fragments. What it returns for `own` does not depend on the choice of `own`.
+        """
+        self._drawn = draw = self._draw(count, own)
+        return draw.read
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
-        """Augment a batch. Masks come last, so that masked areas have neither noise nor parts of other fragments."""
-        if self._config.gain_db:
-            inputs = self._amplified(inputs)
-        batch = self._mixed(inputs, targets) if self._config.mixup else MixedBatch(inputs, targets)
+        """Augment a batch, or the fragments that `select` returned.
+
+        Masks come last, so that masked areas have neither noise nor parts of other fragments.
+        """
+        draw, self._drawn = self._drawn or self._draw(len(inputs), None), None
+        if draw.gain_db is not None:
+            inputs = _amplified(inputs, draw.gain_db[draw.read])
+        batch = _mixed(inputs, targets, draw)
         if self._config.noise_std:
-            batch = replace(batch, inputs=self._noisy(batch.inputs))
+            batch = replace(batch, inputs=self._noisy(batch.inputs, draw))
         if not (self._config.spec_freq_mask or self._config.spec_time_mask):
             return batch
-        return replace(batch, inputs=self._masked(batch.inputs))
+        return replace(batch, inputs=self._masked(batch.inputs, draw))
 
-    def _amplified(self, inputs: Tensor) -> Tensor:
-        """Multiply each waveform by a random gain. Peaks may exceed 1, because clipping would distort them."""
-        gain_db = self._random.uniform(-self._config.gain_db, self._config.gain_db, len(inputs))
-        factor = torch.from_numpy((10 ** (gain_db / 20)).astype(np.float32)).to(inputs.device)
-        return inputs * factor[:, None]
+    def _draw(self, count: int, own: slice | None) -> _Draw:
+        gain, mixup = self._config.gain_db, self._config.mixup
+        gain_db = self._random.uniform(-gain, gain, count) if gain else None
+        if not mixup:
+            return _Draw(count, own, gain_db, 1.0, None)
+        share = float(self._random.beta(mixup, mixup))
+        return _Draw(count, own, gain_db, share, self._random.permutation(count))
 
-    def _noisy(self, inputs: Tensor) -> Tensor:
+    def _noisy(self, inputs: Tensor, draw: _Draw) -> Tensor:
         """Add white Gaussian noise. Values may leave their range, because clipping would shift their mean."""
-        noise = self._random.standard_normal(tuple(inputs.shape), dtype=np.float32)
+        noise = self._random.standard_normal((draw.count, *inputs.shape[1:]), dtype=np.float32)[draw.own or slice(None)]
         return inputs + torch.from_numpy(noise).mul_(self._config.noise_std).to(inputs.device)
 
-    def _mixed(self, inputs: Tensor, targets: Tensor) -> MixedBatch:
-        """Mix each fragment with another one of the batch (Zhang et al. 2018), all with the same share.
-
-        Beta(alpha, alpha) is symmetric, so a share below a half is replaced by one above it with exchanged fragments.
-        """
-        share = float(self._random.beta(self._config.mixup, self._config.mixup))
-        order = torch.from_numpy(self._random.permutation(len(inputs))).to(inputs.device)
-        mixed = share * inputs + (1 - share) * inputs[order]
-        if share < 0.5:
-            return MixedBatch(mixed, targets[order], targets, 1 - share)
-        return MixedBatch(mixed, targets, targets[order], share)
-
-    def _masked(self, inputs: Tensor) -> Tensor:
+    def _masked(self, inputs: Tensor, draw: _Draw) -> Tensor:
         """Set a range of bands and one of frames to the neutral value in each fragment (SpecAugment, Park et al. 2019).
 
         torch's CPU generator is seeded for the draw and restored. Generators of other devices do not change.
         """
-        count, n_bands, n_frames = inputs.shape
+        n_bands, n_frames = inputs.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(self._random.integers(2**63)))
-            bands = draw_visible(count, n_bands, self._config.spec_freq_mask)
-            frames = draw_visible(count, n_frames, self._config.spec_time_mask)
+            bands = draw_visible(draw.count, n_bands, self._config.spec_freq_mask)
+            frames = draw_visible(draw.count, n_frames, self._config.spec_time_mask)
         visible = bands.to(inputs.device)[:, :, None] * frames.to(inputs.device)[:, None, :]
-        return torch.where(visible.bool(), inputs, self._neutral)
+        return torch.where(visible[draw.own or slice(None)].bool(), inputs, self._neutral)
+
+
+def _amplified(inputs: Tensor, gain_db: npt.NDArray[np.float64]) -> Tensor:
+    """Multiply each waveform by a gain. Peaks may exceed 1, because clipping would distort them."""
+    factor = torch.from_numpy((10 ** (gain_db / 20)).astype(np.float32)).to(inputs.device)
+    return inputs * factor[:, None]
+
+
+def _mixed(inputs: Tensor, targets: Tensor, draw: _Draw) -> MixedBatch:
+    """Mix each fragment with another one of the batch (Zhang et al. 2018), all with the same share.
+
+    Beta(alpha, alpha) is symmetric, so a share below a half is replaced by one above it with exchanged fragments.
+    """
+    if draw.order is None:
+        return MixedBatch(inputs, targets)
+    (own, others), (own_targets, other_targets) = draw.pairs(inputs), draw.pairs(targets)
+    mixed = draw.share * own + (1 - draw.share) * others
+    if draw.share < 0.5:
+        return MixedBatch(mixed, other_targets, own_targets, 1 - draw.share)
+    return MixedBatch(mixed, own_targets, other_targets, draw.share)
 
 
 def draw_visible(count: int, length: int, max_width: int) -> Tensor:

@@ -14,13 +14,25 @@ from typing import Any
 
 from torch import Tensor
 
+from genrekit.config import Config
 from genrekit.errors import GenrekitError
 from genrekit.io.files import cannot, new_file
-from genrekit.io.tensors import DAMAGES, metadata_of, read_tensors, write_tensors
+from genrekit.io.tensors import DAMAGES, first_not_finite, metadata_of, read_tensors, write_tensors
 
 FORMAT_VERSION = 2
 
+CHECKPOINT = "last.safetensors"
+"""Name of the file in the folder of a run."""
+
 State = dict[str, Tensor]
+
+
+class _Header(Config):
+    """What the metadata of the file has."""
+
+    format_version: int
+    groups: list[dict[str, Any]]
+    progress: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,12 +90,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Errors: GenrekitError if it is missing, damaged or of another format version.
     """
-    if not path.is_file():
-        raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; start a new run")
+    if not path.exists():
+        raise GenrekitError(f"no checkpoint at {path}: there is nothing to resume; start a new run without --resume")
     try:
         metadata, tensors = read_tensors(
-            path, "pt", version=FORMAT_VERSION, what="checkpoint", remedy="start a new run"
+            path,
+            "pt",
+            version=FORMAT_VERSION,
+            what="checkpoint",
+            remedy="start a new run with another --out",
+            header=_Header,
         )
+        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer.")}
+        if name := first_not_finite(weights):
+            raise ValueError(f"{name} has NaN or infinite values")
         slots: dict[int, State] = {}
         for name, tensor in _under("optimizer.", tensors).items():
             slot, _, key = name.partition(".")
@@ -96,7 +116,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except DAMAGES as error:
         previous = previous_path(path)
         replace = f"replace it by {previous.name} to resume one epoch earlier"
-        remedy = replace if previous.exists() else "start a new run"
+        remedy = replace if previous.exists() else "start a new run with another --out"
         raise GenrekitError(f"{path} is damaged ({error}): {remedy}") from error
 
 

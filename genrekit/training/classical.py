@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genrekit._types import FloatArray
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.metrics.epochs import Epoch, TrainingFigures
-from genrekit.models.classical import MAX_LEAVES, N_TREES, Classifier, Forest, Linear
+from genrekit.metrics.epochs import Epoch, EpochFigures
+from genrekit.models.classical import MAX_LEAVES, N_TREES, Classifier, Forest, Head, Linear
 from genrekit.training.batch_prediction import predict_batches, track_results
 from genrekit.training.loop import FitResult
+from genrekit.training.temperature import best_temperature
 
 LOGREG_C = 0.003
 """Inverse strength of the squared penalty: statistics are many and correlated, and tracks are few."""
@@ -35,7 +36,7 @@ Genres = npt.NDArray[np.int64]
 class Subset:
     """The fragments of the training or the validation set.
 
-    Shapes: statistics float32 [F, N_STATISTICS], genre and track int64 [F].
+    Shapes: statistics float32 [F, n_features], genre and track int64 [F].
     """
 
     statistics: FloatArray
@@ -67,11 +68,14 @@ def fit_classical(
     model.set_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
     standardized = model.standardize(torch.from_numpy(training.statistics)).numpy()
     config.architecture.fit_model(model, standardized, training.genre, config)
-    head = _Head(model)
+    head = Head(model)
+    if model.temperature is not None:
+        uncalibrated = predict_batches(head, validation.batches(), torch.device("cpu"))
+        model.temperature.fill_(best_temperature(uncalibrated))
     on_training = predict_batches(head, training.batches(), torch.device("cpu"))
     on_validation = predict_batches(head, validation.batches(), torch.device("cpu"))
     if not math.isfinite(on_validation.loss):
-        raise GenrekitError(f"the loss of {config.arch} on the validation set is not finite: train another model")
+        raise GenrekitError(f"the loss of {config.arch} on the validation set is not finite: train another --arch")
     epoch = Epoch(
         epoch=1,
         lr=config.learning_rate,
@@ -82,7 +86,7 @@ def fit_classical(
         validation_track_accuracy=on_validation.track_accuracy,
         seconds=time.monotonic() - started,
     )
-    figures = TrainingFigures(on_training.loss, on_training.fragment_accuracy, on_training.track_accuracy)
+    figures = EpochFigures(on_training.loss, on_training.fragment_accuracy, on_training.track_accuracy)
     right, loss = track_results(on_validation)
     return FitResult(
         history=(epoch,),
@@ -91,6 +95,7 @@ def fit_classical(
         right=right[None],
         loss=loss[None],
         training={"best": figures, "last": figures},
+        predicted=dict.fromkeys(("best", "last"), on_validation.per_track()[2]),
         dead_channels=None,
         steps_per_epoch=1,
     )
@@ -102,7 +107,16 @@ def fit_logreg(model: Linear, statistics: FloatArray, genres: Genres, config: Tr
 
 
 def fit_lda(model: Linear, statistics: FloatArray, genres: Genres, config: TrainConfig) -> None:
-    """Fit linear discriminant analysis."""
+    """Fit linear discriminant analysis.
+
+    Errors: GenrekitError if there are not more fragments than genres: the covariance is that within genres.
+    """
+    n_genres = len(set(genres.tolist()))
+    if len(genres) <= n_genres:
+        raise GenrekitError(
+            f"lda needs more training fragments than genres ({n_genres}), got {len(genres)}: use all fragments of each "
+            "track, add tracks, or choose another --arch"
+        )
     _set_map(model, lda(config).fit(statistics, genres))
 
 
@@ -120,11 +134,11 @@ def fit_forest(model: Forest, statistics: FloatArray, genres: Genres, config: Tr
         model.set_tree(number, *(torch.from_numpy(np.array(values)) for values in (*arrays, shares)))
 
 
-def logreg(_: TrainConfig) -> Any:
+def logreg(config: TrainConfig) -> Any:
     """Return scikit-learn's logistic regression with genrekit's settings."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=LOGREG_C, max_iter=2_000)
+    return LogisticRegression(C=config.c or LOGREG_C, max_iter=2_000)
 
 
 def lda(_: TrainConfig) -> Any:
@@ -138,7 +152,7 @@ def svm(config: TrainConfig) -> Any:
     """Return scikit-learn's linear support vector machines with genrekit's settings."""
     from sklearn.svm import LinearSVC
 
-    return LinearSVC(C=SVM_C, random_state=_seed(config), max_iter=10_000)
+    return LinearSVC(C=config.c or SVM_C, random_state=_seed(config), max_iter=10_000)
 
 
 def forest(config: TrainConfig) -> Any:
@@ -154,14 +168,3 @@ def _seed(config: TrainConfig) -> int:
 
 def _set_map(model: Linear, estimator: Any) -> None:
     model.set_map(torch.from_numpy(estimator.coef_), torch.from_numpy(estimator.intercept_))
-
-
-class _Head(nn.Module):
-    """A classical model whose input is the statistics instead of the mel spectrogram."""
-
-    def __init__(self, model: Classifier) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, statistics: Tensor) -> Tensor:
-        return self.model.decide(self.model.standardize(statistics))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from genrekit.training.ranks import ALONE, Ranks
+
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish)
 """Activation layers that pass positive inputs and suppress negative ones."""
 
@@ -17,19 +19,21 @@ _Key = tuple[nn.Module, int]
 
 
 def dead_channels(
-    model: nn.Module, batches: Iterator[tuple[Tensor, Tensor, Tensor]], device: torch.device
+    model: nn.Module, batches: Iterator[tuple[Tensor, Tensor, Tensor]], device: torch.device, ranks: Ranks = ALONE
 ) -> float | None:
     """Return the share of channels, of all activation layers together, whose input is never above zero.
 
     Channels are axis 1, so a hidden unit of a dense layer is a channel. None if the model has no activation layers;
     functions such as `torch.relu` are not counted. The inputs are those of evaluation mode; only the maximum of each
-    channel is kept.
+    channel is kept. Only the first rank computes it.
     """
+    if not ranks.is_first:
+        return ranks.from_first(None)
     model.eval()
     with torch.inference_mode(), _maxima(model) as maxima:
         for inputs, _, _ in batches:
             model(inputs.to(device))
-    return float((torch.cat(list(maxima.values())) <= 0).double().mean()) if maxima else None
+    return ranks.from_first(float((torch.cat(list(maxima.values())) <= 0).double().mean()) if maxima else None)
 
 
 @contextmanager

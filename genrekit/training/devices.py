@@ -23,7 +23,7 @@ def choose_device(name: str) -> torch.device:
     if name not in available:
         raise unknown_name("device", name, ["auto", *available])
     if not available[name]:
-        raise GenrekitError(f"no {name} device here: choose cpu or auto")
+        raise GenrekitError(f"no {name} device here: choose --device cpu or auto")
     return torch.device(name)
 
 

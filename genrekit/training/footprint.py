@@ -12,7 +12,6 @@ any `nn.Module`. On the meta device, where tensors have no values, that pass tak
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from genrekit.config import FeatureConfig, TrainConfig
-from genrekit.errors import GenrekitError
+from genrekit.errors import GenrekitError, is_out_of_memory
 from genrekit.models import build_model, device_of
+from genrekit.models.ensemble import repeat_for
 from genrekit.training.optimizers import make_optimizer
 
 _FRAGMENTS = 2
@@ -59,16 +59,13 @@ def enough_memory() -> Iterator[None]:
     """Turn errors of torch and NumPy that mean "out of memory" into a GenrekitError of one line."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _NO_MEMORY.search(str(error))):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         raise GenrekitError(
-            "there was not enough memory: choose a smaller batch_size or a smaller model, or train fewer models at once"
-        ) from error
-
-
-_NO_MEMORY = re.compile("can't allocate memory|not enough memory")
-"""torch's messages if the CPU's memory is full. They have no error class of their own."""
+            "there was not enough memory: choose a smaller --batch-size or a smaller model, "
+            "or train fewer models at once"
+        ) from (error if isinstance(error, MemoryError) else MemoryError(str(error)))
 
 
 def measure_weights(model: nn.Module, config: TrainConfig, device: torch.device) -> Footprint:
@@ -133,7 +130,8 @@ def _bytes_per_fragment(model: nn.Module, shape: tuple[int, ...]) -> int:
     targets = torch.zeros(_FRAGMENTS, dtype=torch.int64, device=device)
     keep(inputs)
     with _unchanged(model, device), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        cross_entropy(model.train()(inputs), targets)
+        logits = model.train()(inputs)
+        cross_entropy(logits, repeat_for(logits, targets))
     sizes = [storage.nbytes() for storage in kept.values()]
     return (sum(sizes) + max(sizes)) // _FRAGMENTS
 

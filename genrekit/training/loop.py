@@ -15,13 +15,14 @@ from torch import nn
 from genrekit._types import FloatArray
 from genrekit.config import TrainConfig
 from genrekit.errors import GenrekitError
-from genrekit.metrics.epochs import Epoch, Step, TrainingFigures
+from genrekit.metrics.epochs import Epoch, EpochFigures, Step, require_epochs
 from genrekit.metrics.scores import Predictions
 from genrekit.training.batch_prediction import track_results
 from genrekit.training.checkpoint import Checkpoint, State, load_checkpoint, save_checkpoint
 from genrekit.training.dead_units import dead_channels
 from genrekit.training.devices import repeatable
 from genrekit.training.optimizers import restore_optimizer
+from genrekit.training.ranks import ALONE, Ranks
 from genrekit.training.trainer import Trainer, TrainingData
 
 
@@ -31,9 +32,10 @@ class FitResult:
 
     `predictions` are those of the best epoch for the validation set. `right` is whether each validation track is
     predicted correctly after each epoch, and `loss` its mean loss, in the order of `predictions.per_track()`.
-    `training` has the figures of the "best" and the "last" epoch on the training set; `dead_channels` is measured
-    after the last epoch.
-    Shapes: right bool [E, T], loss float32 [E, T].
+    `training` has the figures of the "best" and the "last" epoch on the training set, and `predicted` the genre that
+    each validation track is predicted as after them. `dead_channels` is measured after the last epoch. `temperature`
+    calibrates the predictions of a network, and is None for other models.
+    Shapes: right bool [E, T], loss float32 [E, T], predicted int64 [T].
     """
 
     history: tuple[Epoch, ...]
@@ -41,9 +43,11 @@ class FitResult:
     predictions: Predictions
     right: npt.NDArray[np.bool_]
     loss: FloatArray
-    training: dict[str, TrainingFigures]
+    training: dict[str, EpochFigures]
+    predicted: dict[str, npt.NDArray[np.int64]]
     dead_channels: float | None
     steps_per_epoch: int
+    temperature: float | None = None
 
 
 @dataclass
@@ -74,6 +78,7 @@ def fit(
     saving: Callable[[], AbstractContextManager[None]] = nullcontext,
     checkpoint: Path | None = None,
     resume: bool = False,
+    ranks: Ranks = ALONE,
 ) -> FitResult:
     """Train until the last epoch, or until `patience` epochs bring no improvement; then restore the best epoch.
 
@@ -84,11 +89,12 @@ def fit(
     With `checkpoint`, the state is saved there after each epoch, inside a `saving()` block. With `resume`, training
     continues from that file and `on_resume` receives its epochs. On a CPU the weights are then bit for bit those of an
     uninterrupted run, because the randomness of an epoch depends only on the seed and its number. The caller's random
-    state does not change.
-    Errors: GenrekitError if the loss is not finite.
+    state does not change. With several `ranks`, each computes its share of every batch, all return the same, and only
+    the first one saves.
+    Errors: GenrekitError if the loss or the model's values are not finite.
     """
     model.to(device)
-    trainer = Trainer(model, data, config, device, on_step)
+    trainer = Trainer(model, data, config, device, on_step, ranks)
     progress = _Progress()
     if resume and checkpoint is not None:
         progress = _restore(checkpoint, trainer)
@@ -117,8 +123,8 @@ def _run(
         better = _better(epoch, progress, config)
         if better:
             progress.best_epoch = epoch.epoch
-            progress.best = trainer.copy_validated_state(progress.best)
-        if checkpoint is not None:
+            progress.best = trainer.copy_validated_state(progress.best, epoch.epoch)
+        if checkpoint is not None and trainer.ranks.is_first:
             with saving():
                 save_checkpoint(checkpoint, _snapshot(progress, trainer))
         if on_epoch is not None:
@@ -129,16 +135,19 @@ def _finish(trainer: Trainer, progress: _Progress) -> FitResult:
     """Measure the last epoch, restore the best one and measure it too."""
     with trainer.averaged_weights():
         last = trainer.training_figures(len(progress.history))
-        dead = dead_channels(trainer.model, trainer.data.validation_batches(), trainer.device)
+        dead = dead_channels(trainer.model, trainer.data.validation_batches(), trainer.device, trainer.ranks)
+        at_the_end = trainer.validate() if progress.stale else None
     trainer.model.load_state_dict(progress.best)
     best = last if progress.stale == 0 else trainer.training_figures(progress.best_epoch)
+    predictions = trainer.validate()
     return FitResult(
         history=tuple(progress.history),
         best_epoch=progress.best_epoch,
-        predictions=trainer.validate(),
+        predictions=predictions,
         right=np.stack(progress.right),
         loss=np.stack(progress.loss),
         training={"best": best, "last": last},
+        predicted={"best": predictions.per_track()[2], "last": (at_the_end or predictions).per_track()[2]},
         dead_channels=dead,
         steps_per_epoch=trainer.data.steps_per_epoch,
     )
@@ -181,15 +190,22 @@ def _restore(path: Path, trainer: Trainer) -> _Progress:
         trainer.model.load_state_dict(saved.best)  # used after the last epoch; loaded here to fail early if it is wrong
         trainer.model.load_state_dict(saved.model)
         restore_optimizer(trainer.optimizer, saved.optimizer)
-        trainer.schedule.restore(saved.progress["schedule"])
+        if not isinstance(schedule := saved.progress["schedule"], dict):
+            raise TypeError("the state of the schedule is not an object")
+        trainer.schedule.restore(schedule)
         if trainer.average is not None:
             trainer.average.restore(saved.average)
         history = [Epoch(**values) for values in saved.progress["history"]]
-        right, loss = (list(saved.answers[name].numpy()) for name in ("right", "loss"))
-        if not len(right) == len(loss) == len(history):
-            raise ValueError(f"{len(right)} answers and {len(loss)} losses for {len(history)} epochs")
-        return _Progress(history, right, loss, saved.best, saved.progress["best_epoch"])
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        require_epochs(history)
+        right, loss, best_epoch = saved.answers["right"], saved.answers["loss"], saved.progress["best_epoch"]
+        shape = (len(history), len(right[0]))
+        if not right.shape == loss.shape == shape or (right.dtype, loss.dtype) != (torch.bool, torch.float32):
+            raise ValueError(f"answers {list(right.shape)} and losses {list(loss.shape)} for {len(history)} epochs")
+        if type(best_epoch) is not int or not 1 <= best_epoch <= len(history):
+            raise ValueError(f"best epoch {best_epoch!r} is not one of {len(history)}")
+        return _Progress(history, list(right.numpy()), list(loss.numpy()), saved.best, best_epoch)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise GenrekitError(
-            f"{path} does not match the configuration: resume with that of the run, or start a new run"
+            f"{path} does not match the configuration: resume with that of the run, or "
+            "start a new run with another --out"
         ) from error

@@ -99,12 +99,12 @@ class Cosine(_Torch):
         super().__init__(optimizer, LambdaLR(optimizer, share) if warmup else annealing(optimizer))
 
     def after_step(self) -> None:
-        """Update the rate if it changes here."""
+        """Update the rate after a step, unless the schedule counts epochs."""
         if not self._by_epoch:
             self._scheduler.step()
 
     def after_epoch(self, _validation_loss: float) -> None:
-        """Update the rate if it changes here."""
+        """Update the rate after an epoch, if the schedule counts epochs."""
         if self._by_epoch:
             self._scheduler.step()
 

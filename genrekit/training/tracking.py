@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import netrc
+import io
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from genrekit.errors import GenrekitError, unknown_name
+from genrekit.io.printable import printable
 from genrekit.metrics.epochs import Epoch
 
 MODES = ("auto", "online", "offline", "off")
@@ -30,8 +30,8 @@ class Tracking:
 
     `mode` is auto, online, offline or off; auto is online if a key is found, else offline. `reason` is where the mode
     comes from. `key`, `entity` and `base_url` (the server) are by default what wandb itself uses. `directory` is where
-    wandb keeps its files, by default the run's folder. `login` says whether wandb has stored credentials; by default a
-    netrc file in the home directory is read to find out.
+    wandb keeps its files, by default the run's folder. `login` says whether wandb has stored credentials; by default
+    wandb looks for them.
     """
 
     mode: str = "off"
@@ -50,7 +50,7 @@ class Tracking:
     @property
     def has_credentials(self) -> bool:
         """Whether there is a key or a stored login."""
-        return self.key is not None or (logged_in(base_url=self.base_url) if self.login is None else self.login)
+        return self.key is not None or (logged_in(self.base_url) if self.login is None else self.login)
 
 
 NO_TRACKING = Tracking()
@@ -122,7 +122,10 @@ class WandbTracker(Tracker):
 
         def log() -> None:
             confusion = wandb.plot.confusion_matrix(
-                y_true=list(truth), preds=list(predicted), class_names=list(genres), title="validation, best epoch"
+                y_true=list(truth),
+                preds=list(predicted),
+                class_names=list(map(printable, genres)),
+                title="validation, best epoch",
             )
             curves = {
                 "loss": {"train": "train_loss", "validation": "validation_loss"},
@@ -190,7 +193,7 @@ def open_tracker(
     attempts = {"online": ("online", "offline"), "offline": ("offline",), "off": ()}[mode]
     for attempt in attempts:
         try:
-            run = _init(attempt, tracking, folder, {"name": run_name, "config": config})
+            run = _init(attempt, tracking, folder, {"name": printable(run_name), "config": config})
         except Exception as error:  # noqa: BLE001 - tracking must not stop a run
             on_warning(f"tracking {attempt} is not possible: {_scrubbed(error, tracking.key)}")
             reason = NOT_ONLINE if attempt == "online" else NOT_OFFLINE
@@ -199,30 +202,20 @@ def open_tracker(
     return Tracker(reason)
 
 
-def logged_in(path: Path | None = None, base_url: str | None = None) -> bool:
-    """Return whether `wandb login` has stored a key for a server in a netrc file, by default the user's."""
-    with suppress(OSError, RuntimeError, ValueError, netrc.NetrcParseError):
-        logins = netrc.netrc(path or user_netrc()).hosts
-        return any(logins[host][2] for host in _hosts(base_url) if host in logins)
-    return False
+def logged_in(base_url: str | None = None) -> bool:
+    """Return whether wandb finds a key that `wandb login` stored for a server, by default its public one.
 
-
-def user_netrc() -> Path:
-    """Return the path of the netrc file in the home directory, which has one of two names.
-
-    Errors: RuntimeError if there is no home directory.
+    wandb reads its files itself, so a login is found wherever the installed version keeps it. The server is not
+    contacted. A file or a key that wandb refuses does not count as a login.
     """
-    names = [Path.home() / name for name in (".netrc", "_netrc")]
-    return next((path for path in names if path.exists()), names[0])
-
-
-def _hosts(base_url: str | None) -> set[str]:
-    """Return the hosts under which wandb stores the key of a server. Its public server has several names."""
-    if base_url is not None:
-        return {urlsplit(base_url).netloc}
     import wandb
+    from wandb.sdk.lib.wbauth import read_netrc_auth
 
-    return {"api.wandb.ai", urlsplit(str(wandb.Settings.model_fields["base_url"].default)).netloc}
+    server = base_url or str(wandb.Settings.model_fields["base_url"].default)
+    # Any error: a file of the user or an address is wrong, of which wandb raises many types.
+    with redirect_stderr(io.StringIO()), suppress(Exception):
+        return read_netrc_auth(host=server) is not None
+    return False
 
 
 def _init(mode: Any, tracking: Tracking, folder: Path, names: dict[str, Any]) -> Any:

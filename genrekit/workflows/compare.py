@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,32 @@ from typing import Any
 import numpy as np
 
 from genrekit._types import AnyPath
+from genrekit.config.features import DESCRIPTORS
 from genrekit.data.collection import SkippedFile
 from genrekit.errors import GenrekitError, counted, few
-from genrekit.io.files import read_json
+from genrekit.io.json_values import stored_with_keys
+from genrekit.io.shown import ShownResult
 from genrekit.metrics.comparison import Sample, indistinguishable, seed_mean
 from genrekit.metrics.intervals import Interval
 from genrekit.models.bundle import read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
-from genrekit.models.leaderboard import KEPT
+from genrekit.models.leaderboard import kept_trainings
 from genrekit.training.validation_log import ANSWERS, Answers, load_answers
-from genrekit.workflows.reporter import Reporter
-from genrekit.workflows.runs import find_left_out, find_runs, is_run, is_trial
+from genrekit.workflows.live_progress import with_progress
+from genrekit.workflows.reporter import Reporter, SkipWarnings
+from genrekit.workflows.runs import find_left_out, find_runs, is_run, is_trial, read_result
 
 
 @dataclass(frozen=True)
 class RankedRun:
     """One configuration in a ranking: its finished runs, one per seed, and the means of their validation results.
 
-    - `track_accuracy`, `loss`: at the best epochs, which were selected on the same tracks. `track_accuracy` has the
-      keys mean, low and high, the bounds of its 95 % interval.
+    - `track_accuracy`, `loss`: at the best epochs, which were selected on the same tracks. The bounds of
+      `track_accuracy` are NaN if they are not known. In JSON its keys are mean, low and high.
     - `group`: the runs that this one is ranked with: those of a split, or a panel of a study.
     - `tied`: whether the difference to the first of its group is not significant; the first is tied if any other is.
-    - `kept`: whether one of its runs is among the five best of the group or study.
+    - `kept`: whether the model of one of its runs is in the folder of the best models; in a study, whether it is among
+      the five best of the study.
     - `epochs` to `seconds` are filled in by studies. `overfitting` is the accuracy on the training set minus that on
       the validation set, both on original fragments in evaluation mode. `trained` is false if the accuracy is not
       above that of a majority-class baseline. `seconds` is the mean duration of a run.
@@ -47,7 +51,7 @@ class RankedRun:
     name: str
     config: dict[str, Any]
     seeds: tuple[int, ...]
-    track_accuracy: dict[str, float | None]
+    track_accuracy: Interval = field(metadata=stored_with_keys(value="mean"))
     loss: float
     parameters: int
     split: str
@@ -67,9 +71,14 @@ class RankedRun:
     comparable: bool = True
     tied: bool = False
 
+    @property
+    def uses_outside_data(self) -> bool:
+        """Whether its features come from a pretrained network, which may be trained on artists of these tracks."""
+        return self.config.get("features", DESCRIPTORS) != DESCRIPTORS
 
-@dataclass(frozen=True)
-class CompareResult:
+
+@dataclass(frozen=True, repr=False)
+class CompareResult(ShownResult):
     """Configurations ranked by validation track accuracy, then by loss.
 
     `ties` are the runs whose difference to the first of the ranking is not significant, and the first itself; it is
@@ -85,11 +94,15 @@ class CompareResult:
 _QUIET = Reporter()
 
 
-def compare(folders: AnyPath | Sequence[AnyPath] = "runs", *, reporter: Reporter = _QUIET) -> CompareResult:
+@with_progress
+def compare(
+    folders: AnyPath | Sequence[AnyPath] = "runs", *, best_models: AnyPath = "best_models", reporter: Reporter = _QUIET
+) -> CompareResult:
     """Rank finished runs by validation track accuracy, then loss, separately for each split.
 
     `folders` are runs, or folders of runs. Runs that differ only in their seed are one configuration, with mean
-    results. A run that cannot be read is skipped with a warning.
+    results. Runs whose models are in the folder `best_models` are marked. A run that cannot be read is skipped with a
+    warning.
     Errors: GenrekitError if there is no finished run, or if `folders` are runs that cannot be compared.
 
     Example: `compare("runs").ranking[0]`
@@ -98,9 +111,12 @@ def compare(folders: AnyPath | Sequence[AnyPath] = "runs", *, reporter: Reporter
     run_paths, without_model = find_runs(paths), find_left_out(paths)
     if without_model:
         reporter.note(f"finished runs without a model are left out: {few([path.name for path in without_model])}")
-    runs, skipped = _read(run_paths, reporter)
+    runs, skipped = _read(run_paths)
     if not runs:
-        raise GenrekitError(f"no run could be read; the first error is {skipped[0].reason}")
+        raise GenrekitError(f"no run could be read: {few([file.reason for file in skipped])}")
+    with SkipWarnings(reporter) as skips:
+        for file in skipped:
+            skips.add(file.path, file.reason)
     skipped += [SkippedFile(str(path), "its model was removed") for path in without_model]
     groups = sorted({run.group for run in runs})
     if len(groups) > 1:
@@ -113,7 +129,8 @@ def compare(folders: AnyPath | Sequence[AnyPath] = "runs", *, reporter: Reporter
         reporter.note(f"runs that repeat the configuration and seed of another run are left out: {left_out}")
     rankings = [_ranking([run for run in distinct if run.group == group]) for group in groups]
     names = _group_names([ranking[0][0] for ranking in rankings])
-    rows = [row for name, ranking in zip(names, rankings, strict=True) for row in _rows(name, ranking)]
+    kept = kept_trainings(Path(best_models))
+    rows = [row for name, ranking in zip(names, rankings, strict=True) for row in _rows(name, ranking, kept)]
     first = [row for row in rows if row.group == rows[0].group]
     return CompareResult(
         tuple(rows),
@@ -149,21 +166,29 @@ class _Run:
     @cached_property
     def answers(self) -> Answers | None:
         """Its predictions for the validation tracks after each epoch; None for runs of older versions."""
-        return load_answers(self.path / ANSWERS) if (self.path / ANSWERS).is_file() else None
+        return load_answers(self.path / ANSWERS) if os.path.lexists(self.path / ANSWERS) else None
 
 
-def _read(paths: Iterable[Path], reporter: Reporter) -> tuple[list[_Run], list[SkippedFile]]:
+def _read(paths: Iterable[Path]) -> tuple[list[_Run], list[SkippedFile]]:
     runs, skipped = [], []
     for path in paths:
         try:
-            read_json(path / "result.json")
+            read_result(path)
             run = _Run(path, read_metadata(path / "best"))
-            _ = run.answers
+            _require_own_answers(run)
+            is_trial(path)
             runs.append(run)
         except GenrekitError as error:
             skipped.append(SkippedFile(str(path), str(error)))
-            reporter.warning(f"skipped {path}: {error}")
     return runs, skipped
+
+
+def _require_own_answers(run: _Run) -> None:
+    """Check that the stored predictions of a run are for its validation tracks."""
+    if run.answers is not None and not run.metadata.validation.keys() >= set(run.answers.track_ids):
+        raise GenrekitError(
+            f"{run.path / ANSWERS} has other validation tracks than {run.path / 'best'}: train it again"
+        )
 
 
 def _cannot_compare(runs: Sequence[_Run]) -> GenrekitError:
@@ -235,21 +260,19 @@ def _group_names(firsts: Sequence[_Run]) -> list[str]:
     return names
 
 
-def _rows(group: str, ranking: Sequence[Sequence[_Run]]) -> Iterator[RankedRun]:
+def _rows(group: str, ranking: Sequence[Sequence[_Run]], kept: frozenset[str]) -> Iterator[RankedRun]:
     ties = _ties(ranking)
-    every = sorted((run for runs in ranking for run in runs), key=lambda run: (run.metadata.rank, run.path))
-    kept = {run.path for run in every[:KEPT]}
     for index, (name, runs) in enumerate(zip(_names(ranking), ranking, strict=True)):
-        first, accuracy = runs[0].metadata, _interval(runs)
+        first = runs[0].metadata
         yield RankedRun(
             name=name,
             config=first.train.model_dump(mode="json"),
             seeds=tuple(sorted(run.metadata.train.seed for run in runs)),
-            track_accuracy={"mean": accuracy.value, "low": accuracy.low, "high": accuracy.high},
+            track_accuracy=_interval(runs),
             loss=_rank(runs)[1],
             parameters=first.parameters,
             split=first.split_name,
-            kept=any(run.path in kept for run in runs),
+            kept=any(run.metadata.training_key in kept for run in runs),
             group=group,
             tied=index in ties,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from genrekit.data.cache.reader import open_cache
 from genrekit.data.splits.store import open_split
 from genrekit.demo.synthesizer import write_collection
 from genrekit.errors import GenrekitError
-from genrekit.io.files import write_json
+from genrekit.io.files import read_json, write_json
+from genrekit.io.targets import refuse_dangling
 from genrekit.metrics.evaluation import EvaluateResult
 from genrekit.models.bundle import read_metadata
+from genrekit.models.kept_bundles import remove_copies
 from genrekit.training.tracking import Tracking
 from genrekit.workflows.compare import CompareResult, compare
 from genrekit.workflows.evaluate import evaluate
@@ -28,10 +31,12 @@ FRONT_END = FeatureConfig(sample_rate=SAMPLE_RATE, duration_s=5.0, n_fft=1_024, 
 """Smaller features than the default ones, so that the demo takes less than two minutes."""
 
 _CEL = {"arch": "cel", "channels": (8, 16, 32, 32), "dropout": 0.1, "sched": "onecycle", "lr": 3e-3}
+_LAYERS = {"center": False, "downsample": (1, 1), "pool": "flatten"}
+_SHARED = {"mixup": 0.0, "monitor": "loss"}
 
 MODELS = {
-    "cel": TrainConfig.of({**_CEL, "batch_size": 16, "epochs": 16}),
-    "mlp": TrainConfig.of({"arch": "mlp", "hidden": (64, 32), "epochs": 12}),
+    "cel": TrainConfig.of({**_CEL, **_LAYERS, **_SHARED, "batch_size": 16, "epochs": 16}),
+    "mlp": TrainConfig.of({"arch": "mlp", **_SHARED, "sched": "none", "hidden": (64, 32), "epochs": 12}),
 }
 """The two models that the demo compares."""
 
@@ -84,23 +89,36 @@ def demo(folder: Path, *, seed: int = 0, reporter: Reporter = _QUIET) -> DemoRes
             )
         )
     reporter.stage("5. Compare on the validation set, evaluate on the test set, predict a track of the test set")
-    compared = compare([runs], reporter=reporter)
+    compared = compare([runs / name for name in MODELS], best_models=best, reporter=reporter)
     evaluated = evaluate(best, cache, reporter=reporter)
     predicted = predict(audio / f"{_test_track(cache, trained[0].bundle)}.wav", best, reporter=reporter)
     return DemoResult(folder, prepared, tuple(trained), compared, evaluated, predicted)
 
 
 def _reset_folder(folder: Path, seed: int) -> None:
-    """Remove the files of an earlier demo.
+    """Remove the files of an earlier demo, and nothing that was added to them.
 
-    Errors: GenrekitError if the folder has other files.
+    Errors: GenrekitError if the folder has other files and is not from an earlier demo.
     """
-    if folder.exists() and not (folder / _MARK).is_file() and any(folder.iterdir()):
-        raise GenrekitError(f"{folder} is not empty and not from an earlier demo: choose another folder")
-    for name in ("audio", "runs", "best_models", "cache.splits"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "cache.h5").unlink(missing_ok=True)
+    refuse_dangling(folder)
+    if folder.exists() and not _is_demo(folder) and any(folder.iterdir()):
+        raise GenrekitError(
+            f"{folder} is not empty and not from an earlier demo: name an empty one, such as genrekit demo {folder}-2"
+        )
+    for name in MODELS:
+        shutil.rmtree(folder / "runs" / name, ignore_errors=True)
+    shutil.rmtree(folder / "cache.splits", ignore_errors=True)
+    remove_copies(folder / "best_models")
+    for path in (*folder.glob("audio/*/demo-*.wav"), folder / "cache.h5"):
+        path.unlink(missing_ok=True)
     write_json(folder / _MARK, {"format_version": 1, "seed": seed})
+
+
+def _is_demo(folder: Path) -> bool:
+    with suppress(GenrekitError):
+        values = read_json(folder / _MARK) if (folder / _MARK).is_file() else None
+        return isinstance(values, dict) and set(values) == {"format_version", "seed"}
+    return False
 
 
 def _test_track(cache: Path, bundle: Path) -> str:

@@ -10,11 +10,14 @@ import numpy as np
 
 from genrekit._types import AnyPath, FloatArray
 from genrekit.config import FeatureConfig
+from genrekit.config.features import is_network_file
 from genrekit.demo.synthesizer import GENRES, synthesize_track
-from genrekit.errors import GenrekitError, UsageError, unknown_name
+from genrekit.errors import GenrekitError, unknown_name
 from genrekit.inference.onnx_export import OPSET, largest_difference, require_onnx, to_onnx
-from genrekit.io.files import atomic_write, cannot
-from genrekit.models.bundle import load_bundle
+from genrekit.io.files import atomic_write, cannot, require_no_folder
+from genrekit.io.targets import replaceable
+from genrekit.models.bundle import load_bundle, read_metadata
+from genrekit.workflows.live_progress import with_progress
 from genrekit.workflows.reporter import Reporter
 
 
@@ -43,6 +46,7 @@ LARGEST_DIFFERENCE = 1e-3
 _QUIET = Reporter()
 
 
+@with_progress
 def export(
     bundle: AnyPath,
     *,
@@ -54,18 +58,21 @@ def export(
     """Write a bundle as a file that computes probabilities from waveforms, by default `model.onnx` in the bundle.
 
     Before it is written, its probabilities for synthesized music, a quiet clip and silence are compared with the
-    bundle's. An existing file is replaced only with `force`.
+    bundle's. An existing file is replaced only with `force`, and a device or a named pipe never.
     Errors: UsageError for an unknown format, GenrekitError if the model cannot be exported or the file not written.
 
-    Example: `export("best_models/cel3-mel-sgd-cosine-0.600", out="model.onnx").largest_difference`
+    Example: `export("best_models/cel3-mel-sgd-cosine-0.500", out="model.onnx").largest_difference`
     """
     started = time.monotonic()
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     folder = Path(bundle)
     target = folder / "model.onnx" if out is None else Path(out)
-    _require_target(target, force)
+    features = read_metadata(folder).train.features
+    file = _require_target(target, force)
     require_onnx()
+    if is_network_file(features):
+        raise GenrekitError(f"{folder} cannot be exported: its features are those of {features}, not of musicnn")
     loaded = load_bundle(folder)
     front_end = loaded.metadata.prepare.front_end
     reporter.stage(f"Export {folder}")
@@ -78,8 +85,8 @@ def export(
             f"those of the bundle, more than {LARGEST_DIFFERENCE:g}"
         )
     try:
-        with atomic_write(target) as file:
-            file.write(model)
+        with atomic_write(file) as stream:
+            stream.write(model)
     except OSError as error:
         raise cannot("write", target, error) from error
     return ExportResult(
@@ -97,11 +104,16 @@ def export(
     )
 
 
-def _require_target(target: Path, force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target} is a directory: name a file")
-    if target.exists() and not force:
-        raise GenrekitError(f"{target} already exists: choose another name, or replace it with --force")
+def _require_target(target: Path, force: bool) -> Path:
+    """Return the file to write.
+
+    Errors: UsageError for a folder, GenrekitError for another path that must not be replaced.
+    """
+    require_no_folder(target, "model.onnx")
+    file = replaceable(target)
+    if file.exists() and not force:
+        raise GenrekitError(f"{target} already exists: replace it with --force, or choose another file with --out")
+    return file
 
 
 def _clips(front_end: FeatureConfig) -> FloatArray:

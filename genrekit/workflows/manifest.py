@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,9 @@ from genrekit._types import AnyPath
 from genrekit.data.layouts import ManifestRow, find_fma_audio, read_fma, read_gtzan, read_split_folders
 from genrekit.data.splits.split import SET_NAMES
 from genrekit.errors import GenrekitError, counted
-from genrekit.io.files import cannot, write_text
+from genrekit.io.csv_table import csv_text
+from genrekit.io.files import cannot, require_no_folder, write_text
+from genrekit.io.targets import replaceable
 from genrekit.workflows.reporter import Reporter
 
 _QUIET = Reporter()
@@ -50,6 +50,10 @@ def fma_manifest(
     Errors: GenrekitError if the CSV is not FMA's, the audio folder is missing, or `out` exists.
     """
     tracks_csv = Path(tracks_csv)
+    if tracks_csv.is_dir():
+        raise GenrekitError(f"{tracks_csv} is a folder: name FMA's tracks.csv, such as fma_metadata/tracks.csv")
+    if not tracks_csv.exists():
+        raise GenrekitError(f"no file {tracks_csv}: name FMA's tracks.csv, such as fma_metadata/tracks.csv")
     folder = find_fma_audio(tracks_csv) if audio is None else _folder(audio)
     rows, without_genre = read_fma(tracks_csv, folder)
     if without_genre:
@@ -99,15 +103,13 @@ def _write(
     rows: Sequence[ManifestRow], folder: Path, out: AnyPath | None, overwrite: bool, left_out: int
 ) -> ManifestResult:
     manifest = folder / "manifest.csv" if out is None else Path(out)
-    if manifest.exists() and not overwrite:
+    require_no_folder(manifest, "manifest.csv")
+    file = replaceable(manifest)
+    if file.exists() and not overwrite:
         raise GenrekitError(f"{manifest} exists: replace it with --overwrite, or choose another file with --out")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "genre", "artist", "split"))
-    for row in rows:
-        writer.writerow((_relative(row.path, manifest), row.genre, ";".join(row.artists), row.subset))
+    lines = [(_relative(row.path, manifest), row.genre, ";".join(row.artists), row.subset) for row in rows]
     try:
-        write_text(manifest, text.getvalue())
+        write_text(file, csv_text(("path", "genre", "artist", "split"), lines))
     except OSError as error:
         raise cannot("write", manifest, error) from error
     by_subset = Counter(row.subset for row in rows)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
+from genrekit.data.collection import SkippedFile
+from genrekit.errors import few
 from genrekit.metrics.epochs import Epoch, Step
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """The state of one run of a study; `accuracy` is the best validation track accuracy so far."""
+    """The state of one run of a study. `accuracy` is the best accuracy on validation tracks so far."""
 
     name: str
     state: RunState
@@ -22,13 +25,13 @@ class RunProgress:
     seconds_left: float | None = None
 
 
-RunState = Literal["waiting", "running", "finished", "pruned", "failed", "there"]
-"""`there`: finished in an earlier call."""
+RunState = Literal["waiting", "running", "finished", "pruned", "failed", "finished before"]
+"""`finished before` means in an earlier call."""
 
 
 @dataclass(frozen=True)
 class PreparePlan:
-    """The work that `prepare` starts; sizes in bytes."""
+    """The work of `prepare`, before it starts."""
 
     tracks: int
     fragments: int
@@ -40,7 +43,7 @@ class PreparePlan:
 
 @dataclass(frozen=True)
 class TrainSize:
-    """Bytes that training a network needs; `memory_bytes` is the estimated peak, without torch itself."""
+    """The bytes that training a network needs. `memory_bytes` is the estimated peak, without torch itself."""
 
     checkpoint_bytes: int
     memory_bytes: int
@@ -48,9 +51,9 @@ class TrainSize:
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """The training run that `train` starts; fragments are counted without augmented variants.
+    """A training run, before it starts.
 
-    `size` is None for a model that is fitted in one step.
+    Fragments are counted without augmented variants. `size` is None for a model that is fitted in one step.
     """
 
     run: str
@@ -107,11 +110,11 @@ class Reporter:
         """A training run starts."""
 
     def finishing_steps(self) -> AbstractContextManager[None]:
-        """Return a context for training steps. To stop in it, let the current step end and raise in `step`."""
+        """Return a context for training steps. To stop training, raise an exception in `step`."""
         return nullcontext()
 
     def saving(self) -> AbstractContextManager[None]:
-        """Return a context in which a checkpoint is written. To stop in it, wait for its end."""
+        """Return a context in which a checkpoint is written. It must not be interrupted."""
         return nullcontext()
 
     def step(self, step: Step) -> None:
@@ -131,7 +134,7 @@ class Reporter:
 
 
 class Progress(Reporter):
-    """Calls a function with the progress of a workflow as (done, of): tracks, files, or steps of a training run.
+    """Calls a function with the number of tracks, files or training steps that are done, and their total number.
 
     >>> Progress(print).tracks_done(3, 10)
     3 10
@@ -147,3 +150,48 @@ class Progress(Reporter):
     def step(self, step: Step) -> None:
         """Pass on the steps of all epochs."""
         self._callback((step.epoch - 1) * step.steps + step.step, step.epochs * step.steps)
+
+
+MOST_SKIPPED = 20
+"""Maximum number of skipped files that are named in warnings."""
+
+
+class SkipWarnings:
+    """Warns about skipped files. The first ones are named. The others are counted in one warning at the end.
+
+    >>> class Warnings(Reporter):
+    ...     def warning(self, text: str) -> None:
+    ...         print(text)
+    >>> with SkipWarnings(Warnings(), most=1) as skips:
+    ...     for name in ("a.wav", "b.wav", "c.wav"):
+    ...         skips.add(name, "it is empty")
+    skipped a.wav: it is empty
+    skipped 2 more files: it is empty (2); --json lists all
+    """
+
+    def __init__(self, reporter: Reporter, *, most: int = MOST_SKIPPED) -> None:
+        self._reporter, self._most = reporter, most
+        self._named = self._seen = 0
+        self._others: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._others:
+            reasons = few([f"{reason} ({number:,})" for reason, number in self._others.most_common()])
+            self._reporter.warning(f"skipped {self._others.total():,} more files: {reasons}; --json lists all")
+
+    def add_new(self, files: Sequence[SkippedFile]) -> None:
+        """Warn about the files at the end of a growing list that were not in it before."""
+        for file in files[self._seen :]:
+            self.add(file.path, file.reason)
+        self._seen = len(files)
+
+    def add(self, path: str, reason: str) -> None:
+        """Warn about a file, or count it."""
+        if self._named < self._most:
+            self._named += 1
+            self._reporter.warning(f"skipped {path}: {reason}")
+        else:
+            self._others[reason] += 1

@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from genrekit.config import TrainConfig
 from genrekit.data.splits.folds import data_fingerprints
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.io.files import exclusive_lock, read_json, remove_torn, write_json
-from genrekit.workflows.runs import RUN_FORMAT_VERSION, has_result, other_data, pruned_after, read_config
+from genrekit.io.files import exclusive_lock, remove_torn, write_json
+from genrekit.workflows.run_records import RUN_FORMAT_VERSION
+from genrekit.workflows.runs import has_result, other_data, pruned_after, read_config, read_run_config
 from genrekit.workflows.train_run import TrainRun
 
-_LOCK = ".lock"
+LOCK = ".lock"
 """A process holds this file's lock while it trains the run."""
 
 
 def new_run(values: Mapping[str, Any], out: Path | None, runs: Path) -> tuple[TrainConfig, Path]:
     """Return the configuration and the folder of a new run, without creating the folder.
 
+    Without `out`, the folder is named after the time and the model, and `claimed_folder` must make the name unique. In
+    `out`, a lock alone, of a run that did not start because the disk was full, does not count as content.
     Errors: UsageError for an invalid value, GenrekitError if `out` is not empty.
     """
     config = TrainConfig.of(values)
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not path.name.startswith(LOCK) for path in out.iterdir())):
             raise _exists(out)
         return config, out
-    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.stem}"
-    names = (runs / (f"{stem}-{number}" if number > 1 else stem) for number in range(1, 1_000_000))
-    return config, next(path for path in names if not path.exists())
+    return config, runs / f"{datetime.now():%Y%m%d-%H%M%S}-{config.stem}"
+
+
+def claimed_folder(folder: Path) -> Path:
+    """Create the folder of a run without --out, and return it: NAME, or NAME-2, NAME-3, ... if it exists.
+
+    Processes that start at the same time get different folders, because only one can create each.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = folder.with_name(f"{folder.name}-{number}") if number > 1 else folder
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("there is always a next number")
 
 
 def resumed_run(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfig, Path]:
@@ -41,22 +57,26 @@ def resumed_run(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfi
     Errors: UsageError for a value that differs, GenrekitError if the run cannot be resumed.
     """
     if out is None:
-        raise UsageError("to resume a run, set out to its folder")
+        raise UsageError("to resume a run, name its folder: --out runs/NAME")
     stored = read_config(out / "config.json")
     if has_result(out):
         raise GenrekitError(f"{out} is finished: there is nothing to resume")
     if epoch := pruned_after(out):
-        raise GenrekitError(f"a search stopped {out} after epoch {epoch}: start a new run with its configuration")
+        raise GenrekitError(
+            f"a search stopped {out} after epoch {epoch}: start a new run with --config {out / 'config.json'}"
+        )
     before, config = TrainConfig.of(stored), TrainConfig.of({**stored, **values})
-    for key in values:
+    for key in dict.fromkeys(name.partition(".")[0] for name in values):
         old, new = getattr(before, key), getattr(config, key)
         if old != new and key != "device":
-            raise UsageError(f"{out} was started with {key} {old}, got {new}: leave {key} out, or start a new run")
+            raise UsageError(
+                f"{out} was started with {key} {old}, got {new}: leave {key} out, or start a new run without --resume"
+            )
     return config, out
 
 
 def _exists(folder: Path) -> GenrekitError:
-    return GenrekitError(f"{folder} already exists: choose another name for the run, or resume it")
+    return GenrekitError(f"{folder} already exists: choose another folder with --out, or resume the run with --resume")
 
 
 @contextmanager
@@ -65,7 +85,7 @@ def locked_folder(run: TrainRun, *, resume: bool) -> Iterator[None]:
 
     Errors: GenrekitError if another process holds the lock or has created the run, or if the cache has changed.
     """
-    with exclusive_lock(run.folder / _LOCK, f"cannot train {run.folder}"):
+    with exclusive_lock(run.folder / LOCK, f"cannot train {run.folder}"):
         data = data_fingerprints(run.cache, run.split)
         if resume:
             _require_same_data(run.folder, data)
@@ -80,14 +100,16 @@ def _create(run: TrainRun, data: dict[str, str]) -> None:
     if path.exists():  # another process has created it since new_run()
         raise _exists(run.folder)
     values = run.config.model_dump(mode="json")
-    write_json(path, {"format_version": RUN_FORMAT_VERSION, "data": data, **values})
+    start = {"recipe": run.recipe, "tracking": run.tracking}
+    known = {name: value for name, value in start.items() if value}
+    write_json(path, {"format_version": RUN_FORMAT_VERSION, "data": data, **known, **values})
 
 
 def _require_same_data(folder: Path, data: dict[str, str]) -> None:
-    if other := other_data(read_json(folder / "config.json").get("data", {}), data):
+    if other := other_data(read_run_config(folder)[1].data, data):
         raise GenrekitError(
             f"{folder} was started with another cache (different {', '.join(other)}): "
-            "resume with that cache, or start a new run"
+            "resume with that cache (--cache), or start a new run without --resume"
         )
 
 

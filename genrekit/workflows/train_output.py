@@ -6,11 +6,15 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import torch
 
 from genrekit._version import __version__
+from genrekit.audio.bandwidth import usual_range
+from genrekit.data.cache.origin import path_text, read_origin
+from genrekit.data.duplicates import original_landmarks
 from genrekit.data.splits.groups import indexed_clusters, what_to_resample
 from genrekit.data.splits.split import SplitTrack
 from genrekit.data.splits.store import split_tracks
@@ -18,6 +22,8 @@ from genrekit.metrics.scores import Scores, score
 from genrekit.models import count_parameters
 from genrekit.models.bundle import save_bundle
 from genrekit.models.bundle_metadata import BundleMetadata
+from genrekit.models.classical import Classifier
+from genrekit.models.seen_audio import KEPT, SeenAudio
 from genrekit.training.loop import FitResult
 from genrekit.training.validation_log import ANSWERS, Answers, save_answers
 from genrekit.workflows.train_run import TrainRun
@@ -31,9 +37,16 @@ def save_output(run: TrainRun, fitted: FitResult) -> None:
     tracks = split_tracks(run.cache)
     clusters = indexed_clusters(tracks)
     scores = score(fitted.predictions, clusters)
-    save_bundle(run.bundle, run.model, _metadata(run, fitted, scores))
+    save_bundle(run.bundle, run.model, _metadata(run, fitted, scores), _seen_audio(run))
     _save_plots(run, fitted, scores)
-    save_answers(run.folder / ANSWERS, _answers(fitted, tracks, clusters))
+    save_answers(run.folder / ANSWERS, _answers(fitted, tracks, clusters, run.cache.genres))
+
+
+def _seen_audio(run: TrainRun) -> SeenAudio:
+    track_ids = {*run.split.ids("train"), *run.split.ids("validation")}
+    code, frame, track = original_landmarks(run.cache, strongest=KEPT)
+    seen = np.array([track.id in track_ids for track in run.cache.tracks])[track]
+    return SeenAudio(code[seen], frame[seen], track[seen])
 
 
 def _metadata(run: TrainRun, fitted: FitResult, scores: Scores) -> BundleMetadata:
@@ -58,10 +71,32 @@ def _metadata(run: TrainRun, fitted: FitResult, scores: Scores) -> BundleMetadat
                 "track_accuracy": asdict(scores.track_accuracy),
             },
             "parameters": count_parameters(run.model),
+            "bandwidth_hz": _bandwidth_hz(run),
+            "temperature": fitted.temperature,
+            "confidence_threshold": fitted.predictions.confidence_threshold,
             "history": [asdict(epoch) for epoch in fitted.history],
             "architecture_module": run.config.architecture.outside_module,
+            "cache": path_text(run.cache.path),
+            "collection": read_origin(run.cache),
+            **_network(run),
         }
     )
+
+
+def _bandwidth_hz(run: TrainRun) -> tuple[float, float] | None:
+    """The usual range of the training tracks' bandwidths, with their augmented variants."""
+    training, augmentation = set(run.split.ids("train")), run.cache.config.augmentation
+    reduced = augmentation.resampling[0] if "resampling" in augmentation.kinds and augmentation.augment else 1.0
+    return usual_range([track.facts.bandwidth_hz for track in run.cache.tracks if track.id in training], reduced)
+
+
+def _network(run: TrainRun) -> dict[str, Any]:
+    """What the bundle says about the pretrained network of the features; empty if there is none."""
+    extractor = run.model.extractor if isinstance(run.model, Classifier) else None
+    if extractor is None:
+        return {}
+    network = {"name": extractor.name, "digest": extractor.digest, "carried": run.config.carry_network}
+    return {"network": network, "outside_data": extractor.outside_data}
 
 
 def _save_plots(run: TrainRun, fitted: FitResult, scores: Scores) -> None:
@@ -73,7 +108,9 @@ def _save_plots(run: TrainRun, fitted: FitResult, scores: Scores) -> None:
     save_png(figure, plots / "confusion.png")
 
 
-def _answers(fitted: FitResult, tracks: Sequence[SplitTrack], clusters: Mapping[int, str]) -> Answers:
+def _answers(
+    fitted: FitResult, tracks: Sequence[SplitTrack], clusters: Mapping[int, str], genres: tuple[str, ...]
+) -> Answers:
     """Name the validation tracks, and say whether to resample tracks or artists."""
     indices, _, _ = fitted.predictions.per_track()
     track_ids = tuple(tracks[index].id for index in indices)
@@ -87,4 +124,6 @@ def _answers(fitted: FitResult, tracks: Sequence[SplitTrack], clusters: Mapping[
         resampled=what_to_resample(tracks, track_ids),
         training=fitted.training,
         dead_channels=fitted.dead_channels,
+        genres=genres,
+        predicted=fitted.predicted,
     )

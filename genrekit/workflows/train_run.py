@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from genrekit.config import FeatureConfig, TrainConfig
+from genrekit.config.features import DESCRIPTORS, features_label
 from genrekit.data.cache.reader import Cache
 from genrekit.data.loader import FragmentSource, TrainingBatches, subset_source
 from genrekit.data.perturbed_cache import altered_folder, altered_fragments
 from genrekit.data.splits.folds import trained_split
 from genrekit.data.splits.split import Split
-from genrekit.errors import UsageError
+from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import size_text
 from genrekit.models import build_model
-from genrekit.models.standardize import find_standardize
+from genrekit.models.cel import most_blocks
+from genrekit.models.extractors import extractor_of
+from genrekit.models.feature_extractor import FeatureExtractor
+from genrekit.models.musicnn import MusicnnExtractor
+from genrekit.models.network_file import NetworkFile
+from genrekit.models.standardize import standardize_layers
 from genrekit.models.torchaudio_import import load_torchaudio
+from genrekit.training.checkpoint import CHECKPOINT
 from genrekit.training.devices import choose_device, choose_precision
 from genrekit.training.footprint import Footprint, free_memory, measure, measure_weights
+from genrekit.training.ranks import ALONE, Ranks
 from genrekit.training.tracking import Tracker
 from genrekit.workflows.reporter import Reporter, TrainPlan, TrainSize
+
+LARGEST_CARRIED = 64_000_000
+"""Most bytes of a network for features that a bundle carries."""
 
 
 @dataclass(frozen=True)
 class TrainRun:
-    """Everything that the steps of a training run need. `footprint` is the estimated memory."""
+    """Everything that the steps of a training run need. `footprint` is the estimated memory.
+
+    `recipe` is the name of the recipe that the configuration started from, `tracking` the mode of its tracker. `ranks`
+    are the processes that train it, of which only the first writes files.
+    """
 
     folder: Path
     config: TrainConfig
@@ -38,6 +56,9 @@ class TrainRun:
     model: nn.Module
     footprint: Footprint
     reporter: Reporter
+    recipe: str | None = None
+    tracking: str | None = None
+    ranks: Ranks = ALONE
 
     @property
     def is_network(self) -> bool:
@@ -57,7 +78,25 @@ class TrainRun:
     @property
     def checkpoint(self) -> Path:
         """Where the state is saved after each epoch."""
-        return self.folder / "last.safetensors"
+        return self.folder / CHECKPOINT
+
+
+def with_fitting_channels(
+    values: Mapping[str, Any], cache: Cache, config: TrainConfig, reporter: Reporter
+) -> TrainConfig:
+    """Leave out default blocks that the fragments of a cache have no room for, unless `values` sets the channels."""
+    if not config.architecture.halving or values.get("channels") is not None:
+        return config
+    shape, default = cache.config.front_end.shape(config.input), config.block_channels
+    most = most_blocks(shape, config.downsample or (1, 1))
+    if not 0 < most < len(default):
+        return config
+    used = ",".join(map(str, default[:most]))
+    reporter.note(
+        f"{config.arch} has the channels {used} here: each block halves a fragment, so only {most} of the default "
+        f"{len(default)} blocks fit"
+    )
+    return config.model_copy(update={"channels": default[:most]})
 
 
 def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool, reporter: Reporter) -> TrainRun:
@@ -75,9 +114,12 @@ def set_up_run(cache: Cache, config: TrainConfig, folder: Path, *, strict: bool,
         random_start=config.random_start,
     )
     device = choose_device(config.device if config.architecture.trained_by_gradient else "cpu")
-    model, footprint = _build_and_measure(cache, config, device, reporter)
-    if config.standardize and (layer := find_standardize(model)) is not None:
-        layer.set_statistics(*data.statistics())
+    extractor = _extractor(cache, config)
+    model, footprint = _build_and_measure(cache, config, extractor, device, reporter)
+    if config.standardize and (layers := standardize_layers(model)):
+        mean, deviation = data.statistics()
+        for layer in layers:
+            layer.set_statistics(mean, deviation)
     if device.type == "cuda":
         data.live_on(device, _room_for_data(device, footprint))
     for note in split.notes:
@@ -90,7 +132,7 @@ def training_plan(run: TrainRun, tracker: Tracker) -> TrainPlan:
     return TrainPlan(
         run=str(run.folder),
         arch=run.config.arch,
-        input=run.config.input,
+        input=run.config.input if run.config.features == DESCRIPTORS else features_label(run.config.features),
         parameters=run.footprint.parameters,
         parameter_bytes=run.footprint.gradients,
         size=TrainSize(run.footprint.checkpoint, run.footprint.memory) if run.is_network else None,
@@ -138,8 +180,37 @@ def _training_source(cache: Cache, config: TrainConfig, split: Split, reporter: 
     return source
 
 
+def _extractor(cache: Cache, config: TrainConfig) -> FeatureExtractor | None:
+    """Return the pretrained network that computes the features of a classical model; None if there is none.
+
+    Errors: GenrekitError if the waveforms of the cache are not normalized, because musicnn's features depend on the
+    level, or if the network cannot be used.
+    """
+    extractor = extractor_of(config)
+    if isinstance(extractor, MusicnnExtractor) and cache.config.front_end.normalization == "none":
+        raise GenrekitError(
+            f"{cache.path} has normalization none, but features of musicnn depend on the level: prepare a cache with "
+            "--normalization peak or rms"
+        )
+    if extractor is None:
+        return None
+    front_end = cache.config.front_end
+    trial = np.random.default_rng(0).uniform(-0.5, 0.5, (1, front_end.n_samples)).astype(np.float32)
+    extractor.compute(trial, front_end.sample_rate)  # if it fails, the command stops before it writes a run
+    if config.carry_network and isinstance(extractor, NetworkFile) and len(extractor.content) > LARGEST_CARRIED:
+        raise GenrekitError(
+            f"{config.features} has {size_text(len(extractor.content))}, a bundle carries at most "
+            f"{size_text(LARGEST_CARRIED)}: leave out --carry-network"
+        )
+    return extractor
+
+
 def _build_and_measure(
-    cache: Cache, config: TrainConfig, device: torch.device, reporter: Reporter
+    cache: Cache,
+    config: TrainConfig,
+    extractor: FeatureExtractor | None,
+    device: torch.device,
+    reporter: Reporter,
 ) -> tuple[nn.Module, Footprint]:
     """Build the model on a device and estimate the memory of its training; warn if it is not free.
 
@@ -147,10 +218,10 @@ def _build_and_measure(
     """
     features, n_genres = cache.config.front_end, len(cache.genres)
     with torch.device("meta"):
-        weights = measure_weights(build_model(config, features, n_genres), config, device)
+        weights = measure_weights(build_model(config, features, n_genres, extractor), config, device)
     free = free_memory(device)
     fits = _warn_if_memory_is_short(weights, config, free, reporter)
-    model = build_model(config, features, n_genres).to(device)
+    model = build_model(config, features, n_genres, extractor).to(device)
     footprint = measure(model, config, features.shape(config.input), device)
     if fits:
         _warn_if_memory_is_short(footprint, config, free, reporter)

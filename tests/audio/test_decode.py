@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from signals import level_db, rms, sine, white_noise
 
 from genrekit._types import FloatArray
-from genrekit.audio.decode import Probe, decode, normalize_waveform, probe, resampled_length
+from genrekit.audio.decode import Probe, decode, probe, resampled_length
+from genrekit.audio.level import normalize_waveform
 from genrekit.errors import UnreadableAudioError
 
 RATE = 22_050
@@ -113,9 +115,32 @@ class TestFormats:
         np.testing.assert_allclose(decode(path, RATE).waveform, samples.mean(axis=1), atol=1e-7)
         assert probe(path).channels == channels
 
-    def test_opposite_channels_are_silence(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "x.wav", np.stack([MUSIC, -MUSIC], axis=1), subtype="FLOAT")
-        assert not decode(path, RATE).waveform.any()
+    @pytest.mark.parametrize("gain", [1.0, 0.95])
+    def test_of_channels_that_cancel_the_strongest_is_used(
+        self, gain: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("genrekit.audio.decode._BLOCK", 3_000)
+        channels = [0 * MUSIC, -gain * MUSIC, MUSIC]
+        decoded = decode(write(tmp_path / "x.wav", np.stack(channels, axis=1), subtype="FLOAT"), RATE)
+        assert decoded.cancelled
+        used = -MUSIC if gain == 1 else MUSIC
+        np.testing.assert_array_equal(decoded.waveform, used)
+        mono = decode(write(tmp_path / "y.wav", used, subtype="FLOAT"), RATE)
+        assert (decoded.digest, mono.cancelled) == (mono.digest, False)
+
+    def test_the_residue_of_a_codec_is_not_taken_for_music(self, tmp_path: Path) -> None:
+        music = MUSIC + white_noise(RATE, amplitude=0.001)
+        channels = np.stack([music, -music], axis=1)
+        decoded = decode(write(tmp_path / "x.ogg", channels, format="OGG", subtype="VORBIS"), RATE)
+        assert decoded.cancelled
+        assert snr_db(decoded.waveform, music) > 20
+
+    @pytest.mark.parametrize("gain", [0.0, 0.5, -0.5, 1.0])
+    def test_other_channels_are_averaged(self, gain: float, tmp_path: Path) -> None:
+        path = write(tmp_path / "x.wav", np.stack([MUSIC, gain * MUSIC], axis=1), subtype="FLOAT")
+        decoded = decode(path, RATE)
+        assert not decoded.cancelled
+        np.testing.assert_allclose(decoded.waveform, (1 + gain) / 2 * MUSIC, atol=1e-7)
 
     @pytest.mark.parametrize("channels", [1, 2])
     def test_a_file_of_many_blocks_is_read_whole(
@@ -315,24 +340,28 @@ class TestLyingLength:
 
 
 class TestTruncated:
-    """A file that ends early is what can be read of it."""
+    """A file that ends early is used if at least 90 % of it is left."""
 
-    @pytest.mark.parametrize(("suffix", "least_db"), [("wav", 80), ("au", 80), ("aiff", 80), ("ogg", 20), ("mp3", 20)])
+    @pytest.mark.parametrize(
+        ("suffix", "least_db"), [("wav", 80), ("au", 80), ("aiff", 80), ("flac", 80), ("ogg", 20), ("mp3", 20)]
+    )
     def test_its_length_is_that_of_what_is_there(self, suffix: str, least_db: float, tmp_path: Path) -> None:
-        music = sum((sine(110 * k, 8 * RATE, RATE, 0.2 / k) for k in range(1, 60)), np.zeros(8 * RATE, np.float32))
+        music = sum((sine(110 * k, 40 * RATE, RATE, 0.25 / k) for k in range(1, 9)), np.zeros(40 * RATE, np.float32))
         path = write(tmp_path / f"x.{suffix}", music)
         content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2])
-        waveform = decode(path, RATE).waveform
-        assert 2.9 * RATE < len(waveform) < 4.1 * RATE
-        whole = slice(0, len(waveform) - 2_000)  # a codec's last block may have lost its second half
-        assert snr_db(waveform[whole], music[whole]) > least_db
+        path.write_bytes(content[: len(content) * 24 // 25])
+        decoded = decode(path, RATE)
+        assert 35 * RATE < len(decoded.waveform) < 39.9 * RATE
+        assert len(decoded.notes) == 1
+        whole = slice(0, len(decoded.waveform) - 2_000)  # a codec's last block may have lost its second half
+        assert snr_db(decoded.waveform[whole], music[whole]) > least_db
 
-    def test_flac_loses_its_track(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "x.flac", white_noise(4 * RATE))
+    @pytest.mark.parametrize("suffix", ["wav", "au", "aiff", "flac", "mp3"])
+    def test_half_a_file_is_refused_with_both_lengths(self, suffix: str, tmp_path: Path) -> None:
+        path = write(tmp_path / f"x.{suffix}", white_noise(8 * RATE))
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
-        assert refusal(path).startswith("not decodable: ")
+        assert re.fullmatch(r"damaged: [34][.0-9]* s of 8[.0-9]* s can be decoded, less than 90%", refusal(path))
 
 
 WAVEFORMS = arrays(np.float32, st.integers(1, 200), elements=st.floats(-8, 8, width=32)).filter(

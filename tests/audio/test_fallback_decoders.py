@@ -195,4 +195,19 @@ def test_no_ffmpeg_process_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(subprocess, "Popen", start)
     with open_fallback(tmp_path / "a.m4a") as file:
         file.read(10)
-    assert [process.poll() is not None for process in started] == [True]
+    assert [process.poll() is not None for process in started] == [True, True]  # for the length, and for the audio
+
+
+def test_the_version_of_the_decoder_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lookup takes as long as all else that is done for an unreadable file."""
+    lookups: list[str] = []
+
+    def version(name: str) -> str:
+        lookups.append(name)
+        return "1.2"
+
+    monkeypatch.setattr(fallback_decoders, "version", version)
+    fallback_decoders._av_version.cache_clear()
+    assert [fallback_decoder(), fallback_decoder()] == ["PyAV 1.2"] * 2
+    assert lookups == ["av"]
+    fallback_decoders._av_version.cache_clear()

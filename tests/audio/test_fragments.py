@@ -21,12 +21,12 @@ def test_every_fragment_lies_within_a_track_that_is_long_enough(n_track: int, n_
 @given(LENGTHS, LENGTHS)
 def test_all_fragments_follow_one_another_and_leave_less_than_one_over(n_track: int, n_samples: int) -> None:
     starts = fragment_starts(n_track, n_samples, "all")
-    assert starts == tuple(n_samples * number for number in range(max(1, n_track // n_samples)))
+    assert tuple(starts) == tuple(n_samples * number for number in range(max(1, n_track // n_samples)))
     assert n_track - (starts[-1] + n_samples) < n_samples
 
 
 def test_a_track_of_30_seconds_and_a_little_gives_six_fragments_of_5_seconds() -> None:
-    assert fragment_starts(round(30.4 * 22_050), 110_250, "all") == tuple(110_250 * number for number in range(6))
+    assert [*fragment_starts(round(30.4 * 22_050), 110_250, "all")] == [110_250 * number for number in range(6)]
 
 
 @given(LENGTHS, LENGTHS)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from signals import level_db, loudest_hz, sine, white_noise
 
 from genrekit._types import FloatArray
-from genrekit.audio.augment import pitch_shift, time_stretch
+from genrekit.audio.augment import pitch_shift, resample_band, time_stretch
 from genrekit.audio.decode import probe
 from genrekit.audio.fragments import cut
 from genrekit.audio.transform import (
@@ -31,11 +31,14 @@ SMALL = {"sample_rate": RATE, "duration_s": 0.5, "n_fft": 512, "hop_length": 256
 N_SAMPLES = 4_000
 
 
-def config(*, augment: bool = False, fragments: str | int = "all", seed: int = 0, **front_end: Any) -> PrepareConfig:
+def config(
+    *, augment: bool = False, fragments: str | int = "all", store: str = "both", seed: int = 0, **front_end: Any
+) -> PrepareConfig:
     return PrepareConfig.of(
         {
             "front_end": {**SMALL, **front_end},
             "fragments": fragments,
+            "store": store,
             "augmentation": {"augment": augment, "augment_seed": seed},
         }
     )
@@ -73,7 +76,7 @@ class TestRows:
         assert tensors.tensors["mel"].dtype == np.float16
         assert tensors.variant.tolist() == [0, 1, 2, 3, 4] * 2
         assert tensors.start_s.tolist() == [0.0] * 5 + [0.5] * 5
-        assert not tensors.silent
+        assert (tensors.facts.silent_fragments, tensors.facts.padded, tensors.facts.cancelled) == (0, False, False)
 
     def test_without_augmentation_there_are_originals_only(self, track: Path) -> None:
         tensors = transform_track("a", track, config())
@@ -121,9 +124,33 @@ class TestRows:
         assert len(transform_track("a", path, wanted).tensors["waveform"]) == 3
         assert expected_rows(probe(path), wanted) == 3
 
-    def test_a_track_that_is_shorter_than_a_fragment_is_padded_at_the_end(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("normalization", ["peak", "rms", "none"])
+    def test_a_track_that_is_shorter_than_a_fragment_gives_what_its_repetition_gives(
+        self, normalization: str, tmp_path: Path
+    ) -> None:
+        clip = music(1_000)
+        short = transform_track("a", write(tmp_path / "x.wav", clip), config(normalization=normalization))
+        repeated = transform_track(
+            "a", write(tmp_path / "y.wav", np.tile(clip, 4)), config(normalization=normalization)
+        )
+        for kind in ("waveform", "mel"):
+            np.testing.assert_array_equal(short.tensors[kind], repeated.tensors[kind])
+        assert (short.facts.padded, repeated.facts.padded) == (True, False)
+
+    def test_a_repeated_track_fills_all_variants(self, tmp_path: Path) -> None:
+        tensors = transform_track("a", write(tmp_path / "x.wav", white_noise(1_000)), config(augment=True))
+        assert np.abs(tensors.tensors["waveform"].reshape(5, 8, 500)).max(axis=2).min() > 1_000
+
+    def test_a_mirrored_track_continues_in_both_directions(self, tmp_path: Path) -> None:
+        clip = music(1_500)
+        tensors = transform_track("a", write(tmp_path / "x.wav", clip), config(pad="reflect"))
+        mirrored = np.concatenate([clip, clip[-2:0:-1], clip])[:N_SAMPLES] / np.abs(clip).max()
+        np.testing.assert_array_equal(tensors.tensors["waveform"][0], quantized(mirrored))
+
+    def test_a_short_track_can_be_padded_with_zeros_at_the_end(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", white_noise(1_000))
-        tensors = transform_track("a", path, config(augment=True))
+        tensors = transform_track("a", path, config(augment=True, pad="zero"))
+        assert tensors.facts.padded
         assert tensors.tensors["waveform"].shape == (5, N_SAMPLES)
         assert np.abs(tensors.tensors["waveform"][:, :850]).max(axis=1).min() > 1_000
         for variant in (0, 1, 2, 4):
@@ -191,22 +218,47 @@ class TestContent:
         np.testing.assert_allclose(first.tensors["mel"], second.tensors["mel"], atol=1e-3)
         assert np.abs(second.tensors["waveform"]).max() > 50 * np.abs(first.tensors["waveform"]).max()
 
-    def test_silence_is_all_0_and_marked(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "x.wav", np.zeros(10_000, np.float32))
-        tensors = transform_track("a", path, config(augment=True))
-        assert tensors.silent
-        assert not tensors.tensors["waveform"].any()
-        assert not tensors.tensors["mel"].any()
-
-    def test_a_silent_fragment_of_a_track_that_sounds_is_all_0(self, tmp_path: Path) -> None:
-        waveform = music()
-        waveform[N_SAMPLES:] = 0
+    @pytest.mark.parametrize(
+        "waveform",
+        [
+            pytest.param(np.zeros(10_000, np.float32), id="zeros"),
+            pytest.param(np.full(10_000, 0.5, np.float32), id="constant"),
+            pytest.param(np.full(1_000, 0.5, np.float32), id="short-constant"),
+            pytest.param(white_noise(10_000, amplitude=10 ** (-85 / 20)), id="dither"),
+        ],
+    )
+    @pytest.mark.parametrize("pad", ["wrap", "zero"])
+    def test_silence_is_refused(self, waveform: FloatArray, pad: str, tmp_path: Path) -> None:
         path = write(tmp_path / "x.wav", waveform)
-        for db_reference in ("track", "fragment"):
-            tensors = transform_track("a", path, config(db_reference=db_reference))
-            assert not tensors.silent
-            assert tensors.tensors["mel"][0].max() == 1
-            assert not tensors.tensors["mel"][1].any()
+        with pytest.raises(UnreadableAudioError, match="silent: every fragment is below -80 dBFS"):
+            transform_track("a", path, config(augment=True, pad=pad))
+
+    def test_silent_fragments_of_a_track_that_sounds_are_left_out(self, tmp_path: Path) -> None:
+        waveform = np.concatenate([np.full(2 * N_SAMPLES, 0.01, np.float32), music()])
+        path = write(tmp_path / "x.wav", waveform)
+        tensors = transform_track("a", path, config(augment=True))
+        assert tensors.start_s.tolist() == [1.0] * 5 + [1.5] * 5
+        assert tensors.facts.silent_fragments == 2
+
+    def test_the_bandwidth_is_the_frequency_where_the_spectrum_ends(self, tmp_path: Path) -> None:
+        wide = white_noise(4 * N_SAMPLES)
+        narrow = resample_band(wide, RATE, 0.5)
+        found = [
+            transform_track("a", write(tmp_path / "x.wav", waveform), config(n_mels=64, store=store)).facts.bandwidth_hz
+            for waveform, store in ((wide, "both"), (narrow, "both"), (narrow, "waveform"))
+        ]
+        assert found[0] == pytest.approx(4_000)
+        assert found[1] == pytest.approx(2_000, rel=0.08)
+        assert found[1] == found[2]
+
+    def test_the_bandwidth_does_not_depend_on_the_level_or_on_augmentation(self, tmp_path: Path) -> None:
+        narrow = resample_band(white_noise(4 * N_SAMPLES), RATE, 0.5)
+        found = {
+            transform_track("a", write(tmp_path / "x.wav", gain * narrow), prepared).facts.bandwidth_hz
+            for gain in (0.01, 1)
+            for prepared in (config(), config(augment=True))
+        }
+        assert len(found) == 1
 
 
 class TestDeterminism:

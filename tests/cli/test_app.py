@@ -2,14 +2,17 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_cli import COMMAND_LINES, SMALL, CommandLine
+from rich.text import Text
+from tiny_cli import COMMAND_LINES, SMALL, CommandLine, find_command
 from tiny_music import write_collection
 
 from genrekit import __version__
@@ -38,6 +41,60 @@ def test_every_command_has_json_and_quiet(genrekit: CommandLine, line: tuple[str
     assert "--quiet" in outcome.out
 
 
+@pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
+def test_a_help_page_breaks_no_word_at_80_columns(
+    genrekit: CommandLine, line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = set(genrekit(*line, "--help").out.split())
+    for param in find_command(*line).params:
+        if getattr(param, "hidden", False):
+            continue
+        text = Text.from_markup(f"{getattr(param, 'help', None) or ''} {param.metavar or ''}").plain
+        flags = [name for name in (*param.opts, *param.secondary_opts) if name.startswith("--")]
+        assert {*text.split(), *flags} <= shown, param.name
+
+
+@pytest.mark.parametrize("width", ["80", "140"])
+@pytest.mark.parametrize("line", [(), ("study",), ("manifest",), *COMMAND_LINES], ids=" ".join)
+def test_a_help_page_shows_no_type_of_python(
+    genrekit: CommandLine, line: tuple[str, ...], width: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    assert not re.findall(r"<[a-z].*", genrekit(*line, "--help").out)
+
+
+@pytest.mark.parametrize(
+    ("line", "rows"),
+    [
+        (("train",), ["--cache FILE", "--out FOLDER", "--lr NUMBER", "--wandb-project TEXT", "--print-config Print"]),
+        (("predict",), ["* FILE|FOLDER|- Audio files", "--model FOLDER", "--workers NUMBER", "--engine-config FILE"]),
+        (("study", "run"), ["--seeds NUMBER", "--reports FOLDER", "--dry-run Train"]),
+    ],
+)
+def test_a_help_page_says_what_kind_of_value_an_option_takes(
+    genrekit: CommandLine, line: tuple[str, ...], rows: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    shown = " ".join(genrekit(*line, "--help").out.split())
+    assert [row for row in rows if row not in shown] == []
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
+def test_a_help_page_lists_the_names_that_an_option_takes(line: tuple[str, ...]) -> None:
+    for param in find_command(*line).params:
+        names = set(completed(param))
+        assert names <= set(re.findall(r"[\w-]+", f"{param.metavar} {param.help}")), param.name
+
+
+def completed(param: Any) -> list[str]:
+    """The names that the shell completes, if completion is a list of choices."""
+    complete = getattr(param, "_custom_shell_complete", None)
+    if complete is None or param.param_type_name != "option" or param.name in ("recipe", "arch_options"):
+        return []
+    return [item.value for item in complete(None, param, "")]
+
+
 @pytest.mark.parametrize("words", [(), ("study",)], ids=["genrekit", "genrekit study"])
 def test_without_a_command_only_the_help_page_is_printed(genrekit: CommandLine, words: tuple[str, ...]) -> None:
     outcome = genrekit(*words)
@@ -57,7 +114,11 @@ def test_version(genrekit: CommandLine) -> None:
         pytest.param(("train", "--archh", "cel"), "No such option: --archh", id="option"),
         pytest.param(("train", "--arch", "cell3"), "unknown arch 'cell3': did you mean cel3", id="architecture"),
         pytest.param(("train", "--opt", "sdg"), "unknown opt 'sdg': did you mean sgd?", id="optimizer"),
-        pytest.param(("train", "--sched", "cosin"), "did you mean cosine or loss-cosine?", id="schedule"),
+        pytest.param(
+            ("train", "--sched", "cosin"),
+            "did you mean cosine? (choices: none, plateau, cosine, onecycle)",
+            id="schedule",
+        ),
         pytest.param(("train", "--split", "artists"), "did you mean artist?", id="split"),
         pytest.param(("train", "--wandb", "ofline"), "did you mean offline", id="tracking"),
         pytest.param(
@@ -78,6 +139,9 @@ def test_version(genrekit: CommandLine) -> None:
         pytest.param(("evaluate", "best_models", "--device", "cude"), "did you mean cuda?", id="device of evaluate"),
         pytest.param(
             ("prepare", "--fragments", "some"), "fragments must be all, first or a number from 1", id="fragments"
+        ),
+        pytest.param(
+            ("prepare", "--augment", "--augmentations", "noize"), "unknown augmentations 'noize': did you", id="kind"
         ),
         pytest.param(("prepare", "--normalization", "peek"), "did you mean peak?", id="normalization"),
         pytest.param(
@@ -141,8 +205,18 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
-def test_an_interrupted_prepare_resumes(tmp_path: Path, genrekit: CommandLine, number: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGUSR1, 138, "stopped by SIGUSR1: run the same command again to resume"),
+    ],
+    ids=["INT", "TERM", "USR1"],
+)
+def test_an_interrupted_prepare_resumes(
+    tmp_path: Path, genrekit: CommandLine, number: int, code: int, message: str
+) -> None:
     data = write_collection(tmp_path / "data", {"blues": 20, "jazz": 20}, duration_s=3.0, sample_rate=8_000)
     process = start(tmp_path, "prepare", *SMALL, "--augment", "--workers", "1")
     partial = data / "cache.h5.partial"
@@ -152,7 +226,7 @@ def test_an_interrupted_prepare_resumes(tmp_path: Path, genrekit: CommandLine, n
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
-    assert err.splitlines()[-1] in ("genrekit: interrupted", "genrekit: terminated")
+    assert err.splitlines()[-1] == f"genrekit: {message}"
     assert "Traceback" not in err
     assert not (data / "cache.h5").exists()
     outcome = genrekit("prepare", data, "--out", data / "cache.h5", *SMALL, "--augment", "--workers", "1", "--json")

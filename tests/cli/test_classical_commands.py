@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tiny_cli import SMALL, CommandLine
 
 from genrekit.cli.progress import TerminalReporter
 from genrekit.models.bundle import load_bundle
+from genrekit.training.classical import fit_classical
 from genrekit.training.validation_log import load_answers
 from genrekit.workflows.reporter import TrainPlan
 
@@ -86,9 +88,9 @@ def test_the_same_command_gives_the_same_bytes(here: Path, genrekit: CommandLine
 @pytest.mark.slow
 def test_a_classical_model_prints_no_epochs_and_no_rate(here: Path, genrekit: CommandLine) -> None:
     first, second = (genrekit("train", "--arch", "lda", "--out", f"runs/{name}").err for name in ("one", "two"))
-    assert "note: computing statistics of 60 fragments; they are stored beside the cache\n" in first
-    assert second.splitlines()[-1].startswith("training: loss ")
-    assert "statistics" not in second
+    assert "note: computing features of 60 fragments; they are stored beside the cache\n" in first
+    assert [line.split(":")[0] for line in second.splitlines()[-4:]] == ["training", "note", "note", "note"]
+    assert "computing" not in second
     for absent in ("rate", "epoch", "1/1"):
         assert absent not in first + second
 
@@ -104,9 +106,17 @@ def test_on_a_terminal_the_bar_names_the_current_step(monkeypatch: pytest.Monkey
         reporter.statistics_done(done, 100)
         assert reporter._bar is not None
         (task,) = reporter._bar.tasks
-        assert (task.description, task.completed) == ("fitting" if done == 100 else "computing statistics", done)
+        assert (task.description, task.completed) == ("fitting" if done == 100 else "computing features", done)
     reporter.finished()
     assert "note:" not in terminal.getvalue()
+
+
+def test_in_a_pipe_a_resumed_computation_is_announced_once(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = TerminalReporter(quiet=False)
+    reporter.training(PLAN)
+    for done in (64, 80, 100):
+        reporter.statistics_done(done, 100)
+    assert capsys.readouterr().err.count("computing features of 36 fragments") == 1
 
 
 @pytest.mark.slow
@@ -138,3 +148,17 @@ def test_a_cache_without_mel_is_refused(here: Path, genrekit: CommandLine) -> No
     assert outcome.code == 1
     assert "has no mel, only waveform" in outcome.err
     assert not Path("runs/refused").exists()
+
+
+def test_a_warning_of_scikit_learn_is_a_note(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments: Any) -> Any:
+        for _ in range(2):
+            warnings.warn("it did not converge\nIncrease the number of iterations", stacklevel=1)
+        return fit_classical(*arguments)
+
+    monkeypatch.setattr("genrekit.workflows.train_fit.fit_classical", fit)
+    outcome = genrekit("train", "--arch", "lda")
+    assert outcome.err.count("scikit-learn: it did not converge\n") == 1
+    assert (genrekit("train", "--arch", "lda", "--quiet").err, outcome.code) == ("", 0)

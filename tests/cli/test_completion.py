@@ -89,7 +89,9 @@ def named_values() -> Iterator[Any]:
     """Each option whose help page lists the names that it takes."""
     for line in COMMAND_LINES:
         for option in options(line):
-            values = [value for value in (option.metavar or "").split("|") if re.fullmatch(r"[a-z][\w-]*", value)]
+            listed = re.search(r"Choices: (.+?)\.(?: |$)", option.help or "")
+            names = listed[1].split(", ") if listed else (option.metavar or "").split("|")
+            values = [value for value in names if re.fullmatch(r"[a-z][\w-]*", value)]
             if values:
                 yield pytest.param(line, option.opts[0], values, id=" ".join([*line, option.opts[0]]))
 
@@ -123,7 +125,7 @@ def test_the_last_item_of_a_list_is_completed(complete: Complete) -> None:
 def test_bash_splits_a_word_at_the_equals_sign(complete: Complete) -> None:
     assert complete("train", "--arch", "=", "cel") == ["cel", "cel2", "cel3"]
     assert complete("train", "--device", "=") == ["auto", "cpu", "cuda", "mps"]
-    assert complete("train", "--device", "=", "cpu", "--ar") == ["--arch"]
+    assert complete("train", "--device", "=", "cpu", "--ar") == ["--arch", "--arch-option"]
 
 
 @pytest.mark.parametrize("verb", ["run", "report"])

@@ -45,4 +45,4 @@ def test_a_missing_device_is_one_line(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     outcome = genrekit(*command, "--device", "cuda")
-    assert (outcome.code, outcome.err) == (1, "genrekit: no cuda device here: choose cpu or auto\n")
+    assert (outcome.code, outcome.err) == (1, "genrekit: no cuda device here: choose --device cpu or auto\n")

@@ -29,6 +29,16 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.mark.parametrize("command", [("train",), ("study", "run", "leak"), ("search", "rates.toml")])
+def test_a_project_without_tracking_is_wrong_usage(command: tuple[str, ...], genrekit: CommandLine) -> None:
+    outcome = genrekit(*command, "--wandb", "off", "--wandb-project", "mine")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "genrekit: --wandb-project has no effect, because tracking is off by --wandb: "
+        "add --wandb online or --wandb offline\n"
+    )
+
+
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -85,7 +95,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_files(
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     monkeypatch.setenv("WANDB_PROJECT", "of-environment")
     assert chosen() == ("offline", "by WANDB_MODE", "of-environment")
-    assert chosen("off", "given") == ("off", "by --wandb", "given")
+    assert chosen("offline", "given") == ("offline", "by --wandb", "given")
+    assert chosen("off") == ("off", "by --wandb", "of-environment")
 
 
 @pytest.mark.parametrize(

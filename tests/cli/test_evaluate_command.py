@@ -6,11 +6,13 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from matplotlib.image import imread
 from tiny_cli import CommandLine
 from tiny_music import write_collection
+from tiny_tunes import tune, write
 
 from genrekit import evaluate
 from genrekit.errors import UsageError
@@ -34,6 +36,23 @@ def keep_new_tracks(folder: Path) -> None:
     for path in folder.rglob("*.wav"):
         if int(path.stem.split("-")[1]) < 10:
             path.unlink()
+
+
+FINE = ("--sample-rate", "16000", "--duration-s", "2.5", "--n-fft", "1024", "--hop-length", "256", "--n-mels", "64")
+
+
+@pytest.fixture
+def music_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine) -> Path:
+    """A model of eight tunes; the folder copies has them as MP3, and a new tune of each genre."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(10):
+        genre, samples = ("blues", "jazz")[number % 2], tune(number, 5)
+        if number < 8:
+            write(tmp_path / "music" / genre / f"{number}.wav", samples)
+        write(tmp_path / "copies" / genre / f"copy-{number}.mp3", 0.3 * samples)
+    genrekit("prepare", "music", *FINE, "--workers", "1")
+    shown = genrekit("train", "--arch", "mlp", "--epochs", "1", "--split", "track", "--json")
+    return Path(shown.json["run"], "best")
 
 
 class TestFigures:
@@ -64,6 +83,16 @@ class TestFigures:
         assert "on the same 3 tracks" in shown
         assert "= not significantly different from the first" in shown
 
+    def test_each_test_set_has_a_table(self, here: Path, genrekit: CommandLine) -> None:
+        other = ("--arch", "lda", "--split", "track", "--split-seed", "5", "--out", "runs/other", "--quiet")
+        assert genrekit("train", *other).code == 0
+        outcome = genrekit("evaluate", "best_models/")
+        titles = [line for line in outcome.out.splitlines() if line.startswith("accuracy in % on the test set")]
+        assert [title.split("(")[1].split(" split")[0] for title in titles] == ["track, seed 0", "track, seed 5"]
+        first, second = outcome.out.split(titles[1])
+        assert "=2" in first  # the second model of the first split
+        assert "=" not in second.splitlines()[2].split("lda-mel")[0]
+
 
 class TestFolder:
     """genrekit evaluate --data."""
@@ -81,6 +110,15 @@ class TestFolder:
             first, second = (model["fragment_figures"]["calibration"]["error"]["value"] for model in (one, other))
             assert first == pytest.approx(second, abs=1e-6)
 
+    def test_a_split_of_the_folder_is_not_used_and_a_note_says_so(
+        self, here: Path, fresh: Path, genrekit: CommandLine
+    ) -> None:
+        rows = [f"{path},{path.parent.name},test" for path in sorted(fresh.rglob("*.wav"))]
+        Path("fresh.csv").write_text("\n".join(["path,genre,split", *rows]))
+        outcome = genrekit("evaluate", "runs/mlp/best", "--data", "fresh.csv")
+        assert outcome.code == 0
+        assert "note: fresh.csv has a split, but all of its tracks are evaluated" in outcome.err
+
     def test_training_and_validation_tracks_are_left_out_under_any_name(
         self, here: Path, fresh: Path, genrekit: CommandLine
     ) -> None:
@@ -91,6 +129,39 @@ class TestFolder:
             assert model["left_out"] == len(seen.training) + len(seen.validation) == 27
             assert model["tracks"] == 9
         assert "27 tracks left out, used in training or validation" in outcome.err
+
+    def test_training_tracks_in_another_encoding_are_left_out(self, music_model: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", music_model, "--data", "copies", "--json")
+        (model,) = outcome.json["models"]
+        seen = read_metadata(music_model)
+        assert model["left_out"] == len(seen.training) + len(seen.validation) == 6
+        assert model["tracks"] == 4
+        assert "without landmarks" not in outcome.err
+
+    def test_a_bundle_without_landmarks_recognizes_exact_copies_and_says_so(
+        self, music_model: Path, genrekit: CommandLine
+    ) -> None:
+        (music_model / "landmarks.npz").unlink()
+        outcome = genrekit("evaluate", music_model, "--data", "copies")
+        assert "of 10 tracks" in outcome.out
+        assert (
+            "note: models without landmarks of their training tracks (best): only exact copies of these tracks are "
+            "left out; train again to recognize others\n"
+        ) in outcome.err
+
+    def test_the_test_set_of_another_cache_is_compared_with_the_training_tracks(
+        self, music_model: Path, genrekit: CommandLine
+    ) -> None:
+        genrekit("prepare", "copies", *FINE, "--out", "copies.h5", "--workers", "1")
+        outcome = genrekit("evaluate", music_model, "--cache", "copies.h5")
+        metadata = read_metadata(music_model)
+        seen = {Path(track).name for track in (*metadata.training, *metadata.validation)}
+        subsets = json.loads(Path("copies.splits/track-0.json").read_text())["parts"]
+        tested = {track.rpartition("-")[2] for track, subset in subsets.items() if subset == "test"}
+        assert tested
+        assert tested <= seen
+        assert outcome.code == 1
+        assert outcome.err.endswith("on every test track of the track, seed 0 split: no test track is left\n")
 
     def test_gtzan_tracks_used_in_training_are_recognized_by_name(
         self, here: Path, fresh: Path, genrekit: CommandLine
@@ -104,6 +175,22 @@ class TestFolder:
         bundle.write_text(json.dumps(values))
         (model,) = genrekit("evaluate", "runs/mlp/best", "--data", "fresh", "--json").json["models"]
         assert (model["tracks"], model["left_out"]) == (5, 1)
+
+    def test_aliases_rename_the_genres_of_the_folder(self, here: Path, fresh: Path, genrekit: CommandLine) -> None:
+        keep_new_tracks(fresh)
+        command = ("evaluate", "runs/mlp/best", "--data", "fresh", "--json")
+        expected = genrekit(*command).json["models"][0]["confusion"]
+        (fresh / "jazz").rename(fresh / "Jazz & Swing")
+        Path("names.csv").write_text("alias,genre\nJazz & Swing,jazz\n")
+        (model,) = genrekit(*command, "--genre-aliases", "names.csv").json["models"]
+        assert (model["confusion"], model["unknown_genres"]) == (expected, {})
+        report = genrekit(*command[:-1], "--genre-aliases", "names.csv", "--report", "report.html")
+        assert report.code == 0
+        assert "--genre-aliases=names.csv" in Path("report.html").read_text()
+
+    def test_aliases_without_a_folder_are_refused(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("evaluate", "runs/mlp/best", "--genre-aliases", "names.csv")
+        assert (outcome.code, "needs --data" in outcome.err) == (2, True)
 
     def test_a_stop_in_the_middle_leaves_nothing(
         self, here: Path, fresh: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
@@ -165,12 +252,12 @@ class TestFolder:
     ) -> None:
         keep_new_tracks(fresh)
         (fresh / "jazz" / "jazz-10.wav").write_bytes(b"no audio")
-        (fresh / "jazz" / "song.m4a").write_bytes(b"no audio")
+        (fresh / "jazz" / "song.zip").write_bytes(b"no audio")
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh", "--json")
         assert outcome.code == 0
         skipped = {Path(file["path"]).name: file["reason"] for file in outcome.json["skipped"]}
         assert "not decodable" in skipped["jazz-10.wav"]
-        assert "m4a is not supported" in skipped["song.m4a"]
+        assert ".zip is not a supported audio format" in skipped["song.zip"]
         assert "skipped" in outcome.err
         assert all(model["tracks"] == 5 for model in outcome.json["models"])
 
@@ -185,6 +272,9 @@ class TestFolder:
         outcome = genrekit("evaluate", "best_models/", "--data", "fresh/tracks.csv", "--json")
         assert outcome.json["comparisons"][0]["clusters"] == 2
         assert [model["resampled"] for model in outcome.json["models"]] == ["artists", "artists"]
+        for model in outcome.json["models"]:  # two artists say nothing about others
+            assert (model["clusters"], model["track_accuracy"]["low"], model["macro_f1"]["high"]) == (2, 0, 1)
+        assert "no confidence intervals (0 to 100 %), because the 4 test tracks are by only 2 artists" in outcome.err
 
     def test_models_with_different_features_are_evaluated_together(
         self, here: Path, fresh: Path, genrekit: CommandLine
@@ -234,6 +324,12 @@ class TestFolder:
         assert "cannot be used together" in outcome.err
 
 
+def test_details_have_no_effect_on_json(here: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit("evaluate", "best_models/", "--details", "--json")
+    assert outcome.code == 2
+    assert "--details has no effect with --json" in outcome.err
+
+
 class TestOut:
     """genrekit evaluate --out."""
 
@@ -249,6 +345,9 @@ class TestOut:
             for name in ("confusion.png", "reliability.png", "genres.png"):
                 assert imread(own / name)[..., :3].std() > 0.05
             assert {path.name for path in own.iterdir()} >= {"genres.csv", "genres.md", "confusion.csv"}
+            for name in ("confusion", "reliability", "genres"):
+                assert (own / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+                assert ElementTree.parse(own / f"{name}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
     def test_a_file_in_its_place_is_one_line_and_no_reading_is_counted(self, here: Path, genrekit: CommandLine) -> None:
         Path("look").write_text("mine")
@@ -257,6 +356,16 @@ class TestOut:
         assert "cannot write look" in outcome.err
         assert Path("look").read_text() == "mine"
         assert genrekit("evaluate", "best_models/", "--json").json["readings"] == 1
+
+    def test_the_folders_of_earlier_evaluations_are_removed(self, here: Path, genrekit: CommandLine) -> None:
+        assert genrekit("evaluate", "best_models/", "--out", "look").code == 0
+        earlier = sorted(Path("look").glob("0*"))
+        assert len(earlier) == 2
+        (earlier[1] / "my notes.txt").write_text("mine")
+        Path("look/03-mine").mkdir()
+        assert genrekit("evaluate", "runs/mlp/best", "--out", "look").code == 0
+        assert sorted(path.name for path in Path("look").glob("0*")) == ["01-mlp", earlier[1].name, "03-mine"]
+        assert [path.name for path in earlier[1].iterdir()] == ["my notes.txt"]
 
 
 class TestReport:
@@ -267,9 +376,11 @@ class TestReport:
         page = Path("new/report.html").read_text(encoding="utf-8")
         for model in outcome.json["models"]:
             assert Path(model["bundle"]).name in page
-        assert "genrekit train --arch=cel --input=mel --channels=4,8 --epochs=2" in page
+        assert "--arch=cel --input=mel --channels=4,8 --epochs=2" in page
         assert "--sample-rate=8000" in page
-        assert "genrekit evaluate best_models --cache=data/cache.h5" in page
+        for model in outcome.json["models"]:
+            name = Path(model["bundle"]).name
+            assert f"genrekit evaluate runs/{name}/best --cache=data/cache.h5" in page
         assert page.count(" over epochs;") == 2 * 2  # loss and accuracy of both models
         mistakes = min(8, sum(sum(row) for row in outcome.json["models"][0]["confusion"]))
         assert page.count("<audio") <= 2 * mistakes
@@ -290,7 +401,8 @@ class TestReport:
         self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         report = Path("report.html")
-        report.write_text("old")
+        old = '<meta name="generator" content="genrekit evaluate">'
+        report.write_text(old)
         replace = os.replace
 
         def fail(source: str, target: str) -> None:
@@ -300,7 +412,7 @@ class TestReport:
 
         monkeypatch.setattr(os, "replace", fail)
         outcome = genrekit("evaluate", "best_models/", "--report", "report.html")
-        assert (outcome.code, report.read_text()) == (1, "old")
+        assert (outcome.code, report.read_text()) == (1, old)
         assert "No space left on device" in outcome.err
         assert [path.name for path in here.glob("*report*")] == ["report.html"]
         monkeypatch.undo()

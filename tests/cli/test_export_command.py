@@ -1,5 +1,6 @@
 """genrekit export, flag by flag."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,18 @@ def test_a_damaged_bundle_is_refused(here: Path, genrekit: CommandLine) -> None:
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "model.safetensors is damaged" in outcome.err
     assert not Path("runs/mlp/best/model.onnx").exists()
+
+
+def test_without_a_folder_for_temporary_files_it_says_what_to_set(
+    here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(here / "absent")])
+    outcome = genrekit("export", "runs/mlp/best", "--out", "x.onnx", "--quiet")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "No usable temporary directory" in outcome.err
+    assert "set TMPDIR to a folder on a disk with space" in outcome.err
 
 
 @pytest.mark.usefixtures("exporter")

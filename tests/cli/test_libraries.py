@@ -42,16 +42,20 @@ def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
 
 
-def test_with_a_home_that_can_be_written_only_telemetry_is_off() -> None:
-    assert changes() == {"ORT_DISABLE_TELEMETRY": "1"}
-    assert changes(ORT_DISABLE_TELEMETRY="0") == {}
+QUIET = {"ORT_DISABLE_TELEMETRY": "1", "DASK_LOGGING__DISTRIBUTED": "critical", "WANDB_DISABLE_GIT": "true"}
+"""What is always set, unless the user has set it."""
+
+
+def test_with_a_home_that_can_be_written_only_telemetry_logs_and_git_are_off() -> None:
+    assert changes() == QUIET
+    assert changes(ORT_DISABLE_TELEMETRY="0", DASK_LOGGING__DISTRIBUTED="info", WANDB_DISABLE_GIT="false") == {}
     assert not any(Path.home().iterdir())
 
 
 @pytest.mark.usefixtures("no_home")
 def test_without_a_writable_home_libraries_use_a_private_folder(temporary: Path) -> None:
     changed = changes()
-    assert changed.keys() == {*FOLDERS, "ORT_DISABLE_TELEMETRY"}
+    assert changed.keys() == {*FOLDERS, *QUIET}
     (folder,) = temporary.iterdir()
     assert {Path(changed[name]).parent for name in FOLDERS} == {folder}
     assert folder.stat().st_mode & 0o077 == 0
@@ -69,7 +73,7 @@ def test_a_temporary_folder_that_others_can_write_is_not_used(temporary: Path) -
 
 def test_only_the_folder_that_cannot_be_written_is_moved() -> None:
     (Path.home() / ".cache").touch()
-    assert changes().keys() - {"ORT_DISABLE_TELEMETRY"} == {
+    assert changes().keys() - QUIET.keys() == {
         "MPLCONFIGDIR",
         "NUMBA_CACHE_DIR",
         "WANDB_CACHE_DIR",
@@ -99,7 +103,7 @@ def test_settings_of_wandb_in_a_home_that_cannot_be_written_are_still_read() -> 
 @pytest.mark.usefixtures("no_home")
 def test_without_a_temporary_folder_nothing_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
-    assert changes() == {"ORT_DISABLE_TELEMETRY": "1"}
+    assert changes() == QUIET
 
 
 def test_without_a_home_standard_folders_are_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,14 @@ import pytest
 import soundfile
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from tiny_bundle import edit
 from tiny_cli import CommandLine
 
 import genrekit as library
+from genrekit.audio import tags
 from genrekit.cli.predict_display import show
 from genrekit.cli.timeline import Key, letters, strip
-from genrekit.inference import streaming, tags
+from genrekit.inference import streaming
 from genrekit.inference.prediction import FragmentPrediction
 from genrekit.models.bundle import read_metadata
 from genrekit.workflows.predict import PredictResult
@@ -43,6 +45,22 @@ class TestFiles:
             *(f"data/blues/blues-{number}.wav" for number in range(10)),
         ]
 
+    def test_a_damaged_file_is_named_with_both_lengths(self, here: Path, genrekit: CommandLine) -> None:
+        soundfile.write("cut.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 3 * 8_000), 8_000)
+        Path("cut.wav").write_bytes(Path("cut.wav").read_bytes()[:-3_200])
+        note = "damaged: 2.8 s of 3 s can be decoded and are used"
+        assert f"warning: cut.wav: {note}" in genrekit("predict", "cut.wav").err
+        result = genrekit("predict", "cut.wav", "--json").json
+        assert result["warnings"] == [f"cut.wav: {note}"]
+        assert result["files"][0]["notes"] == [note]
+
+    @pytest.mark.usefixtures("no_other_decoder")
+    def test_a_file_that_needs_another_decoder_says_what_to_install(self, here: Path, genrekit: CommandLine) -> None:
+        Path("song.m4a").write_bytes(b"?")
+        outcome = genrekit("predict", "song.m4a", "data/jazz/jazz-0.wav", "--json")
+        reason = "m4a needs PyAV or ffmpeg: pip install 'genrekit[formats]'"
+        assert outcome.json["skipped"] == [{"path": "song.m4a", "reason": reason}]
+
     def test_an_empty_folder_is_reported_and_other_files_are_predicted(self, here: Path, genrekit: CommandLine) -> None:
         Path("empty").mkdir()
         outcome = genrekit("predict", "empty", "data/jazz/jazz-0.wav", "--json")
@@ -50,12 +68,36 @@ class TestFiles:
         assert outcome.json["skipped"] == [{"path": "empty", "reason": "no audio files in this folder"}]
         assert len(outcome.json["files"]) == 1
 
+    def test_files_in_a_folder_that_are_no_audio_are_listed_with_the_reason(
+        self, here: Path, genrekit: CommandLine
+    ) -> None:
+        for name in ("a.mid", "b.mid", "cover.jpg", "notes.txt"):
+            Path("data/blues", name).write_bytes(b"?")
+        reason = ".mid is not a supported audio format"
+        outcome = genrekit("predict", "data/blues", "--model", "runs/cel/best")
+        assert outcome.code == 0
+        assert f"note: not used: data/blues/a.mid, data/blues/b.mid: {reason}\n" in outcome.err
+        outcome = genrekit("predict", "data/blues", "--model", "runs/cel/best", "--json")
+        assert outcome.json["unused"] == [{"path": f"data/blues/{name}.mid", "reason": reason} for name in "ab"]
+        assert outcome.json["skipped"] == []
+
+    def test_a_folder_without_audio_names_what_is_in_it(self, here: Path, genrekit: CommandLine) -> None:
+        Path("scores").mkdir()
+        Path("scores/a.mid").write_bytes(b"?")
+        outcome = genrekit("predict", "scores", "--model", "runs/cel/best")
+        assert outcome.code == 1
+        assert outcome.err == (
+            "genrekit: scores: no audio files in this folder; scores/a.mid: .mid is not a supported audio format\n"
+        )
+
     @pytest.mark.parametrize(
         "listed",
         [
             pytest.param(b"data/jazz/jazz-0.wav\nwith space.wav\n", id="lines"),
             pytest.param(b"data/jazz/jazz-0.wav\r\n\r\nwith space.wav", id="windows"),
             pytest.param(b"data/jazz/jazz-0.wav\0with space.wav\0", id="nul"),
+            pytest.param(b"\xef\xbb\xbfdata/jazz/jazz-0.wav\nwith space.wav\n", id="byte order mark"),
+            pytest.param("data\\jazz\\jazz-0.wav\r\nwith space.wav\r\n".encode("utf-16"), id="utf-16"),
         ],
     )
     def test_paths_are_read_from_standard_input(
@@ -136,6 +178,18 @@ class TestModel:
     def test_the_best_of_a_folder_by_validation_is_used(self, here: Path, genrekit: CommandLine) -> None:
         best = min(Path("best_models").glob("*-*"), key=lambda path: read_metadata(path).rank)
         assert genrekit("predict", "data/jazz/jazz-0.wav", "--json").json["bundle"] == str(best)
+        note = f"note: {best} is used: the best of 2 on validation"
+        assert note in " ".join(genrekit("predict", "data/jazz/jazz-0.wav").err.split())
+
+    def test_models_of_different_genres_need_a_choice(self, here: Path, genrekit: CommandLine) -> None:
+        first, _ = sorted(Path("best_models").glob("*-*"), key=lambda path: read_metadata(path).rank)
+        edit(first, lambda values: values.update(genres=["blues", "jazz", "rock"]))
+        for model in ((), ("--model", "best_models")):
+            outcome = genrekit("predict", "data/jazz/jazz-0.wav", *model)
+            assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+            assert "the models in best_models have different genres" in outcome.err
+            assert f"choose one, such as --model {first}" in outcome.err
+        assert genrekit("predict", "data/jazz/jazz-0.wav", "--model", first).code == 0
 
     def test_a_damaged_bundle_among_others_is_skipped(self, here: Path, genrekit: CommandLine) -> None:
         best, other = sorted(Path("best_models").glob("*-*"), key=lambda path: read_metadata(path).rank)
@@ -195,6 +249,8 @@ class TestOptions:
             pytest.param(("--min-confidence", "1.5"), "min_confidence: input should be less than", id="confidence"),
             pytest.param(("--top", "0"), "'--top': Input should be greater than or equal to 1", id="top"),
             pytest.param(("--workers", "0"), "'--workers': Input should be greater than or equal to 1", id="workers"),
+            pytest.param(("--genre-mode", "add"), "--genre-mode add has no effect without --write-tags", id="mode"),
+            pytest.param(("--json", "--top", "2"), "--top has no effect with --json", id="top of json"),
             pytest.param(("--json", "--csv"), "--json and --csv cannot be used together", id="both"),
         ],
     )
@@ -205,12 +261,41 @@ class TestOptions:
         assert outcome.code == 2
         assert message in outcome.err
 
+    def test_auto_keeps_95_percent_of_the_validation_tracks(self, here: Path, genrekit: CommandLine) -> None:
+        bundle = "runs/mlp/best"
+        tracks = [f"data/{track}.wav" for track in read_metadata(Path(bundle)).validation]
+        result = genrekit("predict", *tracks, "--model", bundle, "--min-confidence", "auto", "--json").json
+        least = read_metadata(Path(bundle)).confidence_threshold
+        assert result["min_confidence"] == least
+        reached = [max(file["probabilities"].values()) for file in result["files"]]
+        assert min(reached) == pytest.approx(least, abs=1e-3)  # three tracks, so 95 % are all of them
+        model = library.load_model(bundle)
+        confident = [file.confident for file in model.predict(tracks, min_confidence="auto")]
+        assert confident == [file["confident"] for file in result["files"]]
+
+    def test_a_bundle_without_a_threshold_says_what_to_do(self, here: Path, genrekit: CommandLine) -> None:
+        edit(Path("runs/mlp/best"), lambda values: values.pop("confidence_threshold"))
+        command = ("predict", "data/jazz/jazz-0.wav", "--model", "runs/mlp/best", "--min-confidence")
+        refused = genrekit(*command, "auto")
+        assert refused.code == 1
+        assert refused.err.endswith(
+            "runs/mlp/best has no confidence threshold for --min-confidence auto: train it again, or give a number\n"
+        )
+        assert genrekit(*command, "0.5").code == 0
+
+    def test_a_confidence_that_is_no_number_is_refused(self, here: Path, genrekit: CommandLine) -> None:
+        refused = genrekit("predict", "data/jazz/jazz-0.wav", "--min-confidence", "high")
+        assert refused.code == 2
+        assert "min_confidence must be a number from 0 to 1, or auto, got 'high'" in refused.err
+
     def test_a_file_below_the_least_confidence_is_unsure(self, here: Path, genrekit: CommandLine) -> None:
         command = ("predict", "data/jazz/jazz-0.wav", "--min-confidence")
         (sure,), (unsure,) = (genrekit(*command, bar, "--json").json["files"] for bar in ("0", "1"))
         assert (sure["confident"], unsure["confident"]) == (True, False)
         assert unsure["genre"] == sure["genre"] == max(sure["probabilities"], key=sure["probabilities"].get)
-        assert " unsure " in genrekit(*command, "1").out
+        shown = genrekit(*command, "1").out
+        assert " unsure " in shown
+        assert "unsure: the probability is below 100.0 %" in shown
         assert " unsure " not in genrekit(*command, "0").out
 
     def test_csv_has_a_line_for_each_file(self, here: Path, genrekit: CommandLine) -> None:
@@ -299,7 +384,7 @@ class TestTags:
     ) -> None:
         outcome = genrekit("predict", "data/jazz/jazz-0.wav", *options)
         assert outcome.code == 2
-        assert "--write-tags needs --tags-out DIR or --in-place" in outcome.err
+        assert "--write-tags needs --tags-out FOLDER or --in-place" in outcome.err
 
     def test_copies_and_in_place_are_wrong_usage(self, here: Path, genrekit: CommandLine) -> None:
         options = ("--write-tags", "--in-place", "--tags-out", "out")
@@ -317,6 +402,39 @@ class TestTags:
         assert outcome.code == 2
         assert "data/jazz/jazz-0.wav and other/jazz-0.wav would both be copied to out/jazz-0.wav" in outcome.err
         assert not Path("out").exists()
+
+    @pytest.mark.parametrize("folder", ["data/jazz", "link"])
+    def test_copies_never_replace_the_files_themselves(self, here: Path, genrekit: CommandLine, folder: str) -> None:
+        Path("link").symlink_to("data/jazz")
+        before = Path("data/jazz/jazz-0.wav").read_bytes()
+        outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--write-tags", "--tags-out", folder)
+        assert outcome.code == 2
+        assert f"the copy {folder}/jazz-0.wav would be the file itself" in outcome.err
+        assert Path("data/jazz/jazz-0.wav").read_bytes() == before
+
+    def test_links_out_of_the_folder_are_not_followed_in_place(self, here: Path, genrekit: CommandLine) -> None:
+        Path("mine").mkdir()
+        shutil.copy("data/jazz/jazz-0.wav", "mine")
+        Path("mine/blues").symlink_to("../data/blues")
+        before = {path: path.read_bytes() for path in Path("data").rglob("*.wav")}
+        outcome = genrekit("predict", "mine", "--write-tags", "--in-place", "--json")
+        assert outcome.code == 1
+        assert [file["path"] for file in outcome.json["files"] if file["tagged"]] == ["mine/jazz-0.wav"]
+        assert "not tagged: mine/blues/blues-0.wav: a link leads out of mine to " in outcome.err
+        assert {path: path.read_bytes() for path in Path("data").rglob("*.wav")} == before
+
+    def test_replaced_genres_are_a_note_and_can_be_kept(self, here: Path, genrekit: CommandLine) -> None:
+        song = "data/jazz/jazz-0.wav"
+        tags.tag_genre(Path(song), Path(song), "Polka")
+        options = (song, "--write-tags", "--in-place")
+        genre = genrekit("predict", *options, "--genre-mode", "add", "--json").json["files"][0]["genre"]
+        assert mutagen.File(song).tags["TCON"].text == ["Polka", genre]
+        outcome = genrekit("predict", *options)
+        assert f"replaced other genres of 1 file: {song} (Polka); --genre-mode add keeps them" in outcome.err
+        assert mutagen.File(song).tags["TCON"].text == [genre]
+        outcome = genrekit("predict", *options, "--genre-mode", "both")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "unknown genre_mode 'both'" in outcome.err
 
     def test_without_mutagen_it_says_what_to_install(
         self, here: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
@@ -351,6 +469,28 @@ class TestTable:
         assert legend.startswith("timeline: ")
         assert model == "model: runs/mlp/best"
 
+    @pytest.mark.parametrize("width", [80, 140])
+    def test_a_common_folder_stands_once_and_no_word_is_broken(
+        self, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+    ) -> None:
+        bundle = Path("models with long names of many words/cel3-mel-sgd-cosine-a-long-name/best")
+        shutil.copytree("runs/mlp/best", bundle)
+        albums = [Path("music/collection") / name for name in ("John Coltrane - Blue Train", "Extraordinarily Fine")]
+        for album in albums:
+            album.mkdir(parents=True)
+            shutil.copy("data/jazz/jazz-0.wav", album / "01 Introduction.wav")
+        predicted = library.predict(albums, bundle)
+        monkeypatch.setenv("COLUMNS", str(width))
+        show(predicted)
+        first, *table, _, model = capsys.readouterr().out.splitlines()
+        assert first == "files in music/collection:"
+        assert max(map(len, table)) <= width
+        text = "\n".join(table)
+        for word in ("Coltrane", "Extraordinarily", "Introduction.wav"):
+            assert word in text
+        assert "collection" not in text
+        assert model == f"model: {bundle}"
+
     def test_letters_are_coloured_by_genre(self) -> None:
         text = Key(GENRES).text(["blues", "blues", "jazz"])
         assert text.plain == "BBJ"
@@ -362,6 +502,18 @@ class TestTable:
         assert list(letters(["pop", "punk", "opus", "ö", "пop"]).values()) == ["P", "U", "O", "1", "2"]
         many = letters([f"genre {number}" for number in range(40)])
         assert len(set(many.values())) == 40
+
+    def test_a_letter_is_the_first_free_one_of_the_name_and_a_digit_of_a_name_is_its_own(self) -> None:
+        assert letters(["ccc", "cc", "90s", "80s", "1"]) == {"ccc": "C", "cc": "2", "90s": "9", "80s": "8", "1": "1"}
+
+    @pytest.mark.parametrize("name", ["genre {}", "{}", "ö"])
+    def test_a_hundred_genres_have_two_characters_each(self, name: str) -> None:
+        genres = [name.format(number) + "ö" * number for number in range(100)]
+        many = letters(genres)
+        assert len(set(many.values())) == 100
+        assert {len(text) for text in many.values()} == {2}
+        key = Key(genres)
+        assert len(key.text([genres[0], None, genres[99]]).plain) == 6
 
     def test_a_strip_keeps_the_order_and_joins_neighbours(self) -> None:
         fragments = [FragmentPrediction(5 * n, GENRES[n // 4], 0.5) for n in range(12)]

@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 
+from genrekit.audio import fallback_decoders
+from genrekit.cli.prepare import genres_text
 from genrekit.data.cache.reader import open_cache
 
 PREPARE = ("prepare", *SMALL, "--workers", "1")
@@ -41,6 +45,24 @@ def test_json_has_the_keys_that_others_rely_on(music: Path, genrekit: CommandLin
     assert genrekit(*PREPARE, "--augment", "--json").json["reused"] == 7
 
 
+def test_prepare_lists_the_genres_and_says_what_comes_next(music: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*PREPARE)
+    assert outcome.out.splitlines()[1:] == ["2 genres: blues 3, jazz 3"]
+    assert outcome.err.splitlines()[-1] == "note: next, train a model: genrekit train"
+    elsewhere = genrekit(*PREPARE, "--out", "other cache.h5")
+    assert elsewhere.err.splitlines()[-1] == "note: next, train a model: genrekit train --cache 'other cache.h5'"
+    assert "next" not in genrekit(*PREPARE, "--quiet").err
+    in_json = genrekit(*PREPARE, "--json")
+    assert "next" not in in_json.err
+    assert in_json.json["tracks_per_genre"] == {"blues": 3, "jazz": 3}
+
+
+def test_of_many_genres_the_first_are_listed() -> None:
+    text = genres_text({f"g{number:03d}": 2 for number in range(100)})
+    assert text.startswith("100 genres: g000 2, g001 2, ")
+    assert text.endswith("g019 2 and 80 more")
+
+
 def test_the_result_is_on_stdout_and_everything_else_on_stderr(music: Path, genrekit: CommandLine) -> None:
     outcome = genrekit(*PREPARE)
     assert outcome.out.startswith("data/cache.h5: 6 tracks, 12 fragments, 0 skipped, 0 duplicates, 0 tracks reused")
@@ -53,7 +75,7 @@ def test_an_unreadable_file_is_reported_and_others_are_prepared(music: Path, gen
     soundfile.write(music / "blues" / "one.wav", np.zeros(1), 8_000)
     soundfile.write(music / "blues" / "nan.wav", np.full(8_000, np.nan), 8_000, subtype="FLOAT")
     (music / "jazz" / "text.mp3").write_text("la la la")
-    (music / "jazz" / "song.m4a").write_bytes(b"?")
+    (music / "jazz" / "song.zip").write_bytes(b"?")
     outcome = genrekit(*PREPARE)
     assert outcome.code == 0
     assert "4 skipped" in outcome.out
@@ -61,7 +83,7 @@ def test_an_unreadable_file_is_reported_and_others_are_prepared(music: Path, gen
         "warning: skipped blues/one.wav: 0.000125 s of audio, shorter than 0.1 s",
         "warning: skipped blues/nan.wav: NaN or infinite samples",
         "warning: skipped jazz/text.mp3: not decodable",
-        "warning: skipped jazz/song.m4a: m4a is not supported: convert it",
+        "warning: skipped jazz/song.zip: .zip is not a supported audio format",
     ):
         assert line in outcome.err
 
@@ -121,13 +143,12 @@ def test_strict_stops_at_a_bad_file_and_keeps_the_old_cache(music: Path, genreki
     assert (music / "cache.h5").read_bytes() == before
 
 
-def test_a_silent_track_is_kept_with_a_warning(music: Path, genrekit: CommandLine) -> None:
+def test_a_silent_track_is_skipped_with_a_warning(music: Path, genrekit: CommandLine) -> None:
     soundfile.write(music / "jazz" / "rest.wav", np.zeros(8_800), 8_000)
-    outcome = genrekit(*PREPARE)
-    assert "7 tracks" in outcome.out
-    assert "warning: jazz/rest is silent" in outcome.err
-    cache = open_cache(music / "cache.h5")
-    assert not cache.mel[cache.original_rows(["jazz/rest"])].any()
+    for _ in range(2):
+        outcome = genrekit(*PREPARE)
+        assert "6 tracks" in outcome.out
+        assert "warning: skipped jazz/rest.wav: silent: every fragment is below -80 dBFS" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -161,6 +182,32 @@ def test_a_folder_that_is_not_a_collection_is_refused(
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert message in outcome.err
     assert not Path("data/cache.h5").exists()
+
+
+@pytest.mark.parametrize("content", [b"my thesis", b"RIFF"], ids=["text", "audio"])
+def test_overwrite_does_not_replace_a_file_that_is_no_cache(music: Path, genrekit: CommandLine, content: bytes) -> None:
+    (music / "cache.h5").write_bytes(content)
+    for options, remedy in (((), "another file with --out"), (("--overwrite",), "choose another --out")):
+        outcome = genrekit(*PREPARE, *options)
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert outcome.err.endswith(f"{remedy}\n")
+        assert (music / "cache.h5").read_bytes() == content
+
+
+def test_overwrite_does_not_replace_another_hdf5_file(music: Path, genrekit: CommandLine) -> None:
+    with h5py.File(music / "cache.h5", "w") as file:
+        file["mine"] = [1]
+    before = (music / "cache.h5").read_bytes()
+    assert genrekit(*PREPARE, "--overwrite").err.endswith("choose another --out\n")
+    assert (music / "cache.h5").read_bytes() == before
+
+
+def test_overwrite_replaces_a_damaged_cache(music: Path, genrekit: CommandLine) -> None:
+    assert genrekit(*PREPARE).code == 0
+    (music / "cache.h5").write_bytes((music / "cache.h5").read_bytes()[:1_000])
+    assert "replace it with genrekit prepare --overwrite" in genrekit(*PREPARE).err
+    assert genrekit(*PREPARE, "--overwrite").code == 0
+    assert genrekit(*PREPARE, "--json").json["reused"] > 0
 
 
 def test_a_cache_with_another_configuration_is_replaced_only_with_overwrite(music: Path, genrekit: CommandLine) -> None:
@@ -224,6 +271,7 @@ def test_options_select_the_variants(music: Path, genrekit: CommandLine) -> None
         pytest.param(("--augment", "--augmentations", "nose"), "'nose': did you mean noise?", id="unknown kind"),
         pytest.param(("--augment", "--variants-each", "0"), "augment needs a kind of augmentation", id="none"),
         pytest.param(("--store", "wave"), "unknown store 'wave'", id="unknown store"),
+        pytest.param(("--n-mels", "0"), "genrekit: n_mels: input should be greater than", id="no bands"),
     ],
 )
 def test_invalid_variants_are_refused(
@@ -234,11 +282,47 @@ def test_invalid_variants_are_refused(
     assert message in outcome.err
 
 
+def test_verify_compares_the_content_of_files(music: Path, genrekit: CommandLine) -> None:
+    genrekit(*PREPARE)
+    assert "note: 6 files with the content that the cache was prepared from\n" in genrekit(*PREPARE, "--verify").err
+    status = (music / "jazz" / "jazz-0.wav").stat()
+    (music / "jazz" / "jazz-0.wav").write_bytes((music / "jazz" / "jazz-1.wav").read_bytes())
+    os.utime(music / "jazz" / "jazz-0.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    outcome = genrekit(*PREPARE)
+    assert "warning: jazz/jazz-0 has other content, but the same size and time: it was prepared again\n" in outcome.err
+    assert "5 tracks reused" in outcome.out
+
+
+def test_genres_are_renamed_selected_and_counted(music: Path, genrekit: CommandLine) -> None:
+    write_collection(music, {"Blues": 1, "ska": 1, "polka": 2}, duration_s=1.1, sample_rate=8_000)
+    outcome = genrekit(*PREPARE, "--min-tracks", "2")
+    assert outcome.code == 0
+    assert "note: left out, fewer than 2 tracks (--min-tracks): Blues (1 track), ska (1 track)\n" in outcome.err
+    for options in ([], ["--genres", "blues,Blues,jazz"]):
+        outcome = genrekit(*PREPARE, *options)
+        assert (outcome.code, outcome.err) == (
+            1,
+            "genrekit: data: the genres Blues and blues differ only in case: rename one, or join them with "
+            "--genre-aliases\n",
+        )
+    Path("aliases.toml").write_text('Blues = "blues"\n')
+    joined = genrekit(*PREPARE, "--genre-aliases", "aliases.toml", "--genres", "blues,jazz", "--json").json
+    assert [track.genre for track in open_cache(joined["cache"]).tracks] == ["blues"] * 4 + ["jazz"] * 3
+
+
 def test_duplicates_are_reported_with_their_genres(music: Path, genrekit: CommandLine) -> None:
     samples, rate = soundfile.read(music / "blues" / "blues-0.wav")
     soundfile.write(music / "jazz" / "twin.flac", samples, rate)
+    soundfile.write(music / "jazz" / "more.flac", soundfile.read(music / "jazz" / "jazz-0.wav")[0], rate)
     outcome = genrekit(*PREPARE)
-    assert "note: blues/blues-0 (blues) and jazz/twin (jazz) are sample-identical" in outcome.err
+    assert (
+        "warning: blues/blues-0 (blues) and jazz/twin (jazz) are sample-identical, with different genres: no split "
+        "uses them; remove tracks, or correct their genres\n"
+    ) in outcome.err
+    assert (
+        "note: jazz/jazz-0 (jazz) and jazz/more (jazz) are sample-identical: track and artist splits keep them in the "
+        "same set\n"
+    ) in outcome.err
 
 
 def test_a_misspelled_folder_suggests_an_existing_one(music: Path, genrekit: CommandLine) -> None:
@@ -272,3 +356,74 @@ def test_the_error_for_too_little_space_suggests_a_smaller_cache(
     outcome = genrekit(*PREPARE, "--augment")
     assert outcome.code == 1
     assert fitting in outcome.err.partition("prepare less: ")[2]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_file_that_needs_another_decoder_is_used_once_it_is_installed(
+    music: Path, genrekit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["ffmpeg", "-v", "error", "-i", str(music / "jazz" / "jazz-0.wav"), str(music / "jazz" / "song.m4a")]
+    subprocess.run(command, check=True)
+    reason = "m4a needs PyAV or ffmpeg: pip install 'genrekit[formats]'"
+    with monkeypatch.context() as without:
+        for name in ("_load_av", "_ffmpeg", "_ffmpeg_version"):
+            without.setattr(fallback_decoders, name, lambda: None)
+        assert genrekit(*PREPARE, "--json").json["skipped"] == [{"path": "jazz/song.m4a", "reason": reason}]
+    result = genrekit(*PREPARE, "--json").json
+    assert (result["tracks"], result["reused"], result["skipped"]) == (7, 6, [])
+    assert genrekit(*PREPARE, "--json").json["reused"] == 7
+    decoders = {track.id: track.decoder for track in open_cache(Path("data/cache.h5")).tracks}
+    assert decoders["jazz/song"] == fallback_decoders.fallback_decoder()
+    assert decoders["jazz/jazz-0"] == ""
+
+
+def test_a_damaged_file_is_named_with_both_lengths(music: Path, genrekit: CommandLine) -> None:
+    path = music / "jazz" / "cut.wav"
+    soundfile.write(path, np.sin(np.arange(3 * 8_000)) / 2, 8_000)
+    path.write_bytes(path.read_bytes()[:-3_200])
+    warning = "jazz/cut.wav: damaged: 2.8 s of 3 s can be decoded and are used"
+    assert f"warning: {warning}" in genrekit(*PREPARE).err
+    assert warning in genrekit(*PREPARE, "--json").json["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            ("--augment", "--augmentations", "noise", "--pitch-shift=-1,1"),
+            "--pitch-shift has no effect, because --augmentations does not list pitch_shift",
+            id="strength",
+        ),
+        pytest.param(
+            ("--store", "waveform", "--mel-dtype", "float32"),
+            "--mel-dtype has no effect with --store waveform: leave it out, or store mel spectrograms too",
+            id="format",
+        ),
+        pytest.param(
+            ("data", "--manifest", "tracks.csv"),
+            "--manifest lists all files, so DATA_DIR (data) has no effect: choose one",
+            id="manifest",
+        ),
+    ],
+)
+def test_an_option_without_effect_is_wrong_usage(
+    music: Path, genrekit: CommandLine, options: tuple[str, ...], message: str
+) -> None:
+    outcome = genrekit(*PREPARE, *options)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"genrekit: {message}\n")
+    assert not (music / "cache.h5").exists()
+
+
+def test_options_of_mel_spectrograms_are_noted_if_only_waveforms_are_stored(music: Path, genrekit: CommandLine) -> None:
+    outcome = genrekit(*PREPARE, "--store", "waveform", "--fmin", "50")
+    assert "note: --n-mels, --fmin: no effect, because the cache has waveforms only\n" in outcome.err
+
+
+@pytest.mark.parametrize("option", ["--augmentations=noise", "--variants-each=2", "--noise=20,30", "--augment-seed=3"])
+def test_an_option_of_augmentation_without_augment_is_wrong_usage(
+    music: Path, genrekit: CommandLine, option: str
+) -> None:
+    outcome = genrekit(*PREPARE, option)
+    name = option.partition("=")[0]
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"genrekit: {name} has no effect without --augment: add --augment\n"

@@ -1,6 +1,8 @@
 """genrekit compare, evaluate, predict and info."""
 
+import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,11 +10,14 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+from safetensors.torch import load_file, save_file
 from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
+from tiny_study import study
 
 from genrekit.data.cache.reader import open_cache
 from genrekit.models.bundle import read_metadata
+from genrekit.studies.report import write_report
 from genrekit.workflows.runs import mark_trial
 
 FIGURES = ("fragment_accuracy", "track_accuracy", "macro_f1")
@@ -30,6 +35,48 @@ class TestCompare:
         for run in result["runs"]:
             assert set(run) >= {"name", "config", "seeds", "track_accuracy", "loss", "parameters"}
             assert run["track_accuracy"]["low"] <= run["track_accuracy"]["mean"] <= run["track_accuracy"]["high"]
+
+    def test_the_ranking_is_written_as_csv_and_latex(self, here: Path, genrekit: CommandLine) -> None:
+        outcome = genrekit("compare", "--csv", "tables/ranking.csv", "--latex", "tables/ranking.tex", "--json")
+        assert outcome.code == 0, outcome.err
+        with open("tables/ranking.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["run"], float(row["accuracy"]), float(row["loss"])) for row in rows] == [
+            (run["name"], run["track_accuracy"]["mean"], run["loss"]) for run in outcome.json["runs"]
+        ]
+        assert {row["split"] for row in rows} == {"track, seed 0 split"}
+        table = Path("tables/ranking.tex").read_text(encoding="utf-8")
+        assert table.count("\\toprule") == table.count("\\bottomrule") == 1
+        assert all(f" & {name} & 0 & " in table for name in ("cel", "mlp"))
+
+    @pytest.mark.parametrize("option", ["--csv", "--latex"])
+    def test_a_table_that_cannot_be_written_is_one_line(self, here: Path, genrekit: CommandLine, option: str) -> None:
+        outcome = genrekit("compare", option, "runs")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert "cannot write runs: it is a directory; name a file in it" in outcome.err
+
+    def test_the_star_marks_the_models_that_are_in_the_folder(self, here: Path, genrekit: CommandLine) -> None:
+        assert "* its model is in best_models/" in genrekit("compare").out
+        for bundle in Path("best_models").glob("mlp*"):
+            shutil.rmtree(bundle)
+        kept = {run["name"]: run["kept"] for run in genrekit("compare", "--json").json["runs"]}
+        assert kept == {"cel": True, "mlp": False}
+        assert "*" not in genrekit("compare", "--best-models", "elsewhere").out
+
+    def test_a_repeated_training_is_in_the_folder_once(self, here: Path, genrekit: CommandLine) -> None:
+        before = sorted(path.name for path in Path("best_models").iterdir())
+        assert genrekit("train", "--config", "runs/mlp/config.json", "--quiet").code == 0
+        assert sorted(path.name for path in Path("best_models").iterdir()) == before
+
+    def test_a_training_that_has_diverged_is_reported_and_not_copied(self, here: Path, genrekit: CommandLine) -> None:
+        before = sorted(path.name for path in Path("best_models").iterdir())
+        options = ("--opt", "sgd", "--lr", "1000", "--hidden", "8,8", "--epochs", "1")
+        outcome = genrekit("train", "--arch", "mlp", *options, "--json")
+        assert outcome.code == 0
+        assert "training has diverged: its validation loss is" in outcome.err
+        assert "that of a uniform guess is 1.099; lower --lr (1000)." in outcome.err
+        assert outcome.json["kept"] is None
+        assert sorted(path.name for path in Path("best_models").iterdir()) == before
 
     @pytest.mark.slow
     def test_the_table_marks_the_five_best(self, here: Path, genrekit: CommandLine) -> None:
@@ -248,6 +295,25 @@ class TestEvaluate:
         assert (model["tracks"], model["left_out"]) == (2, 1)
         assert "1 track left out, used in training or validation" in outcome.err
 
+    @pytest.mark.parametrize("source", [(), ("--data", "held")], ids=["cache", "folder"])
+    def test_a_bundle_with_infinite_values_is_left_out(
+        self, here: Path, genrekit: CommandLine, source: tuple[str, ...]
+    ) -> None:
+        """It does not stop the evaluation of the models beside it."""
+        write_collection(here / "held", {"blues": 1, "jazz": 1}, duration_s=1.3, sample_rate=8_000)
+        first = sorted(Path("best_models").glob("*/model.safetensors"))[0]
+        tensors = load_file(first)
+        save_file(
+            {name: tensor / 0.0 if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, first
+        )
+        outcome = genrekit("evaluate", "best_models/", *source, "--json")
+        assert outcome.code == 0
+        assert len(outcome.json["models"]) == 1
+        assert f"left out: {first} is damaged" in outcome.err
+        shutil.rmtree(Path(outcome.json["models"][0]["bundle"]))
+        alone = genrekit("evaluate", "best_models/", *source)
+        assert (alone.code, alone.err.count("\n")) == (1, 1)
+
     def test_a_bundle_of_other_genres_is_refused_with_the_difference(self, here: Path, genrekit: CommandLine) -> None:
         other = write_collection(here / "other", {"blues": 4, "polka": 4}, duration_s=1.1, sample_rate=8_000)
         genrekit("prepare", other, "--out", "other.h5", *SMALL, "--workers", "1")
@@ -311,7 +377,7 @@ class TestPredict:
 
     def test_without_a_model_it_says_what_to_do(self, here: Path, genrekit: CommandLine) -> None:
         shutil.rmtree("best_models")
-        outcome = genrekit("predict", "data/jazz/jazz-0.wav")
+        outcome = genrekit("predict", "data/jazz/jazz-0.wav", "--model", "best_models")
         assert outcome.code == 1
         assert "train a model first" in outcome.err
 
@@ -362,13 +428,15 @@ class TestInfo:
         stored = open_cache(Path("data/cache.h5")).waveform[5] / 32_767
         np.testing.assert_allclose(samples, stored, atol=1e-4)
 
+    @pytest.mark.parametrize("path", ["runs/mlp", "dropout.toml"])
     @pytest.mark.parametrize("option", [("--verify",), ("--plot", "look")])
     def test_only_a_cache_can_be_verified_or_plotted(
-        self, here: Path, genrekit: CommandLine, option: tuple[str, ...]
+        self, here: Path, genrekit: CommandLine, option: tuple[str, ...], path: str
     ) -> None:
-        outcome = genrekit("info", "runs/mlp", *option)
+        Path("dropout.toml").write_text('title = "T"\nquestion = "Q"\n[base]\narch = "cel"\n')
+        outcome = genrekit("info", path, *option)
         assert outcome.code == 1
-        assert "runs/mlp is not a cache" in outcome.err
+        assert f"{path} is not a cache" in outcome.err
 
     @pytest.mark.parametrize("command", ["info", "compare"])
     def test_a_run_whose_model_was_deleted_says_so(self, here: Path, genrekit: CommandLine, command: str) -> None:
@@ -381,8 +449,78 @@ class TestInfo:
             in outcome.err
         )
 
-    @pytest.mark.parametrize("path", ["absent", "data", "runs"])
-    def test_other_paths_are_refused(self, here: Path, genrekit: CommandLine, path: str) -> None:
+    @pytest.mark.parametrize(
+        ("path", "message"),
+        [
+            ("absent", "absent does not exist: name a cache, a run, a bundle, or a folder of them"),
+            (
+                "data",
+                "data is not a cache, a finished run or a bundle, and has no runs or bundles; did you mean data/c",
+            ),
+            ("data/jazz", "data/jazz is not a cache, a finished run or a bundle"),
+            ("stopped", "stopped is a run that is not finished"),
+            ("other.toml", "other.toml is neither a study nor a search file"),
+            ("bad.toml", "bad.toml is invalid: genrekit study run bad.toml --dry-run names the line"),
+            ("dates.toml", "dates.toml is invalid: genrekit study run dates.toml --dry-run names the line"),
+            ("reports/bad", "reports/bad/result.json is damaged: it has no names and values; run the study or the"),
+            ("reports/other", "reports/other/result.json is damaged: ranking"),
+        ],
+    )
+    def test_other_paths_are_refused(self, here: Path, genrekit: CommandLine, path: str, message: str) -> None:
+        Path("stopped").mkdir()
+        shutil.copy("runs/mlp/config.json", "stopped")
+        Path("other.toml").write_text("a = 1\n", encoding="utf-8")
+        Path("bad.toml").write_text("title = 't'\nquestion = 'q'\naxes = 3\n", encoding="utf-8")
+        Path("dates.toml").write_text("title = 't'\nquestion = 'q'\nseeds = 2020-01-01\n", encoding="utf-8")
+        for folder, text in {"bad": "[]", "other": '{"study": "a", "ranking": [[3]]}'}.items():
+            Path("reports", folder).mkdir(parents=True)
+            for name in ("plan.json", "result.json"):
+                Path("reports", folder, name).write_text(text, encoding="utf-8")
         outcome = genrekit("info", path)
-        assert outcome.code == 1
-        assert f"{path} is not a cache, a finished run or a bundle" in outcome.err
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert message in outcome.err
+
+    def test_a_study_file_with_lists_in_lists_is_described(self, here: Path, genrekit: CommandLine) -> None:
+        Path("lists.toml").write_text(
+            "title = 't'\nquestion = 'q'\n[base]\ndownsample = [[2, 2], [1, 2]]\n", encoding="utf-8"
+        )
+        outcome = genrekit("info", "lists.toml")
+        assert outcome.code == 0
+        assert "downsample 2, 2, 1, 2" in outcome.out
+
+    @pytest.mark.parametrize(("path", "kind"), [("runs", "folder of runs"), ("best_models", "folder of bundles")])
+    def test_a_folder_of_runs_or_bundles_is_described(
+        self, here: Path, genrekit: CommandLine, path: str, kind: str
+    ) -> None:
+        result = genrekit("info", path, "--json").json
+        assert (result["kind"], len(result["facts"])) == (kind, 2)
+        for name, text in result["facts"].items():
+            assert re.fullmatch(r"[\d.]+ % of validation tracks, track, seed 0 split", text), name
+            assert name in genrekit("info", path).out
+
+    def test_a_study_and_a_search_file_are_described(self, here: Path, genrekit: CommandLine) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "how-to" / "studies.md").read_text(encoding="utf-8")
+        study, search = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+        Path("dropout.toml").write_text(study, encoding="utf-8")
+        Path("rate.toml").write_text(search, encoding="utf-8")
+        result = genrekit("info", "dropout.toml", "--json").json
+        assert (result["kind"], result["facts"]["axes"]) == ("study file", {"dropout": ["none", "some"]})
+        assert result["facts"]["hypotheses"] == ["Some dropout is more accurate than none"]
+        result = genrekit("info", "rate.toml", "--json").json
+        assert (result["kind"], result["facts"]["trials"], result["facts"]["space"]) == (
+            "search file",
+            30,
+            ["channels", "lr"],
+        )
+        assert "genrekit search rate.toml" in genrekit("info", "rate.toml").out
+
+    def test_the_folder_of_a_report_is_described(self, here: Path, genrekit: CommandLine) -> None:
+        folder = Path("reports/tiny")
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text("{}", encoding="utf-8")
+        assert "planned, without a report so far" in genrekit("info", "reports/tiny").out
+        write_report(study(2), {}, {}, folder)
+        result = genrekit("info", "reports/tiny", "--json").json
+        assert (result["kind"], result["facts"]["ranking"]) == ("report", list(study(2).ranking))
+        assert result["facts"]["findings"] == {item.hypothesis: item.verdict for item in study(2).findings}
+        assert genrekit("info", "reports/tiny").code == 0

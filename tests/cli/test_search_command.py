@@ -37,9 +37,14 @@ def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLin
     plan = genrekit("search", "tiny.toml", "--dry-run").out
     assert "0.0001 to 0.01, logarithmic" in plan
     assert "2 trials to do, 0 are already finished" in plan
+    total = (
+        "3 training runs in total: 2 for trials, some of which may be stopped early, and 1 for finalists, 1 seed each"
+    )
+    assert total in plan
     assert not Path("reports").exists()
     outcome = genrekit("search", "tiny.toml")
     assert outcome.code == 0
+    assert f"note: {total}" in outcome.err
     assert "Tiny: Which rate?" in outcome.out
     assert "2 trials: 2 finished" in outcome.out
     assert "report reports/tiny/report.md" in outcome.out
@@ -49,7 +54,7 @@ def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLin
     assert (again.code, again.err) == (0, "")
     assert [trial["state"] for trial in again.json["search"]["trials"]] == ["finished", "finished"]
     found = genrekit("search", "tiny.toml", "--dry-run", "--json").json
-    assert (found["done"], found["trials"], found["seeds"]) == (2, 2, 1)
+    assert (found["done"], found["trials"], found["seeds"], found["trainings"]) == (2, 2, 1, 3)
 
 
 @pytest.mark.parametrize(

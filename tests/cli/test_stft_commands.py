@@ -35,7 +35,7 @@ def test_every_network_accepts_power_spectrograms(here: Path, genrekit: CommandL
     layers = ("--channels", "2,4") if arch == "cel2" else ("--hidden", "4,4")
     outcome = genrekit("train", "--arch", arch, "--input", "stft", *layers, "--epochs", "1", "--json")
     assert outcome.code == 0, outcome.err
-    assert outcome.json["run"].endswith(f"-{arch}-stft-adam-none")
+    assert outcome.json["run"].endswith(f"-{arch}-stft-adam-onecycle")
 
 
 def test_a_cache_without_waveforms_is_refused(here: Path, genrekit: CommandLine) -> None:

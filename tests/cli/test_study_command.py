@@ -11,6 +11,7 @@ from tiny_study import study as study_of
 from tiny_workflow import STUDY
 
 from genrekit.cli.study_display import show_study
+from genrekit.metrics.intervals import Interval
 from genrekit.studies import preview
 from genrekit.studies.noise import Noise
 from genrekit.studies.study_files import shipped_studies
@@ -60,7 +61,7 @@ def test_the_table_has_the_figures_at_the_tested_epoch(capsys: pytest.CaptureFix
     assert result.head is not None
     best = replace(result, head=replace(result.head, at="best"))
     first = best.runs[0]
-    best = replace(best, runs=(replace(first, track_accuracy={"mean": 0.123, "low": 0.1, "high": 0.2}), *best.runs[1:]))
+    best = replace(best, runs=(replace(first, track_accuracy=Interval(0.123, 0.1, 0.2)), *best.runs[1:]))
     show_study(best)
     shown = capsys.readouterr().out
     assert "tracks (best)" in shown
@@ -136,8 +137,9 @@ def test_remarks_leave_room_for_names(capsys: pytest.CaptureFixture[str], monkey
     first = replace(result.runs[0], name="waveform-nesterov", trained=False, cut="3 of 5 seeds, 30 of 100 epochs")
     show_study(replace(result, runs=(first, *result.runs[1:]), ranking=(first.name, *result.ranking[1:])))
     lines = capsys.readouterr().out.splitlines()
-    assert any("waveform-nest" in line and "not trained" in line for line in lines), lines
+    assert any("waveform-nesterov" in line and "not trained" in line for line in lines), lines
     assert "3 of 5 seeds, 30 of 100 epochs" not in "".join(lines)
+    assert "overfitting" not in "".join(lines)
 
 
 @pytest.mark.slow
@@ -172,6 +174,26 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(study: Path, genrekit: Comma
         [2, 2],
     )
     assert result["noise"] == {"run_sd": 0.025, "track_sd": 0.2, "arms": 0}
+
+
+def test_a_part_of_a_study_is_trained_and_the_next_command_is_printed(study: Path, genrekit: CommandLine) -> None:
+    study.write_text(STUDY.replace("1e-4", "1e30"), encoding="utf-8")
+    part = ("study", "run", "tiny.toml", "--seeds", "1", "--runs", "my runs", "--workers", "1", "--shard")
+    plan = genrekit(*part, "2/2", "--dry-run")
+    assert "1 run to do, about " in plan.out
+    outcome = genrekit(*part, "2/2")
+    assert (outcome.code, outcome.out.splitlines()) == (
+        0,
+        [
+            "tiny, part 2/2: 1 run, 1 trained, 0 finished before, 0 failed",
+            "when all parts are complete: genrekit study report tiny.toml --seeds 1 --runs 'my runs'",
+        ],
+    )
+    failed = genrekit(*part, "1/2", "--json")
+    assert (failed.code, failed.json["runs"], failed.json["trained"]) == (1, 1, 0)
+    assert [item["path"] for item in failed.json["skipped"]] == ["slow-seed0"]
+    assert not Path("reports/tiny/report.md").exists()
+    assert genrekit("study", "report", "tiny.toml", "--seeds", "1", "--runs", "my runs").code == 0
 
 
 def test_a_plan_names_the_number_of_configurations_for_its_noise(
@@ -253,6 +275,23 @@ def test_a_study_that_cannot_run_on_the_cache_is_listed_with_the_reason(here: Pa
             id="report trains none",
         ),
         pytest.param(["run", "tiny.toml", "--cache", "absent.h5"], 1, "absent.h5", id="cache"),
+        pytest.param(
+            ["run", "tiny.toml", "--shard", "1/2", "--engine", "dask", "--scheduler", "tcp://a:1"],
+            2,
+            "--shard and --engine dask cannot be used together",
+            id="shard on dask",
+        ),
+        pytest.param(["run", "tiny.toml", "--shard", "3/2"], 2, "--shard must be a number from 1/N to N/N", id="shard"),
+        pytest.param(
+            ["run", "tiny.toml", "--resources", "GPU=1"], 2, "--resources has no effect without", id="resources alone"
+        ),
+        pytest.param(
+            ["run", "tiny.toml", "--engine", "dask", "--scheduler", "tcp://a:1", "--resources", "GPU"],
+            2,
+            "--resources must be NAME=NUMBER, such as GPU=1, got 'GPU'",
+            id="resources",
+        ),
+        pytest.param(["run", "tiny.toml", "--engine", "dask"], 2, "--engine dask needs --scheduler", id="engine"),
     ],
 )
 def test_wrong_usage_is_one_line(

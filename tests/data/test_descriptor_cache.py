@@ -15,17 +15,6 @@ from genrekit.data.descriptor_cache import original_statistics, statistics_path
 from genrekit.errors import IncompatibleCacheError
 
 
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    return write_collection(tmp_path / "music", {"blues": 2, "rock": 2}, duration_s=1.1, sample_rate=8_000)
-
-
-@pytest.fixture
-def cache(tmp_path: Path, music: Path) -> Cache:
-    build(music, tmp_path / "cache.h5", AUGMENTED)
-    return open_cache(tmp_path / "cache.h5")
-
-
 def expected(cache: Cache) -> np.ndarray:
     return mel_statistics(cache.mel[cache.variant == 0].astype(np.float32), SMALL)
 

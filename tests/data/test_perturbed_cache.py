@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from tiny_cache import AUGMENTED, SMALL, build
-from tiny_music import write_collection
 
 from genrekit.audio.transform import FULL_SCALE, altered_waveform
 from genrekit.config import PrepareConfig
@@ -20,17 +19,6 @@ from genrekit.errors import GenrekitError, IncompatibleCacheError
 
 TRAINING = ["blues/blues-0", "rock/rock-1"]
 VALIDATION = ["blues/blues-1", "rock/rock-0"]
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    return write_collection(tmp_path / "music", {"blues": 2, "rock": 2}, duration_s=1.1, sample_rate=8_000)
-
-
-@pytest.fixture
-def cache(tmp_path: Path, music: Path) -> Cache:
-    build(music, tmp_path / "cache.h5", AUGMENTED)
-    return open_cache(tmp_path / "cache.h5")
 
 
 def expected(cache: Cache, ids: list[str], tempo: float, semitones: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genrekit._types import FloatArray
-from genrekit.audio.decode import normalize_waveform
+from genrekit.audio.level import normalize_waveform
 from genrekit.audio.transform import FULL_SCALE, quantized, unit_mels
 from genrekit.config import Input, PrepareConfig
 from genrekit.inference.front_end import TRANSFORMS, torch_front_end

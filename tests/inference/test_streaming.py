@@ -14,8 +14,9 @@ from signals import sine, white_noise
 
 from genrekit._types import FloatArray
 from genrekit.audio import decode as decoding
-from genrekit.audio.decode import Level, decode, normalize_waveform, stream
+from genrekit.audio.decode import decode, stream
 from genrekit.audio.fragments import cut, cut_blocks, fragment_starts, starts_every
+from genrekit.audio.level import Level, normalize_waveform
 from genrekit.audio.transform import FULL_SCALE, transform_track
 from genrekit.config import Input, PrepareConfig
 from genrekit.errors import UnreadableAudioError
@@ -108,7 +109,7 @@ def test_cutting_blocks_is_cutting_the_whole(sizes: list[int], n_samples: int, d
     blocks = np.split(whole, np.cumsum(sizes)[:-1]) if sizes else []
     starts = starts_every(hop, len(whole), n_samples)
     assert [*starts] == ([*range(0, len(whole) - n_samples + 1, hop)] or [0])
-    assert tuple(starts_every(n_samples, len(whole), n_samples)) == fragment_starts(len(whole), n_samples, "all")
+    assert [*starts_every(n_samples, len(whole), n_samples)] == [*fragment_starts(len(whole), n_samples, "all")]
     spread = fragment_starts(len(whole), n_samples, data.draw(st.integers(1, 9)))
     pieces = [*cut_blocks(blocks, n_samples, starts), *cut_blocks(blocks, n_samples, spread)]
     assert [start for start, _ in pieces] == [*starts, *spread]
@@ -119,11 +120,12 @@ def test_cutting_blocks_is_cutting_the_whole(sizes: list[int], n_samples: int, d
 @pytest.mark.parametrize("normalization", ["peak", "rms", "none"])
 @pytest.mark.parametrize("gain", [0.0, 0.3, 5.0])
 def test_a_level_that_is_measured_in_blocks_is_that_of_the_whole(normalization: str, gain: float) -> None:
-    whole = gain * music(10_000)
-    level = Level.of(np.split(whole, [17, 4_000]), normalization)
-    assert level.n_samples == 10_000
-    expected = normalize_waveform(whole, normalization)
-    np.testing.assert_allclose(level.apply(whole), expected, rtol=1e-6 if normalization == "rms" else 0)
+    whole = gain * music(1_000_003)
+    level = Level.of(lambda: np.split(whole, [17, 4_000, 700_000]), normalization)
+    assert level.n_samples == 1_000_003
+    np.testing.assert_array_equal(level.apply(whole), normalize_waveform(whole, normalization))
+    if normalization == "rms":
+        assert level.rms == np.sqrt(np.sum(np.square(whole, dtype=np.float64)) / 1_000_003)
 
 
 class TestFragments:
@@ -174,16 +176,46 @@ class TestFragments:
             if fixture:
                 request.getfixturevalue(fixture)
             recording = Recording(tmp_path / "x.flac", RATE, digest=True)
-            assert (recording.digest, recording.silent) == (stored.digest, False)
+            assert (recording.digest, recording.cancelled) == (stored.digest, False)
             for kind in prepared.inputs:
                 starts, inputs = zip(*recording.fragments(prepared, kind).batches, strict=True)
                 assert [start / RATE for batch in starts for start in batch] == stored.start_s.tolist()
                 expected = stored.tensors[kind].astype(np.float32) / np.float32(FULL_SCALE if kind == "waveform" else 1)
                 np.testing.assert_array_equal(np.concatenate(inputs), expected)
 
-    def test_silence_is_detected(self, tmp_path: Path) -> None:
-        soundfile.write(tmp_path / "x.wav", np.zeros(RATE), RATE)
-        assert Recording(tmp_path / "x.wav", RATE, digest=True).silent
+    @pytest.mark.parametrize("digest", [True, False])
+    @pytest.mark.parametrize("length", ["in memory", "long"])
+    def test_a_recording_whose_channels_cancel_gives_the_fragments_of_a_cache(
+        self, tmp_path: Path, request: pytest.FixtureRequest, length: str, digest: bool
+    ) -> None:
+        mono = music(50_000, 11_025)
+        soundfile.write(tmp_path / "x.flac", np.stack([mono, -mono], axis=1), 11_025)
+        stored = transform_track("x", tmp_path / "x.flac", config())
+        if length == "long":
+            request.getfixturevalue("long")
+        recording = Recording(tmp_path / "x.flac", RATE, digest=digest)
+        assert recording.cancelled
+        assert stored.facts.cancelled
+        assert recording.digest == (stored.digest if digest else "")
+        _, inputs = zip(*recording.fragments(config(), "mel").batches, strict=True)
+        np.testing.assert_array_equal(np.concatenate(inputs), stored.tensors["mel"].astype(np.float32))
+
+    @pytest.mark.parametrize("kind", get_args(Input))
+    @pytest.mark.parametrize("length", ["in memory", "long"])
+    def test_silent_fragments_are_left_out_and_the_bandwidth_is_that_of_the_cache(
+        self, tmp_path: Path, request: pytest.FixtureRequest, kind: Input, length: str
+    ) -> None:
+        waveform = np.concatenate([np.zeros(N_SAMPLES, np.float32), music(5 * N_SAMPLES), np.zeros(9_000, np.float32)])
+        soundfile.write(tmp_path / "x.wav", waveform, RATE)
+        stored = transform_track("x", tmp_path / "x.wav", config())
+        if length == "long":
+            request.getfixturevalue("long")
+        fragments = stream_file(tmp_path / "x.wav", config(), kind)
+        starts = [start for batch, _ in fragments.batches for start in batch]
+        assert starts == [N_SAMPLES * number for number in range(1, 6)]
+        assert fragments.silent_starts == {0, 6 * N_SAMPLES, 7 * N_SAMPLES}
+        assert fragments.band_power.bandwidth_hz == pytest.approx(stored.facts.bandwidth_hz)
+        assert not fragments.padded
 
     @pytest.mark.usefixtures("long")
     def test_memory_does_not_grow_with_the_file(self, tmp_path: Path) -> None:
@@ -198,19 +230,31 @@ class TestFragments:
             return most
 
         peak(2)
-        assert peak(60) < 1.1 * peak(6)
+        short = peak(6)
+        assert peak(60) < 1.1 * short
 
     @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5])
     def test_a_file_not_longer_than_a_fragment_gives_one(self, tmp_path: Path, seconds: float) -> None:
         soundfile.write(tmp_path / "x.wav", music(round(seconds * RATE)), RATE)
         starts, waveforms = read_all(tmp_path / "x.wav", config(), "waveform")
         assert starts == [0]
-        assert not waveforms[0, round(seconds * RATE) :].any()
-        assert stream_file(tmp_path / "x.wav", config()).duration_s == pytest.approx(seconds)
+        np.testing.assert_array_equal(waveforms[0], np.resize(waveforms[0, : round(seconds * RATE)], N_SAMPLES))
+        fragments = stream_file(tmp_path / "x.wav", config())
+        assert fragments.duration_s == pytest.approx(seconds)
+        assert fragments.padded == (seconds < 0.5)
 
-    def test_silence_gives_zeros(self, tmp_path: Path) -> None:
-        soundfile.write(tmp_path / "x.wav", np.zeros(RATE), RATE)
-        assert not read_all(tmp_path / "x.wav", config())[1].any()
+    @pytest.mark.parametrize("pad", ["wrap", "reflect", "zero"])
+    def test_a_short_file_is_padded_as_in_a_cache(self, tmp_path: Path, pad: str) -> None:
+        soundfile.write(tmp_path / "x.wav", music(1_000), RATE)
+        _, mels = read_all(tmp_path / "x.wav", config(pad=pad))
+        stored = transform_track("x", tmp_path / "x.wav", config(pad=pad))
+        np.testing.assert_array_equal(mels, stored.tensors["mel"].astype(np.float32))
+
+    def test_silence_gives_no_fragments(self, tmp_path: Path) -> None:
+        soundfile.write(tmp_path / "x.wav", np.full(2 * N_SAMPLES, 0.1), RATE)
+        fragments = stream_file(tmp_path / "x.wav", config())
+        assert not [*fragments.batches]
+        assert fragments.silent_starts == {0, N_SAMPLES}
 
     @pytest.mark.usefixtures("long")
     @pytest.mark.parametrize("calls", [1, 30])

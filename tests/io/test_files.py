@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from genrekit.errors import GenrekitError
-from genrekit.io.files import atomic_write, exclusive_lock, read_json, reason, write_json, write_text
+from genrekit.io.files import atomic_write, exclusive_lock, new_file, read_json, reason, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -142,6 +142,18 @@ def test_the_reason_of_a_systems_error_is_its_text_without_number_and_path() -> 
     assert reason(OSError(errno.ENOSPC, "No space left on device", "file")) == "No space left on device"
     assert reason(OSError("odd")) == "odd"
     assert reason(ValueError("bad")) == "bad"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_file_that_cannot_be_written_is_named_and_stays(tmp_path: Path, named: bool) -> None:
+    """An error while writing has no name, and an error while opening that of the temporary file."""
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="File too large") as raised, new_file(path) as new:
+        raise OSError(errno.EFBIG, "File too large", str(new) if named else None)
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
 
 @contextmanager

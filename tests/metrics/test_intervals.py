@@ -50,6 +50,18 @@ def test_without_trials_the_wilson_interval_is_0_to_1() -> None:
 class TestClusterBootstrap:
     """Resampling whole clusters."""
 
+    @pytest.mark.parametrize("n_clusters", [1, 2, 4])
+    def test_a_few_artists_give_no_interval_instead_of_a_narrow_one(self, n_clusters: int) -> None:
+        correct = np.arange(60) % 10 != 0
+        assert accuracy_interval(correct, [n % n_clusters for n in range(60)]) == Interval(0.9, 0.0, 1.0)
+
+    def test_a_few_items_without_clusters_have_an_interval(self) -> None:
+        assert accuracy_interval(np.ones(3, bool), range(3)) == wilson(3, 3)
+
+    def test_five_artists_give_an_interval(self) -> None:
+        interval = accuracy_interval(np.arange(60) % 10 != 0, [n % 5 for n in range(60)])
+        assert 0 < interval.low < 0.9 < interval.high <= 1
+
     def test_the_same_predictions_always_have_the_same_intervals(self) -> None:
         correct = np.random.default_rng(0).random(60) < 0.6
         clusters = [n // 3 for n in range(60)]
@@ -117,6 +129,3 @@ class TestClusterBootstrap:
         interval = accuracy_interval(correct, [n // 3 for n in range(30)])
         assert interval == wilson(10 * share, 10)
         assert interval.high - interval.low > 0.25
-
-    def test_with_one_cluster_the_interval_has_no_width(self) -> None:
-        assert accuracy_interval(np.arange(4) > 0, ["the only one"] * 4) == Interval(0.75, 0.75, 0.75)

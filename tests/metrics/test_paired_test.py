@@ -69,6 +69,13 @@ def test_tracks_of_one_artist_count_as_one() -> None:
     assert together == pytest.approx(10 / 16)
 
 
+def test_a_few_artists_give_no_interval_of_the_difference() -> None:
+    first, other = np.arange(24) % 3 > 0, np.arange(24) % 3 > 1
+    interval, p = paired_difference(first, other, (np.arange(24) // 6).tolist())
+    assert (interval.low, interval.high) == (-1, 1)
+    assert p == pytest.approx(1 / 8)
+
+
 def test_equal_predictions_are_a_tie_with_an_interval_that_narrows_with_their_number() -> None:
     correct = np.arange(50) % 2 == 0
     interval, p = paired_difference(correct, correct, range(50))

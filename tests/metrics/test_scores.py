@@ -107,3 +107,10 @@ def test_fragments_of_one_track_are_not_counted_as_independent() -> None:
     scores = score(predictions, {track: str(track) for track in range(40)})
     assert scores.fragment_accuracy == scores.track_accuracy
     assert scores.fragment_accuracy.high - scores.fragment_accuracy.low > 0.2
+
+
+def test_the_threshold_is_reached_by_95_percent_of_the_tracks() -> None:
+    best = np.linspace(0.5, 0.99, 40)
+    probabilities = np.stack([best, 1 - best], axis=1).repeat(2, axis=0)
+    answers = Predictions(probabilities, np.zeros(80, int), np.arange(80) // 2, 1.0)
+    assert answers.confidence_threshold == best[1]  # 39 of 40 tracks reach it, and only 38 the next one

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from genrekit.config import FeatureConfig, Input, TrainConfig, architecture
 from genrekit.errors import UsageError
 from genrekit.models import build_model, count_parameters
+from genrekit.models.ensemble import Ensemble, repeat_for
+from genrekit.models.pooling import Attention, make_pool
 
 INPUTS: tuple[Input, ...] = get_args(Input)
 TINY: tuple[Input, ...] = ("mel", "waveform")
@@ -235,3 +237,87 @@ class TestStandardization:
         other.load_state_dict(model.state_dict())
         assert torch.equal(other.standardize.mean, torch.full((16, 1), 0.25))
         assert not [name for name, _ in model.named_parameters() if name.startswith("standardize")]
+
+
+@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize(("pool", "width"), [("mean", 1), ("mean-max", 2), ("attention", 1)])
+def test_pooling_over_time_gives_the_same_features_for_fragments_of_any_length(
+    kind: Input, pool: str, width: int
+) -> None:
+    """Frames that repeat have the mean and the maximum of one of them."""
+    model = tiny_network(tiny_config(arch="cel", input=kind, channels=(4, 8), pool=pool)).eval()
+    output = next(module for module in model.get_submodule("dense").modules() if isinstance(module, nn.Linear))
+    bands = 4 if kind == "mel" else 1
+    assert output.in_features == 8 * bands * width
+    frame = torch.rand(3, 8, bands, 1)
+    layer = model.get_submodule("pool")
+    torch.testing.assert_close(layer(frame.expand(-1, -1, -1, 9)), layer(frame))
+    features = layer(frame).flatten(1)
+    torch.testing.assert_close(features, torch.cat([frame.flatten(1)] * width, dim=1))
+
+
+def test_mean_max_is_the_mean_and_the_maximum_over_time() -> None:
+    frames = torch.rand(3, 8, 4, 5)
+    pooled = make_pool("mean-max", 32, 5)[0](frames)
+    torch.testing.assert_close(pooled, torch.cat([frames.mean(3), frames.max(3).values], dim=1))
+
+
+def test_attention_starts_as_the_mean_and_learns_to_prefer_frames() -> None:
+    layer, _ = make_pool("attention", 32, 5)
+    assert isinstance(layer, Attention)
+    frames = torch.rand(3, 8, 4, 5)
+    torch.testing.assert_close(layer(frames), frames.mean(3).flatten(1))
+    frames[:, 0, 0] = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0])
+    layer.score.weight.data[0, 0] = 50.0
+    torch.testing.assert_close(layer(frames), frames[..., 2].flatten(1))
+
+
+def test_a_centred_model_does_not_notice_a_constant_gain_of_a_band() -> None:
+    values, gains = torch.rand(3, *FRONT_END.shape("mel")), torch.rand(3, 16, 1)
+    for center in (True, False):
+        model = tiny_model(tiny_config(arch="cel", center=center)).eval()
+        assert torch.allclose(model(values), model(values + gains), atol=1e-5) == center
+
+
+def test_a_model_reads_averages_of_neighbouring_bands_and_frames() -> None:
+    model = tiny_network(tiny_config(arch="cel", channels=(4,), downsample=(2, 4))).eval()
+    values = torch.rand(3, 8, 4)  # frames beyond the last whole group of four are left out
+    spread = values.repeat_interleave(2, dim=1).repeat_interleave(4, dim=2)
+    padded = torch.cat([spread, torch.rand(3, 16, 1)], dim=2)
+    plain = tiny_network(tiny_config(arch="cel", channels=(4,))).eval()
+    blocks = plain.get_submodule("blocks")
+    blocks.load_state_dict(model.get_submodule("blocks").state_dict())
+    dense, pool = (model.get_submodule(name) for name in ("dense", "pool"))
+    expected = dense(pool(blocks(values.unsqueeze(1))))
+    torch.testing.assert_close(model(padded), expected)
+
+
+def test_too_many_blocks_for_an_averaged_fragment_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"at most 2 blocks .* averaged to \[8, 4\] by downsample"):
+        tiny_model(tiny_config(arch="cel", channels=(4, 8, 8), downsample=(2, 4)))
+
+
+@pytest.mark.parametrize("arch", NETWORKS)
+def test_an_ensemble_predicts_the_mean_of_its_networks(arch: str) -> None:
+    ensemble = tiny_model(tiny_config(arch=arch, members=3)).eval()
+    assert isinstance(ensemble, Ensemble)
+    values = torch.rand(5, *FRONT_END.shape("mel"))
+    each = torch.stack([network(values).softmax(1) for network in ensemble.networks]).detach()
+    torch.testing.assert_close(ensemble(values).softmax(1), each.mean(0))
+    assert len({float(probabilities[0, 0]) for probabilities in each}) == 3  # initial weights differ
+
+
+def test_each_network_of_an_ensemble_learns_as_if_it_were_alone() -> None:
+    config = tiny_config(arch="mlp", members=2)
+    ensemble = tiny_model(config)
+    assert isinstance(ensemble, Ensemble)
+    values, targets = torch.rand(5, *FRONT_END.shape("mel")), torch.tensor([0, 1, 0, 1, 1])
+    logits = ensemble.train()(values)
+    nn.functional.cross_entropy(logits, repeat_for(logits, targets)).backward()
+    for network in ensemble.networks:
+        trained = [parameter.grad for parameter in network.parameters()]
+        loss = nn.functional.cross_entropy(network(values), targets)
+        alone = torch.autograd.grad(loss, list(network.parameters()))
+        for together, single in zip(trained, alone, strict=True):
+            assert together is not None
+            torch.testing.assert_close(2 * together, single)

@@ -40,11 +40,7 @@ def test_the_head_is_what_model_hubs_read() -> None:
     [
         pytest.param({"arch": "cel", "input": "mel"}, "Mel spectrograms of 16 bands from 30 to 500 Hz", id="mel"),
         pytest.param({"arch": "cel", "input": "waveform"}, "peak at 1. The waveform itself.", id="waveform"),
-        pytest.param(
-            {"arch": "lda", "hidden": (), "epochs": 1, "patience": 10, "batch_size": 32},
-            "A classical model (lda, ",
-            id="classical",
-        ),
+        pytest.param({"arch": "lda"}, "A classical model (lda, ", id="classical"),
     ],
 )
 def test_the_body_says_what_it_is_and_how_good(values: dict[str, Any], says: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tiny_training import FRONT_END, tiny_config
 
 from genrekit.errors import BundleError
 from genrekit.models.bundle import find_bundles, load_bundle, read_metadata, save_bundle
-from genrekit.models.leaderboard import keep_best
+from genrekit.models.leaderboard import choose_best, keep_best
 
 
 @pytest.fixture
@@ -20,9 +21,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "best_models"
 
 
-def made(tmp_path: Path, accuracy: float, loss: float = 1.0, **values: Any) -> Path:
+SEEDS = count()
+"""A seed for each training, so that none repeats another."""
+
+
+def made(tmp_path: Path, accuracy: float, loss: float = 1.0, *, seed: int | None = None, **values: Any) -> Path:
     """A bundle with these validation figures."""
-    place, config = tmp_path / "run" / "best", tiny_config(arch="mlp")
+    place, config = tmp_path / "run" / "best", tiny_config(arch="mlp", seed=next(SEEDS) if seed is None else seed)
     track, fragment = ({"value": value, "low": 0.0, "high": 1.0} for value in (accuracy, 1 - accuracy))
     figures = {"loss": loss, "fragment_accuracy": fragment, "track_accuracy": track}
     save_bundle(place, lived_in(config), describe(config, validation_figures=figures, **values))
@@ -118,6 +123,19 @@ def test_names_say_what_a_model_is_and_are_unique(folder: Path) -> None:
     assert len(kept(folder)) == 4
 
 
+@pytest.mark.parametrize("accuracy", [0.75, 0.5, 0.9])
+def test_a_repeated_training_replaces_its_earlier_copy(folder: Path, accuracy: float) -> None:
+    """Otherwise copies of one model push the others out."""
+    keep(folder, 0.75, seed=1)
+    keep(folder, 0.8)
+    again = keep(folder, accuracy, seed=1)
+    assert again is not None
+    assert again.name == f"mlp-mel-adam-none-{accuracy:.3f}"
+    assert sorted(one for one, _ in kept(folder)) == sorted([0.8, accuracy])
+    keep(folder, 0.6, seed=1, training={"blues/a": "another recording", "rock/ü": "d2"})
+    assert len(kept(folder)) == 3
+
+
 def test_a_name_that_became_free_is_used_again(folder: Path) -> None:
     first = keep(folder, 0.75)
     assert first is not None
@@ -190,3 +208,54 @@ def test_a_file_in_the_folders_place_is_told_in_a_line(folder: Path) -> None:
     folder.touch()
     with pytest.raises(BundleError, match=r"cannot keep a bundle in .*best_models: File exists"):
         keep(folder, 0.5)
+
+
+def test_a_single_bundle_is_chosen_without_a_note(folder: Path) -> None:
+    copy = keep(folder, 0.5)
+    assert copy is not None
+    for path in (folder, copy):
+        choice = choose_best(path)
+        assert (choice.bundle, choice.note, choice.problems) == (copy, "", ())
+
+
+def test_the_note_says_why_a_bundle_was_chosen(folder: Path) -> None:
+    for accuracy in (0.25, 0.75, 0.5):
+        keep(folder, accuracy)
+    best = folder / "mlp-mel-adam-none-0.750"
+    choice = choose_best(folder)
+    assert choice.bundle == best
+    assert choice.note == f"{best} is used: the best of 3 on validation (75.0 % of tracks)"
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        pytest.param({"split": "track"}, "their splits differ (artist, seed 3; track, seed 3)", id="policy"),
+        pytest.param({"split_seed": 4}, "their splits differ (artist, seed 3; artist, seed 4)", id="seed"),
+        pytest.param({"validation": {"blues/d": "d4"}}, "their validation tracks differ", id="tracks"),
+    ],
+)
+def test_the_note_names_accuracies_that_cannot_be_compared(folder: Path, other: dict[str, Any], why: str) -> None:
+    keep(folder, 0.5)
+    keep(folder, 0.75, **other)
+    note = choose_best(folder).note
+    assert note.endswith(f"; {why}, so their accuracies cannot be compared: choose one with --model")
+
+
+def test_bundles_of_different_genres_are_not_chosen_from(folder: Path) -> None:
+    keep(folder, 0.5)
+    best = keep(folder, 0.75, genres=("blues", "jazz"))
+    with pytest.raises(BundleError, match=r"have different genres \(.* differ in jazz, rock\): choose one") as raised:
+        choose_best(folder)
+    assert str(raised.value).endswith(f"--model {best}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_bundle_is_reported_and_the_others_are_chosen_from(folder: Path) -> None:
+    damaged, other = keep(folder, 0.75), keep(folder, 0.5)
+    assert damaged is not None
+    (damaged / "model.json").write_text("{")
+    choice = choose_best(folder)
+    assert (choice.bundle, choice.note) == (other, "")
+    assert len(choice.problems) == 1
+    assert str(damaged) in choice.problems[0]

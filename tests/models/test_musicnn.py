@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from genrekit._types import FloatArray
-from genrekit.audio.decode import normalize_waveform
+from genrekit.audio.level import normalize_waveform
 from genrekit.errors import GenrekitError
 from genrekit.io.tensors import metadata_of, write_tensors
 from genrekit.models.feature_extractor import FeatureExtractor
@@ -145,6 +145,11 @@ def test_the_digest_names_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_rate_without_a_common_factor_is_refused_with_the_remedy(extractor: FeatureExtractor) -> None:
     with pytest.raises(GenrekitError, match=r"cannot resample from 22051 Hz .* use a common rate, such as 22050"):
         extractor.module(22_051)
+
+
+def test_fragments_that_are_too_short_are_refused_with_the_remedy(extractor: FeatureExtractor) -> None:
+    with pytest.raises(GenrekitError, match=r"must last more than 0.032 s for musicnn, got 0.01 s: prepare a cache"):
+        extractor.compute(np.zeros((1, 80), np.float32), 8_000)
 
 
 def test_loading_the_network_leaves_torch_s_random_numbers_as_they_are() -> None:

@@ -30,7 +30,7 @@ def test_a_registered_architecture_is_a_choice_everywhere() -> None:
 def test_an_option_that_an_architecture_does_not_use_is_refused() -> None:
     register_architecture(Architecture("my-net", "my_package:build", inputs=("mel",)))
     config = TrainConfig.of({"arch": "my-net"})
-    assert (config.hidden, config.channels, config.stem) == ((), (), "my-net-mel-adam-none")
+    assert (config.hidden, config.channels, config.stem) == ((), (), "my-net-mel-adam-onecycle")
     for values, message in (
         ({"hidden": (8,)}, r"hidden must be none for my-net, which does not use it, got \(8,\)"),
         ({"channels": (8,)}, r"channels must be none for my-net, .* got \(8,\)"),

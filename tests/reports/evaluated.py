@@ -35,7 +35,9 @@ def predictions(seed: int = 0, tracks: int = 30, genres: int = len(GENRES)) -> P
     return Predictions(probabilities / probabilities.sum(axis=1, keepdims=True), truth, np.arange(2 * tracks) // 2, 0.8)
 
 
-def figures(name: str, seed: int = 0, genres: tuple[str, ...] = GENRES, **values: Any) -> ModelFigures:
+def figures(
+    name: str, seed: int = 0, genres: tuple[str, ...] = GENRES, split: str = "track, seed 0", **values: Any
+) -> ModelFigures:
     """Scores of these predictions."""
     scores = score(predictions(seed, genres=len(genres)), {track: str(track) for track in range(30)})
     return ModelFigures(
@@ -43,12 +45,13 @@ def figures(name: str, seed: int = 0, genres: tuple[str, ...] = GENRES, **values
         fragments=60,
         tracks=30,
         left_out=0,
-        split="track, seed 0",
+        split=split,
         validation_track_accuracy=0.75,
         fragment_accuracy=scores.fragment_accuracy,
         track_accuracy=scores.track_accuracy,
         macro_f1=scores.macro_f1,
         resampled="tracks",
+        clusters=30,
         per_genre=per_genre_figures(scores.confusion, genres),
         confusion=scores.tracks.confusion,
         genres=genres,

@@ -11,6 +11,8 @@ from evaluated import GENRES, SCRIPT, evaluation, figures, metadata, stories
 from page_reader import Reader
 
 from genrekit.metrics.evaluation import EvaluateResult
+from genrekit.metrics.intervals import Interval
+from genrekit.metrics.paired_test import PairedFigures
 from genrekit.reports.evaluation_report import report_page
 from genrekit.reports.model_section import ModelStory
 
@@ -94,6 +96,19 @@ def test_ties_and_uses_of_the_test_set_are_shown(reader: Reader) -> None:
     assert "used 2 times so far" in whole
     assert whole.count("\ntie\n") == 1
     assert len(reader.all("abbr")) == 1
+
+
+def test_each_test_set_has_a_ranking_and_a_comparison() -> None:
+    result = evaluation()
+    third, fourth = (figures(name, 3, split="track, seed 7") for name in ("third", "fourth"))
+    pair = PairedFigures(third.bundle, fourth.bundle, 30, 30, Interval(0.2, 0.1, 0.3), 0.01, 0.01, tie=False)
+    both = replace(result, models=(*result.models, third, fourth), comparisons=(*result.comparisons, pair))
+    text = report_page(both, [ModelStory(model, metadata()) for model in both.models])
+    assert "on the track, seed 0 split with" in text
+    assert "on the track, seed 7 split with" in text
+    assert "Track accuracy of first minus" in text
+    assert "Track accuracy of third minus" in text
+    assert "track, seed 0 and track, seed 7 splits" in text
 
 
 def test_sounds_and_pictures_are_those_of_the_examples(page: str) -> None:

@@ -244,7 +244,7 @@ def test_a_failed_write_keeps_the_old_picture_and_leaves_no_other_file(
     save_png(learning_curves(history(2), 1), path)
     before = path.read_bytes()
 
-    def fail(_canvas: FigureCanvasAgg, file: IO[bytes]) -> None:
+    def fail(_canvas: FigureCanvasAgg, file: IO[bytes], **_options: object) -> None:
         file.write(b"\x89PNG, but no more")
         raise OSError(28, "No space left on device")
 

@@ -281,6 +281,78 @@ def test_the_sorting_mark_stays_on_the_line_of_its_word(open_report: Open, repor
     assert len({*heights}) == 1
 
 
+def open_phone(chromium: Browser, path: Path) -> Page:
+    page = chromium.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).new_page()
+    page.goto(path.absolute().as_uri())
+    return page
+
+
+@pytest.fixture
+def phone(chromium: Browser, any_report: Path) -> Iterator[Page]:
+    """A report on a phone, which has a touch screen."""
+    page = open_phone(chromium, any_report)
+    unfold(page)
+    yield page
+    page.context.close()
+
+
+POSITIONS = """(cell) => {
+  const table = cell.closest("table"), box = table.parentElement;
+  const first = table.tHead.rows[0].cells[0].getBoundingClientRect();
+  return [0, 0.5, 1].map((share) => {
+    box.scrollLeft = share * (box.scrollWidth - box.clientWidth);
+    const own = cell.getBoundingClientRect(), outer = box.getBoundingClientRect();
+    return [box.scrollLeft, own.left - first.right, outer.right - own.right];
+  });
+}"""
+
+
+def test_the_accuracy_stays_visible_while_a_table_scrolls(phone: Page) -> None:
+    headings = phone.locator("thead th.key")
+    assert headings.count() > 0
+    scrolled = []
+    for heading in headings.all():
+        for position, from_the_first, from_the_edge in heading.evaluate(POSITIONS):
+            scrolled.append(position)
+            assert from_the_first >= -1
+            assert from_the_edge >= -1
+    assert max(scrolled) > 100
+
+
+def test_a_box_that_scrolls_has_a_shadow_on_that_side(phone: Page) -> None:
+    boxes = phone.locator(".scroll").filter(visible=True)
+    attachments = boxes.evaluate_all("(all) => all.map((one) => getComputedStyle(one).backgroundAttachment)")
+    assert {*attachments} == {"local, local, scroll, scroll"}
+
+
+def test_pictures_fit_on_a_phone(phone: Page) -> None:
+    sizes = phone.locator(".chart, .examples img").filter(visible=True)
+    rights = sizes.evaluate_all(
+        "(all) => all.filter((one) => !one.closest('td')).map((one) => one.getBoundingClientRect().right)"
+    )
+    assert rights
+    assert max(rights) <= 390
+
+
+def test_what_can_be_tapped_is_at_least_44_pixels_high(phone: Page) -> None:
+    targets = phone.locator("th button, .orders button, summary, nav a, abbr, audio").filter(visible=True)
+    heights = targets.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().height)")
+    assert heights
+    assert min(heights) >= 44
+
+
+def test_a_tap_explains_a_mark_and_a_cell(chromium: Browser, report: Path) -> None:
+    page = open_phone(chromium, report)
+    mark = page.locator("abbr").first
+    after = "(one) => getComputedStyle(one, '::after').content"
+    assert mark.evaluate(after) == "none"
+    mark.tap()
+    assert "a tie with the first model" in mark.evaluate(after)
+    page.locator("#model-1 .matrix tbody tr").nth(2).locator("td").nth(1).tap()
+    assert readout(page).startswith(f"{GENRES[2]} predicted as {GENRES[1]}:")
+    page.context.close()
+
+
 CONTRASTS = """(elements) => {
   const luminance = (channels) => {
     const [r, g, b] = channels.map((one) => one / 255)

@@ -1,6 +1,7 @@
 """Figures become SVG elements that follow the page's theme and break nothing else on the page."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,7 @@ from tiny_study import histories, study
 from genrekit.metrics.calibration import calibration
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.page import asset
-from genrekit.reports.plots import CURVES, interval_chart, learning_chart, reliability_chart
+from genrekit.reports.plots import CURVES, interval_chart, learning_chart, reliability_chart, save_png
 from genrekit.reports.svg import THEME, to_svg
 from genrekit.studies.bar_plots import accuracy_bars, overview
 from genrekit.studies.curve_plots import curves
@@ -108,3 +109,10 @@ def test_texts_stay_text_and_are_escaped(drawn: dict[str, str]) -> None:
     root = ElementTree.fromstring(svg)
     assert root.get("aria-label") == HARMFUL
     assert HARMFUL in [text.text for text in root.iter("text")]
+
+
+def test_letters_that_the_font_lacks_are_no_warning(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.suptitle("ロック")
+    assert "svg" in to_svg(figure, "x")
+    save_png(figure, tmp_path / "figure.png")

@@ -1,11 +1,12 @@
-"""Throw broken files at genrekit prepare: no crash, at most 2 s and 500 MB a file, and the good tracks unharmed.
+"""Fuzz `genrekit prepare` with broken files. It must not crash, and must not change the good tracks.
 
 Usage: python tests/stress/fuzz.py [--files 2000] [--deep 4000] [--seed 0]
 
-Makes a tree of mutated files of each format, of things that are no files, of odd names, and of good tracks, many of
-them deep in folders. Each file goes through the header check and the transformation in a measuring process that an
-alarm and a limit of address space guard; then the whole tree goes through the command line, and the good tracks alone
-once more. Prints a table by kind and format, then what was violated; the exit code is 1 where anything was.
+The script creates a tree with mutated files of each format, with paths that are not regular files, with unusual names,
+and with good tracks, many of them in deep folders. A separate process checks the header of each file and transforms the
+file. A timer and a limit on its address space stop files that take more than 2 s or 500 MB. Then the command line
+prepares the whole tree, and the good tracks alone. The script prints a table by kind and format, and all violations.
+The exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from mutations import ENCODINGS, MUTATIONS, encoded, sound
 
-from genrekit.audio.decode import probe
+from genrekit.audio.decode import LongAudioError, probe
+from genrekit.audio.long_tracks import long_track
 from genrekit.audio.transform import expected_rows, transform_track
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.reader import Cache, open_cache
@@ -53,13 +55,13 @@ _ADDRESS_SPACE = 4 << 30
 Fate = Literal["kept", "skipped", "either", "passed over"]
 
 
-_DEPTHS: dict[int, Fate] = {400: "kept", 1_200: "skipped"}
-"""What becomes of a file so many folders deep: libsndfile opens no path of more than 1,023 bytes."""
+_DEPTHS: dict[int, Fate] = {400: "kept", 1_200: "kept"}
+"""What becomes of a file so many folders deep. libsndfile itself opens no path of more than 1,023 bytes."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost."""
+    """The time and memory that one file may take."""
 
     seconds: float = 2
     bytes: int = 500_000_000
@@ -67,7 +69,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Planted:
-    """One thing in the tree: `shown` is its path as prepare prints it, `fate` what must become of it."""
+    """One path in the tree. `shown` is the path as prepare prints it, `fate` the expected outcome."""
 
     path: Path
     shown: str
@@ -77,30 +79,30 @@ class Planted:
 
     @property
     def track_id(self) -> str:
-        """The id that it has as a track."""
+        """The ID of the file as a track."""
         return self.shown.removesuffix(Path(self.shown).suffix)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What became of a file: kept, skipped, or what went wrong, with the reason or the traceback."""
+    """The outcome for a file: kept, skipped, or the kind of failure, with the reason or the traceback."""
 
     outcome: Literal["kept", "skipped", "crashed"]
-    told: str = ""
+    message: str = ""
     seconds: float = 0
     bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a round of fuzzing found."""
+    """The results of one round of fuzzing."""
 
     table: str
     violations: tuple[str, ...]
 
 
 def plant(root: Path, files: int, deep: int, seed: int) -> list[Planted]:
-    """Make the tree: `files` mutated ones, `deep` good ones deep in folders, and some of everything that is odd."""
+    """Create the tree: `files` mutated files, `deep` good files in deep folders, and unusual paths of each kind."""
     return [*_mutants(root, files, seed), *_good(root), *_deep(root, deep), *_odd_names(root), *_no_files(root)]
 
 
@@ -202,7 +204,7 @@ def _no_files(root: Path) -> Iterator[Planted]:
 
 
 def _beyond(odd: Path) -> Planted:
-    """A folder whose path is longer than the system allows: nobody can list it, not even root."""
+    """Create a folder whose path is longer than the system allows, so that nobody can list it, not even root."""
     name, depth = "y" * 250, 0
     handle = os.open(odd, os.O_RDONLY)
     longest = os.pathconf(odd, "PC_PATH_MAX")
@@ -234,7 +236,7 @@ def _file(root: Path, name: str, content: bytes, kind: str, form: str, fate: Fat
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, one after the other: pathlib and os go down by recursion, and not so deep."""
+    """Create a folder and its parents, one after another. pathlib and os use recursion, which fails for deep paths."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -245,7 +247,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder that is removed in the end, as deep as it may have become."""
+    """Create an empty folder, and remove it at the end of the block, however deep its content is."""
     folder = Path(tempfile.mkdtemp(prefix="genrekit-fuzz-"))
     try:
         yield folder
@@ -254,9 +256,10 @@ def scratch_folder() -> Iterator[Path]:
 
 
 class Meter:
-    """A process that checks and transforms one file after another and tells what each took.
+    """A process that checks and transforms one file after another, and measures each.
 
-    It is restarted after a file that killed it, or that took so much memory that later ones would not show.
+    It is restarted after a file that killed it, or that used so much memory that the peak of later files would be
+    hidden.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -265,7 +268,9 @@ class Meter:
         self._process: subprocess.Popen[str] | None = None
 
     def measure(self, path: Path, limits: Limits) -> Measured:
-        """What a file takes; where that is too long, the shorter of two times, as other programs run too."""
+        """Measure a file. If it takes too long, measure it again and keep the shorter time, because other programs also
+        run.
+        """
         first = self._once(path)
         if first.seconds <= limits.seconds:
             return first
@@ -300,7 +305,7 @@ class Meter:
 
 
 def _serve(warm: Path) -> None:
-    """The measuring process: paths come in, what they took goes out."""
+    """Run the measuring process: receive paths and send measurements."""
     warnings.simplefilter("error")
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -317,7 +322,7 @@ def _serve(warm: Path) -> None:
         measured = _transformed(path, config)
         signal.setitimer(signal.ITIMER_REAL, 0)
         seconds, grown = time.perf_counter() - started, _peak_bytes(reset=False) - before
-        answer = {"outcome": measured.outcome, "told": measured.told, "seconds": seconds, "bytes": max(grown, 0)}
+        answer = {"outcome": measured.outcome, "message": measured.message, "seconds": seconds, "bytes": max(grown, 0)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -325,20 +330,27 @@ def _serve(warm: Path) -> None:
 def _transformed(path: Path, config: PrepareConfig) -> Measured:
     try:
         expected_rows(probe(path), config)
-        tensors = transform_track("track", path, config)
+        wild = {name for rows in _rows(path, config) for name, values in rows.items() if not np.isfinite(values).all()}
     except UnreadableAudioError as error:
         return Measured("skipped", str(error))
     except Exception:  # noqa: BLE001 - whatever else comes is what is looked for
         return Measured("crashed", traceback.format_exc())
-    wild = [name for name, values in tensors.tensors.items() if not np.isfinite(values).all()]
-    return Measured("crashed", f"{', '.join(wild)} not finite") if wild else Measured("kept")
+    return Measured("crashed", f"{', '.join(sorted(wild))} not finite") if wild else Measured("kept")
+
+
+def _rows(path: Path, config: PrepareConfig) -> Iterator[dict[str, Any]]:
+    """Yield the tensors of a file: of all rows, or of one row after another if the file is long."""
+    try:
+        yield transform_track("track", path, config).tensors
+    except LongAudioError:
+        yield from (row.tensors for row in long_track("track", path, config).rows())
 
 
 _LINUX = sys.platform == "linux"
 
 
 def _peak_bytes(*, reset: bool) -> int:
-    """The most memory held since the last reset; where the system cannot forget its peak, since the start."""
+    """Return the peak memory since the last reset, or since the start of the process if the system cannot reset it."""
     if not _LINUX:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if reset:
@@ -349,7 +361,7 @@ def _peak_bytes(*, reset: bool) -> int:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the command line made of a tree."""
+    """The output of the command line for a tree."""
 
     code: int
     answer: dict[str, Any]
@@ -373,7 +385,7 @@ def prepare(root: Path, out: Path, errors: IO[bytes], workers: int) -> Prepared:
 
 
 def fuzz(scratch: Path, *, files: int, deep: int, seed: int, limits: Limits | None = None, workers: int = 2) -> Report:
-    """Make a tree below an empty folder, measure each file, prepare the tree, and compare with the good files alone."""
+    """Create a tree in an empty folder, measure each file, prepare the tree, and compare with the good files alone."""
     limits = limits or Limits()
     planted = plant(scratch / "all", files, deep, seed)
     meter = Meter(scratch)
@@ -395,10 +407,10 @@ def fuzz(scratch: Path, *, files: int, deep: int, seed: int, limits: Limits | No
 
 
 def measured_violations(measured: dict[Planted, Measured], limits: Limits) -> Iterator[str]:
-    """What crashed, hung or took more than it may."""
+    """Return the files that crashed, hung, or exceeded a limit."""
     for thing, found in measured.items():
         if found.outcome == "crashed":
-            yield f"{thing.shown}: {found.told}"
+            yield f"{thing.shown}: {found.message}"
         if found.seconds > limits.seconds:
             yield f"{thing.shown}: {found.seconds:.2f} s"
         if found.bytes > limits.bytes:
@@ -451,7 +463,7 @@ def _ids(things: Sequence[Planted]) -> set[str]:
 
 
 def _digests(cache: Cache) -> dict[str, str]:
-    """A digest of all rows of each track."""
+    """Return a digest of all rows of each track."""
     found = {}
     for track in cache.tracks:
         rows = slice(track.first_row, track.first_row + track.rows)
@@ -490,7 +502,7 @@ def _figures(things: list[Planted], measured: dict[Planted, Measured], skipped: 
 
 
 def main() -> int:
-    """Fuzz and print."""
+    """Run the fuzzer and print its report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=2_000, help="mutated files")
     parser.add_argument("--deep", type=int, default=4_000, help="good files deep in folders")

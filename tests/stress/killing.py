@@ -1,4 +1,4 @@
-"""What the harnesses that kill share: their command line, and waiting for a process or for what it does."""
+"""Helpers of the scripts that kill processes: their command line, and waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 120.0
 
 
 def read_command_line(description: str, kills: int, meaning: str) -> argparse.Namespace:
-    """How many `kills` of that `meaning` must land, and the `seed` of their instants."""
+    """Read the number of `kills` that must hit, with its `meaning` for the help text, and the `seed` of their times."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--kills", type=int, default=kills, help=meaning)
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
@@ -24,27 +24,27 @@ def read_command_line(description: str, kills: int, meaning: str) -> argparse.Na
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait until the process and all that have come from it have ended; return its exit code and what stderr says.
+    """Wait until the process and all of its descendants have ended; return its exit code and stderr.
 
-    They share stderr, which ends with the last of them.
+    The descendants share its stderr, which is closed when the last of them ends.
     """
     try:
-        said = process.communicate(timeout=PATIENCE_S)[1]
+        stderr = process.communicate(timeout=PATIENCE_S)[1]
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError("a process lives on") from None
-    return process.returncode, said
+    return process.returncode, stderr
 
 
 def wait_until(process: subprocess.Popen[str], there: Callable[[], bool], complaint: str) -> None:
-    """Wait for what a process that goes on is to do."""
+    """Wait until a condition is true, while a process is running."""
     give_up = time.monotonic() + PATIENCE_S
     while not there():
         assert process.poll() is None, finish(process)

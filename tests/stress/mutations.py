@@ -1,7 +1,7 @@
-"""Audio files of six formats, and what can go wrong with their bytes.
+"""Audio files of six formats, and mutations of their bytes.
 
-Each mutation takes the whole content of a sound file and a seeded generator, and returns what a broken disk, a broken
-program or a joker would have left. Nothing here knows genrekit.
+Each mutation gets the whole content of a sound file and a seeded generator. It returns what a broken disk, a broken
+program or a malicious person could have written. This module does not use genrekit.
 """
 
 import io
@@ -38,7 +38,7 @@ _FLOATS = [np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, 1e20]
 
 
 def sound(suffix: str, number: int) -> bytes:
-    """A short sound in the suffix's encoding of that number, different for each."""
+    """Return a short sound in the encoding of a suffix; each number gives another sound."""
     form, encoding, channels = ENCODINGS[suffix][number % len(ENCODINGS[suffix])]
     rate = 48_000 if encoding == "OPUS" else (22_050, 16_000, 44_100)[number % 3]
     content = encoded(number, form, encoding, channels, rate, 0.7 + 0.3 * (number % 3))
@@ -46,7 +46,7 @@ def sound(suffix: str, number: int) -> bytes:
 
 
 def encoded(number: int, form: str, encoding: str, channels: int, rate: int, duration_s: float) -> bytes:
-    """A chord with noise, as the bytes of a file."""
+    """Return a chord with noise as the bytes of a file."""
     generator = np.random.default_rng(number)
     t = np.arange(round(duration_s * rate)) / rate
     tone = sum(np.sin(2 * np.pi * (150 + 17 * (number % 31)) * partial * t) / partial for partial in (1, 2, 3))
@@ -57,22 +57,22 @@ def encoded(number: int, form: str, encoding: str, channels: int, rate: int, dur
 
 
 def truncated(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """The beginning only, often less than the header."""
+    """Keep only the beginning, often less than the header."""
     return content[: rng.randrange(1, rng.choice([16, 64, 512, len(content)]))]
 
 
 def bit_flips(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Single bits turned over anywhere."""
+    """Flip single bits at random positions."""
     return _flipped(content, len(content), rng.choice([1, 8, 64, 512]), suffix, rng)
 
 
 def header_flips(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Single bits turned over where the header is."""
+    """Flip single bits in the header."""
     return _flipped(content, min(len(content), rng.choice([48, 128, 512])), rng.choice([1, 2, 4, 16]), suffix, rng)
 
 
 def lying_length(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A header that claims up to 16 EB of sound."""
+    """Write a wrong length into the header, up to 16 EB."""
     data, length = bytearray(content), rng.choice(_LENGTHS)
     if suffix == "wav":
         _put(data, 4, 4, length, "little")
@@ -97,7 +97,7 @@ def lying_length(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def lying_rate(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A header with 0 Hz, 1 Hz or four billion."""
+    """Write a wrong sample rate into the header: 0 Hz, 1 Hz or four billion."""
     data, rate = bytearray(content), rng.choice(_RATES)
     if suffix == "wav":
         _put(data, _after(data, b"fmt ") + 8, 4, rate, "little")
@@ -118,7 +118,7 @@ def lying_rate(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def lying_channels(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A header with none or a thousand channels, or with another size of a sample."""
+    """Write zero or a thousand channels into the header, or another sample size."""
     data, channels = bytearray(content), rng.choice(_CHANNELS)
     if suffix == "wav":
         _put(data, _after(data, b"fmt ") + 6, 2, channels, "little")
@@ -143,7 +143,7 @@ def lying_channels(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def overwritten(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A stretch of zeros, ones or noise, as a bad sector leaves it."""
+    """Overwrite a range with zeros, ones or noise, as a bad sector does."""
     data = bytearray(content)
     start = rng.randrange(len(data))
     length = rng.choice([4, 64, 512, 4_096, len(data)])
@@ -153,19 +153,19 @@ def overwritten(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def spliced(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """The beginning of one file and the end of another, of any format."""
+    """Join the beginning of one file and the end of another, of any format."""
     other = sound(rng.choice(list(ENCODINGS)), rng.randrange(100))
     return content[: rng.randrange(len(content))] + other[rng.randrange(len(other)) :]
 
 
 def doubled(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A stretch that stands there twice, or is missing."""
+    """Repeat or remove a range of bytes."""
     start, end = sorted((rng.randrange(len(content)), rng.randrange(len(content))))
     return content[:end] + content[start:] if rng.random() < 0.5 else content[:start] + content[end:]
 
 
 def prefixed(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Something before the header: noise, or a tag that claims 256 MB."""
+    """Put something before the header: noise, or a tag whose size is given as 256 MB."""
     tag = b"ID3\x04\x00\x00" + bytes([rng.randrange(128) for _ in range(4)])
     return (
         rng.choice([tag, tag + bytes(100), rng.randbytes(rng.randrange(1, 3_000)), b"\xef\xbb\xbf", content]) + content
@@ -173,7 +173,7 @@ def prefixed(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def wild_samples(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Not a number, infinite, as large and as small as 32 bits can say."""
+    """Write samples that are NaN, infinite, or the largest and smallest 32-bit numbers."""
     form = {"wav": "WAV", "au": "AU", "aiff": "AIFF"}.get(suffix, "WAV")
     samples = np.random.default_rng(rng.randrange(2**32)).standard_normal((11_025, 1)).astype(np.float32)
     kind = rng.randrange(3)
@@ -189,22 +189,22 @@ def wild_samples(content: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def noise(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """The format's first bytes, and then anything."""
+    """Return the format's first bytes, followed by random ones."""
     return content[: rng.choice([0, 4, 12, 40])] + rng.randbytes(rng.choice([1, 100, 5_000, 50_000]))
 
 
 def text(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A text, as a failed download leaves it."""
+    """Return a text, such as a failed download leaves."""
     return ("<html><body>404 Not Found: no such song, sorry.</body></html>\n" * rng.randrange(1, 200)).encode()
 
 
 def empty(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Nothing."""
+    """Return no bytes."""
     return b""
 
 
 def wrong_suffix(content: bytes, suffix: str, rng: random.Random) -> bytes:
-    """A good file of another format."""
+    """Return a good file of another format."""
     return sound(rng.choice([other for other in ENCODINGS if other != suffix]), rng.randrange(100))
 
 
@@ -239,19 +239,19 @@ def _after(data: bytearray, chunk: bytes) -> int:
 
 
 def _put(data: bytearray, place: int, size: int, value: int, order: str) -> None:
-    """Overwrite an unsigned number, cut to its size."""
+    """Overwrite an unsigned number, reduced to its size."""
     data[place : place + size] = (value % (1 << 8 * size)).to_bytes(size, "little" if order == "little" else "big")
 
 
 def _flac_bits(data: bytearray, low: int, size: int, value: int) -> None:
-    """Overwrite bits of the 64 that hold rate (20), channels (3), bits (5) and total samples (36)."""
+    """Overwrite some of the 64 bits that hold rate (20), channels (3), bits (5) and total samples (36)."""
     packed = int.from_bytes(data[18:26], "big")
     mask = (1 << size) - 1
     data[18:26] = (packed & ~(mask << low) | (value & mask) << low).to_bytes(8, "big")
 
 
 def _lying_mp3(data: bytearray, length: int) -> None:
-    """The numbers of frames and bytes in the header of a variable bit rate; where there is none, a tag's size."""
+    """Change the counts in the header of a variable bit rate, or the size of a tag if there is no such header."""
     for name in (b"Xing", b"Info"):
         place = data.find(name)
         if place > 0:
@@ -270,7 +270,7 @@ def _mp3_headers(data: bytearray, offset: int, mask: int, bits: int) -> None:
 
 
 def _mended(data: bytearray, suffix: str) -> bytes:
-    """Ogg pages with the checksums that fit, so that what is in them is looked at."""
+    """Give Ogg pages the right checksums, so that decoders read their content."""
     if suffix != "ogg":
         return bytes(data)
     places = [place for place in range(len(data)) if data.startswith(b"OggS", place)]
@@ -282,7 +282,7 @@ def _mended(data: bytearray, suffix: str) -> bytes:
 
 
 def _undated(content: bytes) -> bytes:
-    """A file without the time at which libsndfile measured its peak."""
+    """Remove the time at which libsndfile measured the peak."""
     data = bytearray(content)
     place = data.find(b"PEAK", 0, 200)
     if place > 0:
@@ -291,7 +291,7 @@ def _undated(content: bytes) -> bytes:
 
 
 def _numbered(content: bytes, number: int) -> bytes:
-    """An Ogg file whose stream has this number; libsndfile draws one by the clock."""
+    """Set the number of the stream of an Ogg file. libsndfile derives it from the clock."""
     data, place = bytearray(content), -1
     while (place := data.find(b"OggS", place + 1)) >= 0:
         _put(data, place + 14, 4, number, "little")

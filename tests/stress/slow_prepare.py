@@ -1,10 +1,10 @@
-"""`genrekit prepare` with pauses where a kill would hurt most; the product's code runs as it is.
+"""`genrekit prepare` with pauses where a kill could do the most damage. The code of genrekit is unchanged.
 
     python tests/stress/slow_prepare.py PAUSE_S prepare ...
 
-Phases that take microseconds would hardly ever be hit by a kill at a random instant. So there is a pause after the
-space of a new file is set aside, after each copied track, between the two halves of every write of rows and of a
-track's results, before each fsync, and before and after each file takes another's place.
+A kill at a random time would rarely hit phases that take microseconds. There is a pause after the space of a new file
+is allocated, after each copied track, in the middle of each write of rows and of a track's results, before each fsync,
+and before and after each file replaces another one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ write_at, write_track = rows.write_at, rows.write_track  # as they are before th
 
 
 def slow(pause_s: float, before: float, function: Callable[..., Any], after: float) -> Callable[..., Any]:
-    """The function with so many pauses before and after it."""
+    """Return the function with a number of pauses before and after it."""
 
     def paused(*args: Any, **kwargs: Any) -> Any:
         time.sleep(before * pause_s)
@@ -45,19 +45,21 @@ def torn_write_at(pause_s: float, descriptor: int, offset: int, values: Any) -> 
 
 
 def torn_write_track(pause_s: float, *args: Any) -> Any:
-    """What a worker does, with its writes torn."""
+    """Process a track as a worker does, with a pause in the middle of each write."""
     setattr(*(rows, "write_at"), partial(torn_write_at, pause_s))
     return write_track(*args)
 
 
 def main(pause_s: float, arguments: list[str]) -> int:
-    """Run the command line, slowly."""
+    """Run the command line with pauses."""
+    import slow_prepare  # worker processes import this module by its name, not as __main__
+
     from genrekit.cli.app import run
     from genrekit.data.cache import builder, executors, reuse
 
     slowly = partial(slow, pause_s)
     for module, name, replacement in (
-        (executors, "write_track", partial(torn_write_track, pause_s)),
+        (executors, "write_track", partial(slow_prepare.torn_write_track, pause_s)),
         (builder, "write_at", partial(torn_write_at, pause_s)),
         (reuse, "copy_rows", slowly(0, rows.copy_rows, 1)),
         (os, "posix_fallocate", slowly(0, os.posix_fallocate, 15)),

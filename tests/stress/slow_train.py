@@ -1,10 +1,10 @@
-"""`genrekit train` with pauses where a kill would hurt most; the product's code runs as it is.
+"""`genrekit train` with pauses where a kill could do the most damage. The code of genrekit is unchanged.
 
     python tests/stress/slow_train.py PAUSE_S MARK train ...
 
-Steps of a tiny training and writes of its files take so little that a kill at a random instant would hit nothing but
-imports. So there is a pause after each step, before each fsync, and before and after each file or folder takes
-another's place. The file MARK is made when the first epoch is about to begin.
+The steps of a small run and the writes of its files are so short that a kill at a random time would only hit imports.
+There is a pause after each step, before each fsync, and before and after each file or folder replaces another one. The
+file MARK is created just before the first epoch starts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from slow_prepare import slow
 
 
 def main(pause_s: float, mark: Path, arguments: list[str]) -> int:
-    """Run the command line, slowly."""
+    """Run the command line with pauses."""
     from genrekit.cli.app import run
     from genrekit.training.loop import fit
     from genrekit.training.optimizers import OneCycle

@@ -1,4 +1,6 @@
-"""A full disk is one line and exit code 1; what was there stays, and with space made it goes on."""
+"""A full disk gives one line and exit code 1. Existing files are unchanged, and the command resumes when there is
+space.
+"""
 
 import os
 import resource
@@ -24,7 +26,7 @@ PAGE = 4_096
 
 
 class Disk:
-    """A file system of its own, in memory."""
+    """A file system in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +40,7 @@ class Disk:
         return shutil.disk_usage(self.folder).free
 
     def leave(self, free: int) -> Path:
-        """Fill the disk until so many bytes are free, in whole pages; return the file to delete."""
+        """Fill the disk until a number of bytes is free, in whole pages; return the file to delete."""
         filler = self.folder / "filler"
         with filler.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, self.free - free)
@@ -68,14 +70,14 @@ def music(tmp_path: Path) -> Path:
 
 
 def fresh(music: Path, config: PrepareConfig) -> Path:
-    """A cache that was built where there is space."""
+    """A cache that was built on a disk with enough space."""
     out = music.with_name("fresh.h5")
     prepare(music, config, out=out, workers=1)
     return out
 
 
 def refused(music: Path, out: Path, *options: str, limit: int = -1) -> str:
-    """Run the command, which must end with exit code 1 and one line; return that line."""
+    """Run the command, which must end with exit code 1 and one line; return this line."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -116,7 +118,7 @@ def test_too_small_a_disk_is_refused_before_work_starts_and_a_larger_one_is_fill
 def test_an_old_cache_does_not_change_if_there_is_no_space_for_the_new_one(
     music: Path, disk: Disk, left: Callable[[int, int], int], message: str
 ) -> None:
-    """The process ID beside the lock takes a page, too."""
+    """The file with the process ID beside the lock also takes a page."""
     out = disk.folder / "cache.h5"
     prepare(music, PLAIN, out=out, workers=1)
     old = out.read_bytes()
@@ -127,15 +129,15 @@ def test_an_old_cache_does_not_change_if_there_is_no_space_for_the_new_one(
     filler = disk.leave(left(rows, whole))
     assert message in refused(music, out, "--workers", "1")
     assert out.read_bytes() == old
-    assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "filler"]
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "cache.matches.npz", "cache.origin.json", "filler"]
     filler.unlink()
     assert prepare(music, PLAIN, out=out, workers=1).reused == 6
     assert_whole(out, content(expected))
-    assert names(disk.folder) == [".cache.h5.lock", "cache.h5"]
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "cache.matches.npz", "cache.origin.json"]
 
 
 def test_a_disk_without_space_for_hdf5_metadata_is_one_error_and_no_crash(music: Path, disk: Disk) -> None:
-    """HDF5 itself does not get over a write that fails."""
+    """HDF5 does not recover from a failed write."""
     small = ("--store", "mel", "--fragments", "first")
     config = PrepareConfig.of({"front_end": PLAIN.front_end.model_dump(), "store": "mel", "fragments": "first"})
     expected = fresh(music, config)
@@ -152,21 +154,22 @@ def test_a_file_size_limit_is_one_error_and_the_next_run_resumes(music: Path, tm
     expected, out = fresh(music, PLAIN), tmp_path / "out" / "cache.h5"
     line = refused(music, out, "--workers", "1", limit=int(share * expected.stat().st_size))
     assert "File too large" in line
-    assert "run prepare again to continue" in line
+    assert "run genrekit prepare again to continue" in line
     assert names(out.parent) == [".cache.h5.lock"]
     prepare(music, PLAIN, out=out, workers=1)
     assert_whole(out, content(expected))
 
 
 def test_workers_on_a_full_disk_are_one_error(music: Path, disk: Disk, tmp_path: Path) -> None:
-    """As where space cannot be set aside beforehand: the rows are only found not to fit when they are written."""
+    """This is a file system without preallocation: workers find out that rows do not fit when they write them."""
     sparse = tmp_path / "sparse.py"
     sparse.write_text(
         "import os, sys\n"
         "if __name__ == '__main__':\n"
         "    del os.posix_fallocate\n"
-        "    import genrekit.data.cache.builder as build\n"
-        "    build.require_space = lambda plan, path: None\n"
+        "    import genrekit.data.cache.filling as filling\n"
+        "    assert filling.require_space\n"
+        "    filling.require_space = lambda plan, path: None\n"
         "    from genrekit.cli.app import run\n"
         "    sys.exit(run(sys.argv[1:]))\n"
     )
@@ -182,4 +185,4 @@ def test_workers_on_a_full_disk_are_one_error(music: Path, disk: Disk, tmp_path:
     filler.unlink()
     assert prepare(music, AUGMENTED, out=out, workers=1).reused == kept
     assert_whole(out, content(expected))
-    assert names(disk.folder) == [".cache.h5.lock", "cache.h5"]
+    assert names(disk.folder) == [".cache.h5.lock", "cache.h5", "cache.matches.npz", "cache.origin.json"]

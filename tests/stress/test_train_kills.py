@@ -1,4 +1,4 @@
-"""A training that is killed and resumed ends as if nobody had killed it; `train_kills.py` says so at length."""
+"""A run that is killed and resumed ends like an uninterrupted one. `train_kills.py` has the details."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,6 @@ from train_kills import Campaign, table
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills groups of processes")]
 
 
-def test_killed_at_random_instants_a_training_ends_bit_for_bit_as_a_whole_one(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits_as_an_uninterrupted_one(tmp_path: Path) -> None:
     kills = Campaign(tmp_path, 1, lambda _line: None).run(2)
     assert len(kills) >= 2, table(kills)

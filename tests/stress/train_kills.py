@@ -1,18 +1,19 @@
-"""Kill `genrekit train` at random instants, resume it, and compare with a training that nobody killed.
+"""Kill `genrekit train` at random times, resume it, and compare the result with an uninterrupted run.
 
     python tests/stress/train_kills.py [--kills 20] [--seed 0]
 
-Each SIGKILL hits the whole group of processes of a tiny training on a tiny cache, at a time drawn from the length of
-what is left of it, uniformly, and for the first kill of each training also evenly: from when the run's folder has its
-configuration, over epochs and the writing of checkpoints, to the bundle and the result. The killed training is resumed,
-half of them to be killed again. What must hold:
+Each SIGKILL is sent to all processes of a small training run. It aims at a random point of an epoch, or of what
+follows the last one; the first kills of all runs are spread evenly over these. So it can hit any moment after the
+configuration is written: epochs, checkpoints, the bundle and the result. A kill waits until the epoch before is in the
+history, because the speed of a machine changes. The run is then resumed, and half of the resumed runs are killed again.
+The following must hold:
 
-- right after each kill the run holds no checkpoint or a whole one, and the same for the one before the last;
-- the training that was resumed ends with the weights, the history (but for seconds) and the best epoch of one that
-  nobody killed, bit for bit, and leaves no other file behind.
+- After each kill, the run has no checkpoint or a complete one, and the same is true of the previous checkpoint.
+- The resumed run ends with the same weights, history (except for seconds) and best epoch as an uninterrupted run, bit
+  for bit, and leaves no other file.
 
-The child is `slow_train.py`, the command line with pauses between its steps and around its writes; the product's code
-is unchanged. A kill is counted for what lies on disk right after it: the epoch that was running, and whether a file
+The child process is `slow_train.py`: the command line with pauses between its steps and around its writes, and
+otherwise unchanged code. A kill counts for what the files show after it: the epoch that was running, and whether a file
 was half written.
 """
 
@@ -51,25 +52,28 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill and what it hit: `epoch` is the one that was running, one more than there are when all were over."""
+    """A kill and what it hit. `epoch` is the one that was running; it is one more than the number of epochs if all were
+    finished.
+    """
 
     epoch: int
     writing: bool
 
 
 class Campaign:
-    """Kills until there are enough."""
+    """Kills runs until there are enough kills."""
 
     def __init__(self, work: Path, seed: int, say: Callable[[str], None]) -> None:
         self.work, self.draw, self.say = work, random.Random(seed), say
         self.kills: list[Kill] = []
         self.trainings = 0
+        self.epoch_s = self.rest_s = 0.0
         self.first = self.draw.random()
 
     def run(self, kills: int) -> list[Kill]:
-        """Kill until so many have landed.
+        """Kill runs until there are enough kills.
 
-        Errors: AssertionError where a kill did harm.
+        Errors: AssertionError if a kill did damage.
         """
         from tiny_cache import AUGMENTED, build
         from tiny_music import write_collection
@@ -80,25 +84,27 @@ class Campaign:
         process = self._start(whole)
         wait_for(process, self.work / "started")
         started = time.monotonic()
+        wait_for_epochs(process, whole, EPOCHS)
+        trained = time.monotonic()
         wait_for(process, whole / "best")
-        length_s = 1.2 * (time.monotonic() - started)  # plots and the result are a small part of what can be hit
+        self.epoch_s = (trained - started) / EPOCHS
+        self.rest_s = 1.2 * (time.monotonic() - trained)  # plots and the result are a small part of what can be hit
         assert finish(process) == (0, "")
         expected = content(whole)
         while len(self.kills) < kills:
             run = self.work / f"killed-{self.trainings}"
-            self._train(run, length_s)
+            self._train(run)
             assert_equal(content(run), expected)
             self.trainings += 1
         return self.kills
 
-    def _train(self, run: Path, length_s: float) -> None:
-        """Kill a training, half of them once more when they go on, and resume it to the end."""
+    def _train(self, run: Path) -> None:
+        """Kill a run, and in half of the cases also the resumed run, and resume it to the end."""
         place = (self.first + GOLDEN * self.trainings) % 1
-        if not self._kill(self._start(run), run, place * length_s):
+        if not self._kill(self._start(run), run, place * (EPOCHS + 1)):
             return
         while self.draw.random() < 1 / 2:
-            left = 1 - done(run) / EPOCHS
-            if not self._kill(self._start(run, "--resume"), run, self.draw.uniform(0, max(left, 0.1) * length_s)):
+            if not self._kill(self._start(run, "--resume"), run, self.draw.uniform(done(run), EPOCHS + 1)):
                 return
         assert finish(self._start(run, "--resume")) == (0, "")
 
@@ -119,40 +125,53 @@ class Campaign:
             text=True,
         )
 
-    def _kill(self, process: subprocess.Popen[str], run: Path, after_s: float) -> bool:
-        """Kill that long after the training has started; whether it was not too late."""
+    def _kill(self, process: subprocess.Popen[str], run: Path, at: float) -> bool:
+        """Kill a run after a number of epochs, with a fraction; return whether it was still running."""
         with process:
             wait_for(process, self.work / "started")
-            time.sleep(after_s)
+            wait_for_epochs(process, run, int(at))
+            time.sleep(at % 1 * (self.epoch_s if at < EPOCHS else self.rest_s))
             if process.poll() is not None:
                 assert finish(process) == (0, "")
-                self.say(f"{run.name:10} + {after_s:5.2f} s  too late, nothing to kill")
+                self.say(f"{run.name:10} at {at:4.2f}  too late, nothing to kill")
                 return False
             os.killpg(process.pid, signal.SIGKILL)
             finish(process)
         if (run / "result.json").exists():
-            self.say(f"{run.name:10} + {after_s:5.2f} s  too late, it was over")
+            self.say(f"{run.name:10} at {at:4.2f}  too late, it was over")
             return False
         kill = Kill(done(run) + 1, any(run.rglob(".*.tmp")) or any(run.glob(".tmp*")) or any(run.glob(".best.*")))
         self.kills.append(kill)
-        self.say(f"{run.name:10} + {after_s:5.2f} s  hit epoch {kill.epoch}{', a write' if kill.writing else ''}")
+        self.say(f"{run.name:10} at {at:4.2f}  hit epoch {kill.epoch}{', a write' if kill.writing else ''}")
         return True
 
 
 def wait_for(process: subprocess.Popen[str], mark: Path) -> None:
-    """Wait until a file or folder is there."""
+    """Wait until a file or folder exists."""
     wait_until(process, mark.exists, f"{mark} does not come")
 
 
+def wait_for_epochs(process: subprocess.Popen[str], run: Path, number: int) -> None:
+    """Wait until the history of a run has a number of epochs."""
+
+    def there() -> bool:
+        path = run / "history.csv"
+        return (len(path.read_text().splitlines()) - 1 if path.exists() else 0) >= number
+
+    wait_until(process, there, f"epoch {number} of {run} does not come")
+
+
 def done(run: Path) -> int:
-    """Whole epochs in a run's checkpoint; it and the one before it can be read if they are there."""
+    """Return the number of complete epochs in a run's checkpoint. It and the previous one must be readable if they
+    exist.
+    """
     last = run / "last.safetensors"
     found = [load_checkpoint(path) for path in (last, previous_path(last)) if path.exists()]
     return len(found[0].progress["history"]) if last.exists() else 0
 
 
 def content(run: Path) -> dict[str, Any]:
-    """What a finished training must have in common with every other like it."""
+    """Return what a finished run must have in common with all equal ones."""
     with open(run / "history.csv", newline="") as file:
         history = [{**row, "seconds": None} for row in csv.DictReader(file)]
     tensors = load((run / "best" / "model.safetensors").read_bytes())
@@ -162,18 +181,18 @@ def content(run: Path) -> dict[str, Any]:
 
 
 def names(run: Path) -> list[str]:
-    """All files of a run."""
+    """Return all files of a run."""
     return sorted(path.relative_to(run).as_posix() for path in run.rglob("*"))
 
 
 def assert_equal(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Two trainings ended alike."""
+    """Require that two runs have the same results."""
     other = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
     assert not other, f"not as a training that nobody killed: {', '.join(other)}"
 
 
 def table(kills: list[Kill]) -> str:
-    """How many kills landed where."""
+    """Return the number of kills by epoch."""
     epochs = Counter(kill.epoch for kill in kills)
     writing = Counter(kill.epoch for kill in kills if kill.writing)
     places = range(1, EPOCHS + 2)

@@ -13,7 +13,7 @@ import pytest
 from tiny_answers import answers
 from tiny_cache import PLAIN, build
 from tiny_music import write_collection
-from tiny_workflow import STUDY, Ears, two_genres
+from tiny_workflow import STUDY, EventLog, two_genres
 
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.reader import open_cache
@@ -48,17 +48,29 @@ def test_more_runs_at_once_than_memory_holds_are_a_warning(
 ) -> None:
     one = costs.footprint(experiments[0].config, PLAIN, 2).memory
     monkeypatch.setattr(costs, "free_memory", lambda _device: round(1.5 * one))
-    ears = Ears()
-    costs.warn_of_size(experiments, open_cache(cache), 1, ears)
-    assert ears.warnings == []
-    costs.warn_of_size(experiments, open_cache(cache), 2, ears)
-    assert "2 runs at once need about" in ears.warnings[0]
-    assert "use fewer workers" in ears.warnings[0]
+    events = EventLog()
+    costs.warn_of_size(experiments, open_cache(cache), 1, events)
+    assert events.warnings == []
+    costs.warn_of_size(experiments, open_cache(cache), 2, events)
+    assert "2 runs at once need about" in events.warnings[0]
+    assert "use fewer workers" in events.warnings[0]
     monkeypatch.setattr(costs, "free_memory", lambda _device: one // 2)
     for workers, needs in ((1, "a run needs about "), (2, "2 runs at once need about ")):
         (shortage,) = preview.plan_study("tiny.toml", cache, StudyOptions(seeds=2, workers=workers)).shortages
         assert shortage.startswith(needs)
         assert shortage.endswith("are free; leave out the largest configurations")
+
+
+def test_runs_on_other_hosts_depend_neither_on_the_memory_nor_on_the_devices_here(
+    cache: Path, experiments: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "free_memory", lambda _device: 1)
+    monkeypatch.setattr("genrekit.training.devices.torch.cuda.is_available", lambda: False)
+    elsewhere = [replace(item, config=item.config.model_copy(update={"device": "cuda"})) for item in experiments]
+    assert costs.shortages(elsewhere, open_cache(cache), None) == ("", "")
+    full = shutil.disk_usage(".")._replace(free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: full)
+    assert "of disk space" in costs.shortages(elsewhere, open_cache(cache), None)[1]
 
 
 def test_a_plan_counts_the_memory_of_batches(cache: Path, experiments: list[Experiment]) -> None:

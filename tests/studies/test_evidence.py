@@ -12,6 +12,7 @@ import pytest
 from registered import CLASSICAL
 from tiny_answers import answers
 
+from genrekit.studies.confusion import pooled_confusion
 from genrekit.studies.evidence import ConfigurationRuns, Evidence
 from genrekit.studies.findings import Finding, judge_hypotheses
 from genrekit.studies.schema import At, Configuration, Hypothesis
@@ -237,6 +238,18 @@ def test_pairs_with_partly_different_tracks_are_compared_on_the_shared_ones_only
     assert (sampled.verdict, sampled.effect, sampled.note) == ("not tested", None, "no figure")
 
 
+def test_the_effect_of_an_axis_is_the_mean_over_matched_pairs_and_its_note_says_so() -> None:
+    by_default = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*"}
+    names = {"a-1": good(), "a-2": poor(), "b-1": poor(), "b-2": poor()}
+    sampled = evidence(**{name: runs(name, answers) for name, answers in names.items()})
+    paired, alone = judged(sampled, by_default), judged(sampled, {**by_default, "matched": False})
+    assert paired.note == "mean over 2 matched pairs"
+    assert replace(paired, note="") == judged(sampled, {**by_default, "matched": True})
+    assert (alone.note, alone.effect) == ("", 0.0)
+    assert paired.effect is not None
+    assert paired.effect > 0.1
+
+
 def test_configurations_that_share_their_runs_count_once_in_a_matched_hypothesis() -> None:
     hypothesis = {"statistic": "accuracy", "higher": "a-*", "lower": "b-*", "matched": True}
     a, b = (replace(runs(name, seeds), runs=(Path(name),)) for name, seeds in (("a", good(3)), ("b", poor(3))))
@@ -420,3 +433,20 @@ def test_a_difference_is_not_tested_if_all_seeds_are_equal() -> None:
     assert (finding.verdict, finding.p) == ("not tested", None)
     assert finding.effect == pytest.approx(0.1)
     assert finding.note == "all seeds are equal, so their noise is unknown"
+
+
+def test_the_confusion_matrix_is_pooled_over_seeds_at_the_last_epoch() -> None:
+    genres = ("blues", "jazz")
+    both = [
+        replace(
+            answers(0.5, seed=seed, tracks=3),
+            genres=("jazz", "blues"),
+            predicted={"best": np.array([0, 0, 0]), "last": np.array(last)},
+        )
+        for seed, last in enumerate(([1, 0, 0], [1, 1, 0]))
+    ]
+    genre_of = {"track 000": "blues", "track 001": "blues", "track 002": "jazz"}
+    assert pooled_confusion(runs("cel", both), genre_of, genres) == [[3, 1], [0, 2]]
+    earlier = replace(both[0], genres=(), predicted={})
+    assert pooled_confusion(runs("cel", [both[0], earlier]), genre_of, genres) is None
+    assert pooled_confusion(runs("cel", []), genre_of, genres) is None

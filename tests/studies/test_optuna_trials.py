@@ -1,8 +1,9 @@
-"""Trials are drawn from their numbers and from what ended before, and kept on disk."""
+"""Trials depend on their number and on trials that ended before, and are stored in a file."""
 
 from __future__ import annotations
 
 import builtins
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def search(**changed: Any) -> Search:
 
 
 def value(trial: Trial) -> float:
-    """Best at a rate of 0.01, and with one block."""
+    """Return an objective that is best for a rate of 0.01 and one block."""
     return -abs(trial.chosen["lr"] - 0.01) - 0.01 * (trial.chosen["channels"] != [4])
 
 
@@ -157,6 +158,30 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     message = r"cannot use .*own\.db: .*not a database; remove it to start over$"
     with pytest.raises(GenrekitError, match=message), open_trials(path, search()):
         pass
+
+
+def fill_beyond(trials: Trials, limit: int) -> None:
+    """Add trials to a file that may not grow beyond a limit."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        go_on(trials, 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="files have no limit here")
+def test_trials_that_cannot_be_written_are_not_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "own.db"
+    with open_trials(path, search()) as trials:
+        go_on(trials, 1)
+    with pytest.raises(GenrekitError, match=r"cannot use .*own\.db: ") as raised, open_trials(path, search()) as trials:
+        fill_beyond(trials, path.stat().st_size // 2)
+    assert str(raised.value).endswith(
+        "check the space and the permissions there, then run the same command to continue"
+    )
+    with open_trials(path, search()) as trials:
+        assert trials.records[0].state == "finished"
 
 
 def test_without_optuna_the_error_names_the_command_that_installs_it(

@@ -106,7 +106,7 @@ def test_the_ranking_distinguishes_ties_from_worse_configurations() -> None:
 
 
 def test_the_accuracy_in_a_ranking_is_that_at_the_tested_epoch() -> None:
-    run = replace(study().runs[0], track_accuracy={"mean": 0.3, "low": 0.2, "high": 0.4})
+    run = replace(study().runs[0], track_accuracy=Interval(0.3, 0.2, 0.4))
     last, steps = Interval(0.1, 0.0, 0.2), Interval(0.2, 0.1, 0.3)
     run = replace(run, last_accuracy=last, equal_steps_accuracy=steps)
     assert [accuracy_at(run, at) for at in ("last", "best", "equal steps")] == [last, Interval(0.3, 0.2, 0.4), steps]

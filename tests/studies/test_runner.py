@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +18,20 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_workflow import STUDY, Ears, two_genres
+from tiny_workflow import STUDY, EventLog, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import exclusive_lock
 from genrekit.studies.plan import StudyOptions
 from genrekit.studies.results import StudyResult
 from genrekit.studies.runner import run_study
-from genrekit.studies.worker_pool import Conditions, Job, Watcher, train_jobs
+from genrekit.studies.worker_pool import Conditions, Job, Problem, Watcher, train_jobs
 from genrekit.training.loop import FitResult, fit
 from genrekit.training.tracking import NO_TRACKING
 from genrekit.workflows.reporter import Reporter, RunProgress
 from genrekit.workflows.train import train
+
+pytestmark = pytest.mark.usefixtures("quick_figures")
 
 HEAD = 'format_version = 1\ntitle = "T"\nquestion = "Q?"\n'
 
@@ -71,16 +73,16 @@ def test_every_configuration_is_trained_with_every_seed(study: Path, cache: Path
 
 @pytest.mark.slow
 def test_a_finished_run_is_not_repeated_whatever_its_name(study: Path, cache: Path) -> None:
-    values = {"arch": "cel", "channels": [4], "epochs": 2, "patience": 0, "batch_size": 8, "lr": 1e-2, "seed": 1}
+    values = {**tomllib.loads(STUDY)["base"], "lr": 1e-2, "seed": 1}
     train(cache, values, out="runs/mine")
-    ears = Ears()
-    run(study, cache, ears)
+    events = EventLog()
+    run(study, cache, events)
     assert not Path("runs/tiny-fast-seed1").exists()
-    assert ears.states[0].count("there") == 1
+    assert events.states[0].count("finished before") == 1
     before = {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")}
-    ears = Ears()
-    again = run(study, cache, ears)
-    assert ears.states == []
+    events = EventLog()
+    again = run(study, cache, events)
+    assert events.states == []
     assert {path: path.stat().st_mtime_ns for path in Path("runs").glob("*/result.json")} == before
     assert len(again.runs) == 2
 
@@ -95,10 +97,10 @@ def test_a_study_and_a_run_are_locked_against_other_processes(study: Path, cache
     assert not Path("runs").exists()
     run(study, cache)
     Path("runs/tiny-fast-seed1/result.json").unlink()
-    ears = Ears()
+    events = EventLog()
     with exclusive_lock(Path("runs/tiny-fast-seed1/.lock"), "another"):
-        result = run(study, cache, ears)
-    assert "fast-seed1 failed: cannot train runs/tiny-fast-seed1: process" in ears.warnings[-1]
+        result = run(study, cache, events)
+    assert "fast-seed1 failed: cannot train runs/tiny-fast-seed1: process" in events.warnings[-1]
     assert [item.path for item in result.skipped] == ["fast-seed1"]
 
 
@@ -109,9 +111,9 @@ def test_a_study_has_the_same_result_after_its_weights_are_deleted(study: Path, 
         shutil.rmtree(path / "best")
         for checkpoint in path.glob("*last.safetensors"):
             checkpoint.unlink()
-    ears = Ears()
-    assert run(study, cache, ears) == before
-    assert ears.states == []
+    events = EventLog()
+    assert run(study, cache, events) == before
+    assert events.states == []
 
 
 @pytest.mark.slow
@@ -149,26 +151,26 @@ def test_several_workers_give_the_same_runs_as_one(study: Path, cache: Path) -> 
 @pytest.mark.slow
 def test_a_failed_run_is_reported_and_does_not_stop_the_rest(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("lr = 1e-4", "lr = 1e30"), encoding="utf-8")
-    ears = Ears()
-    result = run(study, cache, ears, seeds=1)
+    events = EventLog()
+    result = run(study, cache, events, seeds=1)
     (skipped,) = result.skipped
     assert skipped.path == "slow-seed0"
     assert "NaN or infinite" in skipped.reason
-    assert "slow-seed0 failed" in ears.warnings[0]
+    assert "slow-seed0 failed" in events.warnings[0]
     assert result.ranking == ("fast",)
     assert result.findings[0].verdict == "not tested"
-    ears = Ears()
-    run(study, cache, ears, seeds=1)
-    assert ears.states[0] == ("waiting", "there")
+    events = EventLog()
+    run(study, cache, events, seeds=1)
+    assert events.states[0] == ("waiting", "finished before")
 
 
 def test_an_error_is_raised_if_every_run_fails(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("1e-4", "1e30").replace("1e-2", "1e31"), encoding="utf-8")
-    ears = Ears()
+    events = EventLog()
     with pytest.raises(GenrekitError, match="no run of tiny finished"):
-        run(study, cache, ears, seeds=1)
-    assert len(ears.warnings) == 2
-    assert "NaN or infinite" in ears.warnings[0]
+        run(study, cache, events, seeds=1)
+    assert len(events.warnings) == 2
+    assert "NaN or infinite" in events.warnings[0]
 
 
 def test_best_models_that_are_not_a_folder_are_refused_before_training(study: Path, cache: Path) -> None:
@@ -184,19 +186,20 @@ def test_best_models_that_are_not_a_folder_are_refused_before_training(study: Pa
     [
         ("result.json", "", "cannot read"),
         ("result.json", '{"format_version": 1', "cannot read"),
-        ("result.json", "[]", "is not a result of format 1"),
-        ("result.json", '{"format_version": 99}', "is not a result of format 1"),
-        ("result.json", '{"format_version": 1}', "has no parameters"),
+        ("result.json", "[]", "has no names and values"),
+        ("result.json", '{"format_version": 99}', "format_version 99 is not supported"),
+        ("result.json", '{"format_version": 1}', "field required"),
         (
             "result.json",
             '{"format_version": 1, "parameters": 1, "seconds": 1, "split": "", "validation": {}}',
-            "has no track_accuracy on validation",
+            "field required",
         ),
         ("history.csv", "x" * 200_000, "cannot read"),
         ("answers.safetensors", "odd", "is damaged"),
-        ("answers.safetensors", None, "no answers at"),
+        ("answers.safetensors", None, "no predictions at"),
         ("history.csv", None, "cannot read"),
         ("history.csv", "", "has 0 of 2 epochs"),
+        ("history.csv", "epoch,lr\n1,nan\n", "is not a table of epochs"),
     ],
 )
 def test_a_damaged_run_is_named_and_trained_again(
@@ -207,12 +210,12 @@ def test_a_damaged_run_is_named_and_trained_again(
     path.unlink()
     if text is not None:
         path.write_text(text)
-    ears = Ears()
-    alone = run(study, cache, ears, seeds=1, configurations=())
+    events = EventLog()
+    alone = run(study, cache, events, seeds=1, configurations=())
     assert alone.absent == ("fast",)
-    assert ears.warnings[0].startswith("tiny-fast-seed0 is damaged and not used: ")
-    assert says in ears.warnings[0]
-    again = Ears(lambda experiment: experiment.epoch == 1)
+    assert events.warnings[0].startswith("tiny-fast-seed0 is damaged and not used: ")
+    assert says in events.warnings[0]
+    again = EventLog(lambda experiment: experiment.epoch == 1)
     with pytest.raises(KeyboardInterrupt):
         run(study, cache, again, seeds=1)
     after = run(study, cache, seeds=1)
@@ -234,9 +237,9 @@ def test_a_damaged_plan_is_refused_with_a_remedy(study: Path, cache: Path, text:
 
 def test_configurations_with_the_same_settings_are_noted(study: Path, cache: Path) -> None:
     study.write_text(STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nquick = { lr = 1e-2 }"))
-    ears = Ears()
-    run(study, cache, ears, seeds=2)
-    assert [note for note in ears.notes if "same settings" in note] == [
+    events = EventLog()
+    run(study, cache, events, seeds=2)
+    assert [note for note in events.notes if "same settings" in note] == [
         "quick has the same settings as fast; they share their runs"
     ]
 
@@ -253,10 +256,10 @@ def test_the_report_has_the_range_of_training_set_sizes_of_folds(study: Path, ca
 
 @pytest.mark.slow
 def test_an_interrupted_run_resumes(study: Path, cache: Path) -> None:
-    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
+    events = EventLog(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed1")
     with pytest.raises(KeyboardInterrupt):
-        run(study, cache, ears)
-    assert ears.notes[-1] == "to resume, run the same command again"
+        run(study, cache, events)
+    assert events.notes[-1] == "to resume, run the same command again"
     assert Path("runs/tiny-slow-seed0/result.json").exists()
     assert Path("runs/tiny-slow-seed1/last.safetensors").exists()
     assert not Path("runs/tiny-slow-seed1/result.json").exists()
@@ -268,9 +271,9 @@ def test_an_interrupted_run_resumes(study: Path, cache: Path) -> None:
 
 
 def test_a_run_resumes_on_another_device(study: Path, cache: Path) -> None:
-    ears = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed0")
+    events = EventLog(lambda experiment: experiment.epoch == 1 and experiment.name == "slow-seed0")
     with pytest.raises(KeyboardInterrupt):
-        run(study, cache, ears, seeds=1)
+        run(study, cache, events, seeds=1)
     config = Path("runs/tiny-slow-seed0/config.json")
     config.write_text(config.read_text().replace('"device": "cpu"', '"device": "mps"'))
     result = run(study, cache, seeds=1)
@@ -341,12 +344,12 @@ def test_a_study_may_declare_folds_and_splits_of_its_configurations(study: Path,
 
 def test_a_study_of_a_study_trains_nothing_new(study: Path, cache: Path) -> None:
     """Runs are found by their settings and data."""
-    ears = Ears()
+    events = EventLog()
     run(study, cache, seeds=1)
     twin = study.with_name("twin.toml")
     twin.write_text(STUDY.replace('"Tiny"', '"Twin"'), encoding="utf-8")
-    result = run(twin, cache, ears, seeds=1)
-    assert ears.states == []
+    result = run(twin, cache, events, seeds=1)
+    assert events.states == []
     assert sorted(path.name for path in Path("runs").iterdir()) == ["tiny-fast-seed0", "tiny-slow-seed0"]
     assert result.study == "twin"
 
@@ -380,13 +383,17 @@ def test_a_worker_that_dies_is_replaced_and_its_run_reported(study: Path, cache:
 
 def _first_worker(parent: int) -> int:
     """The process that writes the first history."""
-    for _ in range(600):
+    for _ in range(1800):
         time.sleep(0.1)
         if list(Path("runs").glob("*/history.csv")):
-            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-            commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
-            return next(child for child, command in commands.items() if b"spawn_main" in command)
+            return _workers(parent)[0]
     raise AssertionError("no worker began")
+
+
+def _workers(parent: int) -> list[int]:
+    """The worker processes of a process."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if b"worker_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 @pytest.mark.slow
@@ -420,10 +427,10 @@ def test_a_shared_run_is_trained_once(study: Path, cache: Path) -> None:
     study.write_text(
         STUDY.replace("fast = { lr = 1e-2 }", "fast = { lr = 1e-2 }\nslower = { lr = 1e-4 }"), encoding="utf-8"
     )
-    ears = Ears()
-    result = run(study, cache, ears, seeds=1)
-    assert ears.states[0] == ("waiting", "waiting")
-    assert ears.states[-1] == ("finished", "finished")
+    events = EventLog()
+    result = run(study, cache, events, seeds=1)
+    assert events.states[0] == ("waiting", "waiting")
+    assert events.states[-1] == ("finished", "finished")
     assert len(result.runs) == 3
 
 
@@ -444,7 +451,7 @@ def test_an_unknown_configuration_to_train_is_refused_with_suggestions(study: Pa
     assert not Path("runs").exists()
 
 
-class Beside(Ears):
+class Beside(EventLog):
     """Calls a function while the first run is trained."""
 
     def __init__(self, other: Callable[[], object]) -> None:
@@ -463,14 +470,14 @@ def test_runs_that_another_study_starts_or_finishes_meanwhile_are_reused(study: 
     options = StudyOptions(seeds=1, device="cpu")
 
     def other() -> None:
-        stopping = Ears(lambda experiment: experiment.epoch == 1 and experiment.name == "fast-seed1")
+        stopping = EventLog(lambda experiment: experiment.epoch == 1 and experiment.name == "fast-seed1")
         with pytest.raises(KeyboardInterrupt):
             run_study("other.toml", cache, replace(options, seeds=2, configurations=("fast",)), reporter=stopping)
 
     beside = Beside(other)
     result = run_study(str(study), cache, replace(options, seeds=2), reporter=beside)
     assert (beside.warnings, result.skipped) == ([], ())
-    assert beside.states[-1] == ("finished", "finished", "there", "finished")
+    assert beside.states[-1] == ("finished", "finished", "finished before", "finished")
     assert sorted(path.name for path in Path("runs").iterdir()) == [
         "other-fast-seed0",
         "other-fast-seed1",
@@ -487,13 +494,15 @@ def test_running_out_of_memory_is_a_failed_run(study: Path, cache: Path, monkeyp
         return fit(*arguments, **options)
 
     monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
-    ears = Ears()
-    result = run(study, cache, ears, seeds=1)
-    assert ears.warnings[0].startswith("slow-seed0 failed: there was not enough memory: choose a smaller batch_size")
+    events = EventLog()
+    result = run(study, cache, events, seeds=1)
+    assert events.warnings[0].startswith(
+        "slow-seed0 failed: there was not enough memory: choose a smaller --batch-size"
+    )
     assert result.ranking == ("fast",)
 
 
-def test_a_full_disk_is_a_failed_run_and_a_bug_is_an_exception(
+def test_a_full_disk_and_an_unexpected_error_are_failed_runs(
     study: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([errno.ENOSPC, 0, errno.EBADF])
@@ -504,14 +513,14 @@ def test_a_full_disk_is_a_failed_run_and_a_bug_is_an_exception(
         return fit(*arguments, **options)
 
     monkeypatch.setattr("genrekit.workflows.train_fit.fit", fitting)
-    ears = Ears()
-    result = run(study, cache, ears, seeds=1)
-    assert ears.warnings[0].startswith(
+    events = EventLog()
+    result = run(study, cache, events, seeds=1)
+    assert events.warnings[0].startswith(
         "slow-seed0 failed: cannot use last.safetensors: No space left on device; make space"
     )
     assert (result.ranking, [item.path for item in result.skipped]) == (("fast",), ["slow-seed0"])
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        run(study, cache, seeds=1)
+    run(study, cache, events, seeds=1)
+    assert "slow-seed0 failed: unexpected OSError: [Errno 9] Bad file descriptor: 'last.safe" in events.warnings[1]
 
 
 @pytest.mark.slow
@@ -523,13 +532,18 @@ def test_an_idle_worker_that_dies_is_replaced(study: Path, cache: Path) -> None:
     ]
     ended: list[int] = []
 
+    def threads(process: int) -> int:
+        """Its connection is closed when the last thread has ended, which can be after the first one."""
+        return len(list(Path(f"/proc/{process}/task").iterdir()))
+
     class Deadly(Watcher):
-        def ended(self, place: int, problem: str | None) -> None:
+        def ended(self, place: int, problem: Problem | None) -> None:
             assert problem is None
             ended.append(place)
-            for child in multiprocessing.active_children():
-                child.kill()
-                child.join()
+            for child in _workers(os.getpid()):
+                os.kill(child, signal.SIGKILL)
+                while "Z" not in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] or threads(child) > 1:
+                    time.sleep(0.01)
 
     def take() -> Job | None:
         return given.pop(0) if given and len(given) == 2 - len(ended) else None
@@ -552,9 +566,9 @@ def test_a_study_of_studies_shows_the_best_and_counts_the_ties_not_shown(study: 
         Path(f"{name}.toml").write_text(f"{HEAD}[grid]\narch = [{archs}]\n", encoding="utf-8")
     hypothesis = '[[hypotheses]]\ntext = "c"\nwinner = { has = { arch = "cel" } }\n'
     study.write_text(f'{HEAD}include = ["one.toml", "two.toml"]\nbest = 1\n{hypothesis}', encoding="utf-8")
-    ears = Ears()
-    result = run(study, cache, ears, folds=2)
-    assert len(list(Path("runs").iterdir())) == len(ears.states[0]) == 3 * 3 * 2
+    events = EventLog()
+    result = run(study, cache, events, folds=2)
+    assert len(list(Path("runs").iterdir())) == len(events.states[0]) == 3 * 3 * 2
     assert len(result.runs) == len(result.ranking) == 1
     assert set(result.ties) == {"one/arch=lda", "one/arch=logreg", "two/arch=svm"}
     assert result.report is not None
@@ -624,5 +638,7 @@ def test_a_folder_of_a_search_is_refused(study: Path, cache: Path) -> None:
     run(study, cache, seeds=1)
     plan = Path("reports/tiny/plan.json")
     plan.write_text(plan.read_text().replace('"study"', '"search"'))
-    with pytest.raises(GenrekitError, match="belongs to a search; rename the file"):
+    with pytest.raises(
+        GenrekitError, match="belongs to a search; rename the file, or choose another folder with --reports"
+    ):
         run(study, cache, seeds=1)

@@ -7,7 +7,7 @@ import pytest
 from registered import CLASSICAL
 
 from genrekit.errors import GenrekitError, UsageError
-from genrekit.studies.comparisons import differences
+from genrekit.studies.comparisons import differences, is_matched
 from genrekit.studies.schema import Comparison
 from genrekit.studies.study_files import (
     SHIPPED,
@@ -27,6 +27,11 @@ def written(folder: Path, text: str, name: str = "own") -> Path:
     return path
 
 
+def test_a_list_in_axes_is_named_and_belongs_in_the_grid(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"axes.arch must name its values; .* belongs in \[grid\]"):
+        read_study(written(tmp_path, '[axes]\narch = ["cel", "cel2"]\n'))
+
+
 @pytest.mark.parametrize("name", shipped_studies())
 def test_an_included_study_is_valid_and_compares_configurations_that_exist(name: str) -> None:
     study = open_study(name)
@@ -38,7 +43,7 @@ def test_an_included_study_is_valid_and_compares_configurations_that_exist(name:
 
 
 def test_every_study_of_the_source_project_is_included_as_described_and_as_run() -> None:
-    ours = {"baselines", "leak"}
+    ours = {"baselines", "defaults", "leak"}
     described = {name for name in shipped_studies() if not name.endswith("-as-run")}
     assert {f"{name}-as-run" for name in described - ours} == set(shipped_studies()) - described
 
@@ -156,6 +161,46 @@ def test_a_pattern_stands_for_every_other_configuration_that_matches() -> None:
 def test_matched_configurations_form_pairs() -> None:
     comparison = Comparison(statistic="accuracy", higher="spectrogram-*", lower="waveform-*", matched=True)
     assert differences(comparison, NAMES) == [(("spectrogram-1", "waveform-1"), ("spectrogram-2", "waveform-2"))]
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower", "names"),
+    [
+        ("elu-*", "relu-*", ["elu-adam", "elu-sgd", "relu-adam", "relu-sgd"]),
+        ("*-elu", "*-relu", ["mel-elu", "wave-elu", "mel-relu", "wave-relu"]),
+        ("mel-*-elu", "mel-*-relu", ["mel-1-elu", "mel-2-elu", "mel-1-relu", "mel-2-relu"]),
+        ("own/elu-*", "own/relu-*", ["own/elu-1", "own/elu-2", "own/relu-1", "own/relu-2"]),
+    ],
+)
+def test_two_sides_of_an_axis_form_pairs_by_default(higher: str, lower: str, names: list[str]) -> None:
+    comparison = Comparison(statistic="accuracy", higher=higher, lower=lower)
+    first, second, *partners = names
+    assert differences(comparison, names) == [((first, partners[0]), (second, partners[1]))]
+    alone = comparison.model_copy(update={"matched": False})
+    assert len(differences(alone, names)) == 4
+
+
+@pytest.mark.parametrize(
+    ("higher", "lower"),
+    [("spectrogram-*", "*"), ("spectrogram-*", "waveform-1"), ("*-1", "waveform-*"), ("*", "*")],
+)
+def test_sides_that_do_not_pair_up_are_compared_one_by_one(higher: str, lower: str) -> None:
+    comparison = Comparison(statistic="accuracy", higher=higher, lower=lower)
+    assert all(len(pairs) == 1 for pairs in differences(comparison, NAMES))
+    assert len(differences(comparison, NAMES)) > 1
+
+
+def test_no_included_study_leaves_it_to_the_default_whether_pairs_are_matched() -> None:
+    """So the verdicts in docs/results do not depend on the default."""
+    for study in map(open_study, shipped_studies()):
+        names = [configuration.name for configuration in study_configurations(study)]
+        for comparison in (item for hypothesis in study.hypotheses for item in hypothesis.comparisons):
+            assert comparison.matched or not is_matched(comparison, names)
+
+
+def test_a_side_without_one_partner_is_compared_one_by_one() -> None:
+    comparison = Comparison(statistic="accuracy", higher="spectrogram-*", lower="waveform-*")
+    assert len(differences(comparison, NAMES[:3])) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_workflow import Ears, two_genres
+from tiny_workflow import EventLog, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.optuna_trials import Trial
 from genrekit.studies.plan import StudyOptions
 from genrekit.studies.results import SearchResult, StudyResult
 from genrekit.studies.search_runner import run_search
+from genrekit.training.loop import FitResult, fit
 from genrekit.workflows.compare import compare
 from genrekit.workflows.reporter import Reporter, RunProgress
 from genrekit.workflows.train import train
+
+pytestmark = pytest.mark.usefixtures("quick_figures")
 
 SEARCH = """title = "Tiny"
 question = "Which rate?"
@@ -35,8 +41,14 @@ sampler_seed = 59
 objective = "loss"
 [base]
 arch = "cel"
+center = false
+downsample = [1, 1]
+pool = "flatten"
+sched = "none"
+mixup = 0.0
 epochs = 3
 patience = 0
+monitor = "loss"
 batch_size = 8
 [space]
 lr = { choices = [1e-2, 3e-2, 1e-7] }
@@ -82,7 +94,7 @@ def trials(result: StudyResult) -> tuple[Trial, ...]:
 
 @pytest.fixture(scope="module")
 def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResult, Path]:
-    """The search as it is where nothing stops it, and where it was done."""
+    """Return the result of an uninterrupted search, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "tiny.toml").write_text(SEARCH, encoding="utf-8")
     return run(folder / "tiny.toml", cache, place=str(folder)), folder
@@ -178,7 +190,7 @@ def test_an_interrupted_search_resumes_with_the_same_trials(
     def stop(item: RunProgress) -> bool:
         return (item.name, item.state, item.epoch >= epoch) == (f"trial{trial}", state, True)
 
-    stopped = Ears(stop)
+    stopped = EventLog(stop)
     with pytest.raises(KeyboardInterrupt):
         run(file, cache, stopped)
     assert "to resume, run the same command again" in stopped.notes
@@ -220,40 +232,77 @@ def test_more_trials_are_added_if_the_file_declares_more(
     file.write_text(SEARCH.replace("trials = 5", "trials = 2"), encoding="utf-8")
     assert trials(run(file, cache)) == trials(whole[0])[:2]
     file.write_text(SEARCH, encoding="utf-8")
-    ears = Ears()
-    assert trials(run(file, cache, ears)) == trials(whole[0])
-    assert ears.states[0].count("there") == 2
-    ears = Ears()
-    run(file, cache, ears)
-    assert ears.states == []
+    events = EventLog()
+    assert trials(run(file, cache, events)) == trials(whole[0])
+    assert events.states[0].count("finished before") == 2
+    events = EventLog()
+    run(file, cache, events)
+    assert events.states == []
 
 
 @pytest.mark.slow
 def test_a_finished_run_with_the_same_settings_is_reused(
     whole: tuple[StudyResult, Path], file: Path, cache: Path
 ) -> None:
-    values = {"arch": "cel", "epochs": 3, "patience": 0, "batch_size": 8, "seed": 1_000, "device": "cpu"}
+    values = {"seed": 1_000, "device": "cpu", **tomllib.loads(SEARCH)["base"]}
     train(cache, {**values, **trials(whole[0])[0].chosen}, out="runs/mine")
-    ears = Ears()
-    assert trials(run(file, cache, ears)) == trials(whole[0])
+    events = EventLog()
+    assert trials(run(file, cache, events)) == trials(whole[0])
     assert not Path("runs/tiny-trial0").exists()
-    assert ears.states[0][0] == "there"
+    assert events.states[0][0] == "finished before"
 
 
 @pytest.mark.slow
 def test_a_failed_trial_is_recorded_and_the_search_continues(file: Path, cache: Path) -> None:
     text = SEARCH.replace("1e-7", "1e30").replace('"loss"', '"track_accuracy"')
     file.write_text(text, encoding="utf-8")
-    ears = Ears()
-    result = run(file, cache, ears)
+    events = EventLog()
+    result = run(file, cache, events)
     failed = [trial for trial in trials(result) if trial.state == "failed"]
     assert failed
     assert all("the loss is NaN or infinite" in trial.problem for trial in failed)
     assert len(trials(result)) == 5
-    assert ears.warnings[0].startswith(f"{len(failed)} of 5 trials failed; {failed[0].name}: ")
+    assert events.warnings[0].startswith(f"{len(failed)} of 5 trials failed; {failed[0].name}: ")
     assert not {trial.name for trial in failed} & set(searched(result).finalists)
     assert "failed: the loss is NaN or infinite" in Path("reports/tiny/report.md").read_text(encoding="utf-8")
     assert trials(run(file, cache)) == trials(result)  # it is not tried again
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device", "history.csv"),
+            "cannot use history.csv: No space left on device; make space or choose another path",
+            id="disk",
+        ),
+        pytest.param(
+            OSError(errno.EFBIG, "File too large", "history.csv"),
+            "cannot use history.csv: File too large",
+            id="size",
+        ),
+        pytest.param(MemoryError(), "there was not enough memory", id="memory"),
+    ],
+)
+def test_a_failure_of_the_computer_spends_no_trial_and_the_search_goes_on(
+    file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    file.write_text(SEARCH.replace("trials = 5", "trials = 3").replace("finalists = 2", "finalists = 1"), "utf-8")
+    calls = count()
+
+    def fitting(*arguments: Any, **options: Any) -> FitResult:
+        if next(calls) == 1:
+            raise error
+        return fit(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("genrekit.workflows.train_fit.fit", fitting)
+        with pytest.raises(GenrekitError, match=f"^trial1: {text}.*; then run the same command to continue$"):
+            run(file, cache, epochs=1)
+    again = run(file, cache, epochs=1)
+    whole = run(file, cache, place="whole", epochs=1)
+    assert [trial.state for trial in trials(again)] == ["finished"] * 3
+    assert [trial.value for trial in trials(again)] == [trial.value for trial in trials(whole)]
 
 
 def test_an_invalid_combination_is_a_failed_trial(file: Path, cache: Path) -> None:
@@ -314,7 +363,7 @@ def test_a_changed_search_is_refused(
         return item.state == "running"
 
     with pytest.raises(KeyboardInterrupt):
-        run(file, cache, Ears(stop))
+        run(file, cache, EventLog(stop))
     file.write_text(SEARCH.replace(old, new) if old else SEARCH, encoding="utf-8")
     with pytest.raises(GenrekitError, match=message):
         run(file, cache, **options)
@@ -349,7 +398,7 @@ def test_a_trial_whose_name_was_taken_resumes_in_its_own_folder(file: Path, cach
         shutil.rmtree("reports", ignore_errors=True)
         file.write_text(text, encoding="utf-8")
         with pytest.raises(KeyboardInterrupt):
-            run(file, cache, Ears(lambda item: item.state == "running" and item.epoch == 1))
+            run(file, cache, EventLog(lambda item: item.state == "running" and item.epoch == 1))
     run(file, cache)
     assert not Path("runs/tiny-trial0-3").exists()
     assert not Path("runs/tiny-trial0/result.json").exists()

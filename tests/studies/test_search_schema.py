@@ -91,7 +91,7 @@ def test_whole_numbers_stay_whole() -> None:
         pytest.param(
             "[space]", "[space]\ndevice = { choices = ['cpu'] }", "set it with an option", id="choice of device"
         ),
-        pytest.param("set = {", "set = { seed = 4,", "'seed' of overrides: it must be the same", id="override"),
+        pytest.param("set = {", "set = { seed = 4,", "overrides cannot set 'seed': it must be the same", id="override"),
         pytest.param("when = {", "when = { optt = 1,", "unknown hyperparameter of overrides 'optt'", id="condition"),
         pytest.param("[base]", "[base]\nepoch = 3", "unknown hyperparameter of base 'epoch'", id="base"),
         pytest.param("[base]", "[base]\ndropout = 2", "dropout: input should be less than 1", id="of base"),

@@ -68,7 +68,9 @@ def described() -> dict[str, dict[str, dict[str, Any]]]:
     }
     for study, configurations in studies.items():
         for name, values in configurations.items():
+            values |= {"mixup": 0.0, "monitor": "loss"}
             if study != "mlp":
+                values |= {"center": False, "downsample": (1, 1), "pool": "flatten"}
                 values["input"] = "mel" if name.startswith("spectrogram") else "waveform"
             values |= {"fragments": "first", "patience": 0, "standardize": True, "noise_std": 0.0}
     return studies

@@ -11,11 +11,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from tiny_study import CONFIGURATIONS, bare, configuration, histories, history, study
+from tiny_study import CONFIGURATIONS, CONFUSION, GENRES, bare, configuration, histories, history, study
 
 from genrekit.metrics.intervals import Interval
 from genrekit.reports.plots import save_png
 from genrekit.studies.bar_plots import accuracy_bars, overview
+from genrekit.studies.confusion import MOST_SHOWN, confusion_grid
 from genrekit.studies.curve_plots import curves
 from genrekit.studies.results import StudyResult
 
@@ -241,6 +242,17 @@ def test_losses_that_are_mostly_zero_are_drawn(above: int) -> None:
     seeds[:above] = [replace(seeds[0], train_loss=0.5)] * above
     low, high = draw(curves({"svm": [seeds]})).axes[0].get_ylim()
     assert low <= 0.5 * above < high
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_the_best_confusion_matrices_are_drawn_below_their_names(count: int) -> None:
+    names = [f"configuration {number}" for number in range(count)]
+    figure = draw(confusion_grid(dict.fromkeys(names, CONFUSION), GENRES))
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in shown] == names[:MOST_SHOWN]
+    assert len(shown[0].texts) == sum(value > 0 for row in CONFUSION for value in row)
+    assert [label.get_text() for label in shown[0].get_yticklabels()] == list(GENRES)
+    assert [label.get_text() for label in shown[-1].get_xticklabels()] == list(GENRES)
 
 
 def test_configurations_without_histories_are_drawn_empty() -> None:

@@ -1,6 +1,8 @@
 """The report of a study is complete and self-contained, as Markdown and as HTML."""
 
+import csv
 import html
+import io
 import json
 import math
 import re
@@ -14,15 +16,17 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from page_reader import Reader
-from tiny_study import FINDINGS, HEAD, bare, histories, study
+from tiny_study import CONFUSION, FINDINGS, HEAD, bare, histories, study
 
 from genrekit.data.collection import SkippedFile
 from genrekit.io.json_values import to_json
+from genrekit.io.markdown import plain
 from genrekit.studies import report as study_report
 from genrekit.studies.report import safe_names, write_report
 from genrekit.studies.report_html import to_html
 from genrekit.studies.report_markdown import to_markdown
 from genrekit.studies.results import StudyResult
+from genrekit.studies.table_files import table_files
 
 SIZES = [
     pytest.param(study(1, ("",)), id="one configuration"),
@@ -163,7 +167,13 @@ def test_a_report_is_a_folder_of_complete_files(result: StudyResult, tmp_path: P
     write_report(result, histories(result), configs, tmp_path / "report")
     pictures = {"accuracy.png", "curves.png"} | ({"figures.png"} if result.runs[0].last_accuracy else set())
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"report.md", "report.html", "result.json", "experiments", *pictures}
+    vectors = {picture.replace(".png", ending) for picture in pictures for ending in (".pdf", ".svg")}
+    tables = {"configurations.csv", "configurations.tex", "ranking.tex"}
+    tables |= {"findings.csv", "findings.tex"} if result.findings else set()
+    names -= {"settings.tex"}  # only if settings differ
+    assert names == {"report.md", "report.html", "result.json", "experiments", *pictures, *vectors, *tables}
+    assert (tmp_path / "report" / "accuracy.pdf").read_bytes().startswith(b"%PDF")
+    assert "<svg" in (tmp_path / "report" / "accuracy.svg").read_text(encoding="utf-8")
     for picture in pictures:
         assert imread(tmp_path / "report" / picture)[..., :3].std() > 0.02
     assert json.loads((tmp_path / "report" / "result.json").read_text()) == to_json(result)
@@ -184,20 +194,85 @@ def test_experiments_are_written_with_null_for_figures_that_are_not_finite(tmp_p
     assert not (tmp_path / "curves.png").exists()
 
 
+@pytest.mark.parametrize("result", [*SIZES, pytest.param(nasty(), id="nasty names")])
+def test_latex_tables_have_equal_columns_and_no_special_characters(result: StudyResult) -> None:
+    files = {name: text for name, text in table_files(result).items() if name.endswith(".tex")}
+    assert files
+    for text in files.values():
+        columns = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)[0]
+        rows = [line for line in text.splitlines() if line.endswith(" \\\\")]
+        assert len(rows) > 1
+        for row in rows:
+            assert len(re.findall(r"(?<!\\)&", row)) == len(columns) - 1
+            assert not re.search(r"(?<!\\)[%#_]", row)
+
+
+def test_csv_tables_have_the_figures_of_the_result() -> None:
+    result = study(3)
+    files = table_files(result)
+    rows = list(csv.DictReader(io.StringIO(files["configurations.csv"])))
+    assert {row["configuration"]: float(row["track_accuracy"]) for row in rows} == {
+        run.name: run.track_accuracy.value for run in result.runs
+    }
+    findings = list(csv.DictReader(io.StringIO(files["findings.csv"])))
+    assert [row["verdict"] for row in findings] == [finding.verdict for finding in result.findings]
+    effects = ["" if finding.effect is None else str(finding.effect) for finding in result.findings]
+    assert [row["effect"] for row in findings] == effects
+
+
 @pytest.mark.slow
 def test_a_report_replaces_the_one_before_and_no_other_files(tmp_path: Path) -> None:
     (tmp_path / ".report-killed").mkdir()
     mine = [tmp_path / "notes.png", tmp_path / "experiments" / "notes.txt"]
     for result, names in ((study(3, ("",)), "abc"), (study(2, ("",)), "a")):
-        write_report(result, histories(result), {name: {} for name in names}, tmp_path)
+        write_report(result, histories(result), {name: {"arm": name} for name in names}, tmp_path)
         for path in mine:
             path.write_text("mine")
     assert "2 configurations" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob(".*"))
     assert {path.name for path in (tmp_path / "experiments").iterdir()} == {"a.json", "notes.txt"}
     write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
-    assert not (tmp_path / "curves.png").exists()
+    assert not list(tmp_path.glob("curves.*"))
     assert all(path.exists() for path in mine)
+
+
+def test_the_report_shows_the_best_confusion_matrices_and_links_to_all(tmp_path: Path) -> None:
+    """Of many configurations, the page stays readable."""
+    names = [f"cel, lr={number}" for number in range(3)]
+    write_report(study(3, ("",)), {}, {}, tmp_path, dict.fromkeys(names, CONFUSION))
+    files = {f"confusion/cel-lr-{number}{ending}" for number in range(3) for ending in (".png", ".pdf", ".svg")}
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.glob("confusion/*")} == files
+    assert all((tmp_path / f"confusion{ending}").exists() for ending in (".png", ".pdf", ".svg"))
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    page = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    links = {attributes["href"] for attributes in page.all("a")}
+    for number, name in enumerate(names):
+        assert f"[{plain(name)}](<confusion/cel-lr-{number}.png>)" in markdown
+        assert f"confusion/cel-lr-{number}.png" in links
+    assert "](<confusion.png>)" in markdown
+    assert "figure-confusion" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_confusion_matrices_of_an_earlier_report_are_removed(tmp_path: Path) -> None:
+    for names in (("a", "b"), ("b",)):
+        write_report(study(2, ("",)), {}, {}, tmp_path, dict.fromkeys(names, CONFUSION))
+        (tmp_path / "confusion" / "mine.png").write_text("mine")
+    assert {path.name for path in tmp_path.glob("confusion/*")} == {"b.png", "b.pdf", "b.svg", "mine.png"}
+    write_report(study(2, ("",)), {}, {}, tmp_path)
+    assert {path.name for path in tmp_path.glob("confusion*/*")} == {"mine.png"}
+    assert not list(tmp_path.glob("confusion.*"))
+
+
+def test_at_most_forty_confusion_matrices_have_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(
+        study_report, "save_figure", lambda _figure, folder, name: saved.append(f"{folder.name}/{name}")
+    )
+    confusions = {f"c{number}": [[3, 1], [0, 4]] for number in range(50)}
+    result = study(2, ("",))
+    head = replace(HEAD, genres=("blues", "jazz"))
+    write_report(replace(result, head=head), {}, {}, tmp_path, confusions)
+    assert [name for name in saved if name.startswith("confusion/")] == [f"confusion/c{number}" for number in range(40)]
 
 
 @pytest.mark.slow
@@ -208,13 +283,26 @@ def test_a_failed_write_keeps_the_report_before(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for name in ("save_png", "to_html", "to_json"):
+    for name in ("save_figure", "to_html", "to_json"):
         monkeypatch.setattr(study_report, name, full)
         with pytest.raises(OSError, match="No space"):
             write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
         monkeypatch.undo()
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
         assert not list(tmp_path.glob(".report-*"))
+
+
+@pytest.mark.slow
+def test_a_failed_write_names_the_file_of_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is written in a temporary folder first."""
+
+    def full(path: Path, _text: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(study_report, "write_text", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_report(study(2, ("",)), {}, {"a": {}}, tmp_path)
+    assert Path(caught.value.filename).parent == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Claims are judged by what their differences show, and no more."""
+"""Hypotheses are judged by their differences."""
 
 import math
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Augmentation of batches: masks are neutral, fragments are mixed in one share, and an epoch repeats itself."""
+"""Augmentation of batches: masks are neutral, fragments are mixed with one share, and an epoch is reproducible."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ def mels(count: int = 500) -> Tensor:
 
 
 def runs(hidden: Tensor) -> list[int]:
-    """The length of the one run in each row of [B, places]; fails where there are more."""
+    """Return the length of the one masked range in each row of [B, length]; fail if a row has more than one."""
     edges = torch.nn.functional.pad(hidden.int(), (1, 1)).diff(dim=1)
     assert int((edges == 1).sum(dim=1).max()) <= 1
     return hidden.sum(dim=1).tolist()
 
 
 @pytest.mark.parametrize(("option", "axis"), [("spec_freq_mask", 2), ("spec_time_mask", 1)])
-def test_a_mask_is_one_run_of_any_width_up_to_the_largest_anywhere(option: str, axis: int) -> None:
+def test_a_mask_is_one_range_of_any_allowed_width_at_any_index(option: str, axis: int) -> None:
     inputs = mels()
     found = augmentation(**{option: 5})(inputs, torch.zeros(500, dtype=torch.int64)).inputs
     changed = found != inputs
@@ -56,7 +56,7 @@ def test_a_mask_can_start_at_every_index_where_it_fits(width: int) -> None:
     assert counts[-1] > 0
 
 
-def test_masks_do_not_depend_on_torchs_random_state_and_leave_it_as_it_was() -> None:
+def test_masks_neither_depend_on_the_random_state_of_torch_nor_change_it() -> None:
     def masked(global_seed: int) -> Tensor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(global_seed)
@@ -68,7 +68,7 @@ def test_masks_do_not_depend_on_torchs_random_state_and_leave_it_as_it_was() -> 
     assert torch.equal(masked(1), masked(2))
 
 
-def test_masks_of_both_kinds_come_together_and_leave_the_bands_means() -> None:
+def test_masks_of_both_kinds_are_combined_and_have_the_means_of_the_bands() -> None:
     inputs = mels()
     found = augmentation(spec_freq_mask=4, spec_time_mask=4)(inputs, torch.zeros(500, dtype=torch.int64)).inputs
     hidden = found != inputs
@@ -77,8 +77,8 @@ def test_masks_of_both_kinds_come_together_and_leave_the_bands_means() -> None:
     assert (hidden.all(dim=2).any(dim=1) & hidden.all(dim=1).any(dim=1)).any()
 
 
-def test_what_is_hidden_is_nothing_to_the_model() -> None:
-    """After the first layer it is 0, whatever the statistics of the training part are."""
+def test_masked_areas_are_zero_after_standardization() -> None:
+    """After the first layer it is 0, whatever the statistics of the training set are."""
     model = tiny_network(tiny_config())
     model.standardize.set_statistics(NEUTRAL, torch.linspace(0, 0.5, 16)[:, None])
     inputs = mels(20)
@@ -88,8 +88,8 @@ def test_what_is_hidden_is_nothing_to_the_model() -> None:
 
 
 @pytest.mark.parametrize("standardize", [True, False])
-def test_what_is_hidden_of_a_power_spectrogram_is_nothing_too(standardize: bool) -> None:
-    """Without statistics the mean is 0, and what is hidden is silence."""
+def test_masked_areas_of_a_power_spectrogram_are_zero_too(standardize: bool) -> None:
+    """Without statistics the mean is 0, so masked areas are silence."""
     model = tiny_network(tiny_config(input="stft", standardize=standardize))
     if standardize:
         model.standardize.set_statistics(torch.linspace(2, 300, 201)[:, None], torch.linspace(0, 50, 201)[:, None])
@@ -101,7 +101,7 @@ def test_what_is_hidden_of_a_power_spectrogram_is_nothing_too(standardize: bool)
     assert (found != inputs).any()
 
 
-def test_mixup_adds_fragments_in_one_share_and_their_losses_in_the_same() -> None:
+def test_mixup_weights_fragments_and_their_losses_with_the_same_share() -> None:
     inputs, targets = mels(8), torch.arange(8)
     mixed = augmentation(mixup=0.4)(inputs, targets)
     assert mixed.others is not None
@@ -116,7 +116,9 @@ def test_mixup_adds_fragments_in_one_share_and_their_losses_in_the_same() -> Non
 
 
 def test_shares_are_beta_distributed() -> None:
-    """The larger of lambda and 1 - lambda: for an alpha of 1 uniform from a half to 1, for a small one close to 1."""
+    """The share is the larger of lambda and 1 - lambda. For alpha 1 it is uniform from 0.5 to 1, for a small alpha it
+    is close to 1.
+    """
     for alpha, low, high in ((1.0, 0.73, 0.77), (0.01, 0.98, 1.0), (100.0, 0.5, 0.55)):
         augment = augmentation(mixup=alpha)
         shares = [augment(mels(2), torch.arange(2)).share for _ in range(1000)]
@@ -133,7 +135,7 @@ def test_masks_are_not_mixed() -> None:
     assert torch.equal(mixed.inputs[hidden], NEUTRAL.expand_as(inputs)[hidden])
 
 
-def test_gain_is_drawn_for_each_fragment_up_to_its_limit_either_way() -> None:
+def test_gain_is_drawn_for_each_fragment_in_both_directions_up_to_its_limit() -> None:
     inputs = torch.full((500, 8), 0.9)
     found = augmentation(input="waveform", gain_db=6.0)(inputs, torch.zeros(500, dtype=torch.int64)).inputs
     assert found.dtype == torch.float32
@@ -145,7 +147,7 @@ def test_gain_is_drawn_for_each_fragment_up_to_its_limit_either_way() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mel", "waveform", "stft"])
-def test_noise_is_white_and_has_its_deviation(kind: str) -> None:
+def test_noise_is_white_and_has_the_configured_deviation(kind: str) -> None:
     shape = (40, 500) if kind == "waveform" else (40, 16, 17)
     inputs = torch.rand(shape, generator=torch.Generator().manual_seed(1))
     found = augmentation(input=kind, noise_std=0.05)(inputs, torch.zeros(40, dtype=torch.int64)).inputs
@@ -157,7 +159,7 @@ def test_noise_is_white_and_has_its_deviation(kind: str) -> None:
     assert np.mean(np.abs(noise) < 0.05) == pytest.approx(0.683, abs=0.02)
 
 
-def test_noise_differs_between_batches_and_epochs_and_repeats_itself() -> None:
+def test_noise_differs_between_batches_and_epochs_and_is_reproducible() -> None:
     def noise(**values: int) -> list[Tensor]:
         augment = augmentation(noise_std=0.1, **values)
         return [augment(torch.zeros(4, 16, 17), torch.arange(4)).inputs for _ in range(2)]
@@ -177,7 +179,7 @@ def test_masks_hide_the_noise_too() -> None:
     assert float((found - inputs).abs()[~hidden[:, None, :].expand_as(inputs)].max()) < 0.1
 
 
-def test_mixed_fragments_get_their_noise_after_they_are_mixed() -> None:
+def test_noise_is_added_after_mixing() -> None:
     inputs = mels(40)
     plain = augmentation(mixup=1.0)(inputs, torch.arange(40))
     noisy = augmentation(mixup=1.0, noise_std=0.05)(inputs, torch.arange(40))
@@ -185,13 +187,13 @@ def test_mixed_fragments_get_their_noise_after_they_are_mixed() -> None:
     assert float((noisy.inputs - plain.inputs).std()) == pytest.approx(0.05, rel=0.05)
 
 
-def test_the_given_batch_is_left_as_it_was() -> None:
+def test_the_given_batch_does_not_change() -> None:
     inputs = mels(8)
     augmentation(spec_freq_mask=8, mixup=1.0, noise_std=1.0)(inputs, torch.arange(8))
     assert torch.equal(inputs, mels(8))
 
 
-def test_an_epoch_repeats_itself_and_others_differ() -> None:
+def test_an_epoch_is_reproducible_and_other_epochs_differ() -> None:
     def batches(**values: int) -> list[MixedBatch]:
         augment = augmentation(spec_freq_mask=5, spec_time_mask=5, mixup=0.5, **values)
         return [augment(mels(4), torch.arange(4)) for _ in range(2)]
@@ -203,6 +205,6 @@ def test_an_epoch_repeats_itself_and_others_differ() -> None:
     assert len({first[0].share, first[1].share, batches(epoch=2)[0].share, batches(seed=1)[0].share}) == 4
 
 
-def test_without_a_mixture_the_loss_is_the_one_that_is_given() -> None:
+def test_the_loss_of_a_batch_that_is_not_mixed_is_the_plain_loss() -> None:
     data = TinyData()
     assert MixedBatch(data.inputs, data.targets).loss(lambda genres: genres) is data.targets

@@ -1,4 +1,4 @@
-"""A checkpoint comes back exactly, is replaced whole or not at all, and what is none is refused without being run."""
+"""A checkpoint is restored exactly and replaced atomically. Other files are refused, and no code in them is run."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from genrekit.training.checkpoint import FORMAT_VERSION, Checkpoint, load_checkp
 
 
 def example(epoch: int = 1) -> Checkpoint:
-    """A checkpoint that has something of everything."""
+    """Return a checkpoint with every kind of content."""
     weight = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(epoch))
     return Checkpoint(
         model={"conv.weight": weight.to(memory_format=torch.channels_last), "norm.count": torch.tensor(epoch)},
@@ -52,7 +52,7 @@ def assert_equal(first: Checkpoint, second: Checkpoint) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a checkpoint of the first epoch is."""
+    """Return the path of a checkpoint of the first epoch."""
     path = tmp_path / "run" / "last.safetensors"
     save_checkpoint(path, example(1))
     return path
@@ -62,17 +62,17 @@ def names(path: Path) -> list[str]:
     return sorted(found.name for found in path.parent.iterdir())
 
 
-def test_a_checkpoint_comes_back_exactly(path: Path) -> None:
+def test_a_checkpoint_is_restored_exactly(path: Path) -> None:
     assert_equal(load_checkpoint(path), example(1))
 
 
-def test_a_checkpoint_without_an_optimizers_memory_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_state_of_the_optimizer_is_restored(tmp_path: Path) -> None:
     bare = Checkpoint({"w": torch.ones(1)}, {}, {"state": {}, "param_groups": [{"params": [0]}]}, {})
     save_checkpoint(tmp_path / "last.safetensors", bare)
     assert_equal(load_checkpoint(tmp_path / "last.safetensors"), bare)
 
 
-def test_the_one_before_is_kept_and_older_ones_are_not(path: Path) -> None:
+def test_the_previous_checkpoint_is_kept_and_older_ones_are_not(path: Path) -> None:
     for epoch in (2, 3):
         save_checkpoint(path, example(epoch))
     assert_equal(load_checkpoint(path), example(3))
@@ -80,7 +80,9 @@ def test_the_one_before_is_kept_and_older_ones_are_not(path: Path) -> None:
     assert names(path) == ["last.safetensors", "previous-last.safetensors"]
 
 
-def test_the_one_before_is_kept_on_a_file_system_without_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_previous_checkpoint_is_kept_on_a_file_system_without_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_links(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -96,7 +98,7 @@ def full(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_is_told_in_a_line_and_leaves_the_old_checkpoint(
+def test_a_full_disk_is_an_error_of_one_line_and_the_old_checkpoint_is_unchanged(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -109,7 +111,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_old_checkpoint(
     assert_equal(load_checkpoint(path), example(2))
 
 
-def test_a_disk_that_fills_up_while_tensors_are_written_is_told_too(path: Path) -> None:
+def test_a_disk_that_fills_up_while_tensors_are_written_is_an_error(path: Path) -> None:
     resource = pytest.importorskip("resource", reason="no limits of a process on this system")
     limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), names(path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
@@ -123,7 +125,7 @@ def test_a_disk_that_fills_up_while_tensors_are_written_is_told_too(path: Path) 
 
 
 @pytest.mark.parametrize("call", ["fsync", "link", "replace"])
-def test_an_interrupt_while_writing_leaves_the_old_checkpoint(
+def test_an_interrupt_while_writing_does_not_change_the_old_checkpoint(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -142,7 +144,7 @@ def test_a_missing_checkpoint_says_that_there_is_nothing_to_resume(tmp_path: Pat
 
 
 def rewritten(**changes: Any) -> Callable[[bytes], bytes]:
-    """A whole safetensors file whose metadata says something else; None leaves a key out."""
+    """Return a complete safetensors file with other metadata; a key whose value is None is left out."""
 
     def rewrite(data: bytes) -> bytes:
         metadata = {"format_version": FORMAT_VERSION, "groups": [], "progress": {}, **changes}
@@ -171,7 +173,7 @@ DAMAGES: list[Any] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_no_whole_checkpoint_is_refused_with_the_one_before_as_the_remedy(
+def test_a_damaged_checkpoint_is_refused_and_the_error_names_the_previous_one(
     path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     save_checkpoint(path, example(2))
@@ -185,7 +187,7 @@ def test_what_is_no_whole_checkpoint_is_refused_with_the_one_before_as_the_remed
     assert_equal(load_checkpoint(path), example(1))
 
 
-def test_a_damaged_checkpoint_that_is_the_only_one_does_not_send_the_user_for_another(path: Path) -> None:
+def test_the_error_for_the_only_checkpoint_does_not_name_another(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(GenrekitError, match=r"is damaged \(.*\): start a new run"):
         load_checkpoint(path)
@@ -200,7 +202,7 @@ def test_another_format_version_is_refused_with_the_remedy(path: Path, version: 
 
 
 class Bomb:
-    """Leaves a file behind when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -210,7 +212,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
-def test_a_pickle_in_its_place_is_not_run(path: Path, write: Callable[[Any, Path], None]) -> None:
+def test_a_pickle_in_place_of_a_checkpoint_is_not_run(path: Path, write: Callable[[Any, Path], None]) -> None:
     mark = path.with_name("ran")
     write(Bomb(mark), path)
     with pytest.raises(GenrekitError, match="is damaged"):

@@ -1,4 +1,4 @@
-"""Dead channels: what no input activates is counted, and nothing else."""
+"""Dead channels: channels that no input activates are counted."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -25,7 +25,7 @@ def activations(model: nn.Module) -> list[nn.Module]:
 @pytest.mark.parametrize("kind", get_args(Stored))
 @pytest.mark.parametrize("arch", ["cel", "cel2", "cel3"])
 def test_channels_with_a_large_negative_bias_are_dead(arch: str, kind: Input) -> None:
-    """Three of 4 + 8 channels and 6 hidden units; without weights, a channel is what its bias is."""
+    """There are 4 + 8 channels and 6 hidden units. Weights are 0, so the output of a channel is its bias."""
     model, data = tiny_network(tiny_config(arch=arch, input=kind, hidden=(6,))), TinyData(kind)
     layers = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.Linear))]
     biases = [layer.get_parameter("bias") for layer in layers]
@@ -51,7 +51,7 @@ def test_hidden_units_count_as_channels_do(arch: str) -> None:
     assert share(model, data) == 1 / 5
 
 
-def test_one_fragment_in_another_batch_that_activates_a_channel_is_enough() -> None:
+def test_a_channel_that_one_fragment_of_any_batch_activates_is_not_dead() -> None:
     layer = nn.Linear(1, 2)
     model = nn.Sequential(layer, nn.ReLU())
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_a_model_without_activations_has_no_share() -> None:
 
 
 @pytest.mark.parametrize("options", [{"arch": "cel"}, {"arch": "mlp2"}])
-def test_the_model_is_left_as_it_was(options: dict[str, Any]) -> None:
+def test_the_model_does_not_change(options: dict[str, Any]) -> None:
     model = tiny_network(tiny_config(**options))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     share(model, TinyData())

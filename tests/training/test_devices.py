@@ -8,7 +8,7 @@ from genrekit.training.devices import choose_device, choose_precision, computing
 
 @pytest.fixture
 def _machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that has the accelerators which the test names."""
+    """Simulate a machine with the accelerators that the test names."""
     there = request.param
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
@@ -24,22 +24,22 @@ def _machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     ],
     indirect=["_machine"],
 )
-def test_auto_is_the_fastest_device_there_is(expected: str) -> None:
+def test_auto_is_the_fastest_available_device(expected: str) -> None:
     assert choose_device("auto") == torch.device(expected)
 
 
 @pytest.mark.usefixtures("_machine")
 @pytest.mark.parametrize("_machine", [{"cuda", "mps"}], indirect=True)
 @pytest.mark.parametrize("name", ["cpu", "cuda", "mps"])
-def test_a_device_that_is_named_is_taken(name: str) -> None:
+def test_a_named_device_is_used(name: str) -> None:
     assert choose_device(name) == torch.device(name)
 
 
 @pytest.mark.usefixtures("_machine")
 @pytest.mark.parametrize("_machine", [set()], indirect=True)
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str) -> None:
-    with pytest.raises(GenrekitError, match=f"no {name} device here: choose cpu or auto"):
+def test_an_unavailable_device_is_refused_with_the_remedy(name: str) -> None:
+    with pytest.raises(GenrekitError, match=f"no {name} device here: choose --device cpu or auto"):
         choose_device(name)
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_device_is_refused_with_its_close_match() -> None:
         pytest.param("fp32", "cuda", True, "fp32", id="fp32"),
     ],
 )
-def test_auto_is_bf16_where_a_cuda_device_has_it(
+def test_auto_is_bf16_if_the_cuda_device_supports_it(
     name: str, device: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)
@@ -67,13 +67,13 @@ def test_auto_is_bf16_where_a_cuda_device_has_it(
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_the_precision_is_that_of_the_products_and_the_weights_stay(precision: str, dtype: torch.dtype) -> None:
+def test_products_are_computed_in_the_precision_and_weights_stay_in_fp32(precision: str, dtype: torch.dtype) -> None:
     layer = nn.Linear(2, 2)
     with computing_in(precision, torch.device("cpu")):
         assert layer(torch.ones(1, 2)).dtype == dtype
     assert layer.weight.dtype == torch.float32
 
 
-def test_a_batch_that_is_there_already_is_not_copied() -> None:
+def test_a_batch_that_is_on_the_device_is_not_copied() -> None:
     batch = torch.ones(2)
     assert move(batch, torch.device("cpu")) is batch

@@ -1,4 +1,4 @@
-"""The average of weights, against one made by hand."""
+"""The average of weights, compared with one that is computed by hand."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from genrekit.training.ema import WeightAverage
 
 
 def example() -> tuple[nn.Linear, WeightAverage, list[float]]:
-    """A model after three steps, its average, and what the average must be."""
+    """Return a model after three steps, its average, and the expected average."""
     model = nn.Linear(1, 1, bias=False)
     average = WeightAverage(model, 0.75)
     expected: list[float] = []
@@ -19,13 +19,13 @@ def example() -> tuple[nn.Linear, WeightAverage, list[float]]:
     return model, average, expected
 
 
-def test_the_average_begins_as_the_first_weights_and_keeps_its_share_of_itself() -> None:
+def test_the_average_starts_as_the_first_weights_and_decays() -> None:
     _, average, expected = example()
     assert expected == [8.0, 7.0, 5.25]
     assert average.state["weight"].item() == 5.25
 
 
-def test_the_model_has_the_average_for_a_while_and_then_its_own_weights_even_after_an_error() -> None:
+def test_the_model_has_the_averaged_weights_in_the_block_only_even_after_an_error() -> None:
     model, average, _ = example()
 
     def fail() -> None:
@@ -38,7 +38,7 @@ def test_the_model_has_the_average_for_a_while_and_then_its_own_weights_even_aft
     assert model.weight.item() == 0.0
 
 
-def test_buffers_stay_the_models() -> None:
+def test_buffers_are_not_averaged() -> None:
     model = nn.BatchNorm1d(2)
     average = WeightAverage(model, 0.5)
     average.update()
@@ -48,7 +48,7 @@ def test_buffers_stay_the_models() -> None:
         assert mean.tolist() == [3.0, 3.0]
 
 
-def test_a_restored_average_goes_on() -> None:
+def test_a_restored_average_continues() -> None:
     model, average, _ = example()
     other = WeightAverage(model, 0.75)
     other.restore(average.state)

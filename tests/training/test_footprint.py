@@ -38,16 +38,16 @@ def test_sizes_of_a_model_are_known_without_its_content(opt: str, slots: int) ->
 
 
 @pytest.mark.parametrize(("opt", "ema"), [("adam", 0.0), ("sgd", 0.0), ("sgd", 0.9)])
-def test_the_checkpoint_is_as_large_as_was_said(tmp_path: Path, opt: str, ema: float) -> None:
+def test_the_size_of_the_checkpoint_is_the_estimated_one(tmp_path: Path, opt: str, ema: float) -> None:
     path = tmp_path / "last.safetensors"
     config = tiny_config(arch="mlp", hidden=(512, 256), opt=opt, ema=ema, epochs=1)
     model = tiny_model(config)
-    said = measure(model, config, FRONT_END.shape("mel"), CPU).checkpoint
+    estimated = measure(model, config, FRONT_END.shape("mel"), CPU).checkpoint
     fit(model, TinyData(), config, device=CPU, checkpoint=path)
-    assert path.stat().st_size == pytest.approx(said, rel=0.01)
+    assert path.stat().st_size == pytest.approx(estimated, rel=0.01)
 
 
-def test_a_batch_takes_what_autograd_keeps_and_the_largest_of_it_again() -> None:
+def test_a_batch_needs_what_autograd_keeps_and_its_largest_array_twice() -> None:
     """A fragment of 272 values, 64 activations that the next layer needs, 2 log-probabilities and an int64 target."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(272, 64), nn.ReLU(), nn.Linear(64, 2))
     kept = 4 * (272 + 64 + 2) + 8
@@ -55,7 +55,7 @@ def test_a_batch_takes_what_autograd_keeps_and_the_largest_of_it_again() -> None
 
 
 def test_a_branch_of_a_network_counts() -> None:
-    """Layers need not follow one another: the sum of a residual block keeps both of its terms' inputs."""
+    """A network need not be a sequence: the sum in a residual block keeps the inputs of both terms."""
 
     class Residual(nn.Module):
         def __init__(self) -> None:
@@ -136,7 +136,7 @@ def test_a_classical_model_has_no_batches() -> None:
     assert found.parameters == sum(parameter.numel() for parameter in model.parameters()) > 0
 
 
-def test_the_peak_is_what_a_step_holds_and_on_the_cpu_the_heap() -> None:
+def test_the_peak_is_the_memory_of_a_step_and_on_the_cpu_also_the_heap() -> None:
     found = Footprint(parameters=25, weights=110, gradients=100, optimizer=200, average=0, batch=1_000, heap=300)
     assert found.checkpoint == 2 * 110 + 200
     assert found.memory == 2 * 110 + 100 + 200 + 1_000 + 300
@@ -145,7 +145,7 @@ def test_the_peak_is_what_a_step_holds_and_on_the_cpu_the_heap() -> None:
     assert measured(device=torch.device("cuda")).heap == 0
 
 
-def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_is_read_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         footprint, "Path", lambda _: SimpleNamespace(read_text=lambda **_: "MemTotal: 9 kB\nMemAvailable:  5 kB\n")
     )

@@ -1,4 +1,4 @@
-"""Training: it learns, it repeats itself bit for bit, and an interruption changes nothing."""
+"""Training: a model learns, results are reproducible bit for bit, and an interruption does not change them."""
 
 import math
 import os
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from genrekit.config import Stored, TrainConfig
+from genrekit.data.loader import Select
 from genrekit.errors import GenrekitError
 from genrekit.metrics.epochs import Epoch, Step
 from genrekit.metrics.scores import Predictions
@@ -36,7 +37,7 @@ CPU = torch.device("cpu")
 
 
 class StopError(Exception):
-    """What ends a training in the middle."""
+    """Stops a run in the middle."""
 
 
 def interrupt(*_: object) -> None:
@@ -50,7 +51,7 @@ def run(config: TrainConfig, data: TinyData | None = None, **options: Any) -> tu
 
 
 def stopped_after(epoch: int, config: TrainConfig, path: Path, data: TinyData | None = None) -> None:
-    """Train until an interrupt comes after that epoch."""
+    """Train, and interrupt after an epoch."""
 
     def interrupt(done: Epoch, _best: bool) -> None:
         if done.epoch == epoch:
@@ -69,12 +70,12 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 
 def figures(result: FitResult) -> list[dict[str, Any]]:
-    """The history without its seconds."""
+    """Return the history without its seconds."""
     return [{**asdict(epoch), "seconds": None} for epoch in result.history]
 
 
 def assert_equal(first: tuple[nn.Module, FitResult], second: tuple[nn.Module, FitResult]) -> None:
-    """Two runs ended with the same weights, figures, best epoch and answers, bit for bit."""
+    """Require that two runs have the same weights, figures, best epoch and predictions, bit for bit."""
     assert same(weights(first[0]), weights(second[0]))
     assert figures(first[1]) == figures(second[1])
     assert first[1].best_epoch == second[1].best_epoch
@@ -86,16 +87,16 @@ def assert_equal(first: tuple[nn.Module, FitResult], second: tuple[nn.Module, Fi
 
 
 class Contrary(TinyData):
-    """Validates on the wrong genres: the better the training, the worse the validation."""
+    """Data that validates on the wrong genres: the better the training, the worse the validation."""
 
-    def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for inputs, targets, tracks in super().validation_batches():
+    def validation_batches(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for inputs, targets, tracks in super().validation_batches(first, step):
             yield inputs, 1 - targets, tracks
 
 
 @pytest.mark.parametrize("kind", get_args(Stored))
 @pytest.mark.parametrize("arch", NETWORKS)
-def test_a_training_overfits_eight_fragments(arch: str, kind: Stored) -> None:
+def test_a_model_overfits_eight_fragments(arch: str, kind: Stored) -> None:
     config = tiny_config(arch=arch, input=kind, epochs=20, lr=0.02, dropout=0.0)
     _, result = run(config)
     assert result.history[0].validation_loss > 0.3
@@ -105,15 +106,15 @@ def test_a_training_overfits_eight_fragments(arch: str, kind: Stored) -> None:
 
 
 @pytest.mark.parametrize("arch", NETWORKS)
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arch: str) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(arch: str) -> None:
     once = run(tiny_config(arch=arch, seed=3))
     torch.manual_seed(99)
     assert_equal(once, run(tiny_config(arch=arch, seed=3)))
     assert not same(weights(once[0]), weights(run(tiny_config(arch=arch, seed=4))[0]))
 
 
-def test_the_seed_decides_dropout_beside_the_first_weights() -> None:
-    """From the same weights and with the same batches, only dropout differs."""
+def test_dropout_depends_on_the_seed_too() -> None:
+    """The initial weights and the batches are equal, so only dropout differs."""
     found = []
     for seed in (3, 4):
         model = tiny_model(tiny_config(dropout=0.5))
@@ -122,19 +123,19 @@ def test_the_seed_decides_dropout_beside_the_first_weights() -> None:
     assert not same(*found)
 
 
-def test_each_epoch_drops_other_units() -> None:
-    """With equal batches and a rate of almost nothing, only dropout makes epochs differ."""
+def test_each_epoch_drops_different_units() -> None:
+    """Batches are equal and the learning rate is almost 0, so only dropout differs between epochs."""
 
     class Same(TinyData):
-        def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            return super().train_batches(1)
+        def train_batches(self, epoch: int, select: Select | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            return super().train_batches(1, select)
 
     for dropout, different in ((0.0, 1), (0.5, 3)):
         _, result = run(tiny_config(arch="mlp2", dropout=dropout, lr=1e-12), Same())
         assert len({round(epoch.train_loss, 5) for epoch in result.history}) == different
 
 
-def test_the_callers_random_state_is_left_alone() -> None:
+def test_the_random_state_of_the_caller_does_not_change() -> None:
     def draw() -> tuple[float, float, float]:
         return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002 - the state that is shared
 
@@ -193,7 +194,7 @@ for moment, left in MOMENTS.items():
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What runs left that the kernel killed, each at another moment."""
+    """Return folders of runs that were killed, each at another time."""
     if not hasattr(os, "fork"):
         pytest.skip("processes are forked")
     folder = tmp_path_factory.mktemp("killed")
@@ -221,10 +222,10 @@ EVERY_OPTION: dict[str, Any] = {
 class TestResuming:
     @pytest.mark.parametrize("opt", OPTIMIZERS)
     @pytest.mark.parametrize("sched", SCHEDULES)
-    def test_a_training_interrupted_after_any_epoch_ends_as_an_uninterrupted_one(
+    def test_a_run_interrupted_after_any_epoch_ends_like_an_uninterrupted_one(
         self, tmp_path: Path, opt: str, sched: str
     ) -> None:
-        """Validation gets worse with each epoch here, so that a plateau acts."""
+        """Validation gets worse with each epoch, so the plateau schedule acts."""
         config = tiny_config(opt=opt, sched=sched, epochs=5, lr=0.02, l1=1e-4, l2=1e-3, dropout=0.3)
         path = tmp_path / "last.safetensors"
         left = [tmp_path / f"{epoch}.safetensors" for epoch in range(1, config.epochs + 1)]
@@ -243,7 +244,7 @@ class TestResuming:
         ],
         ids=["mel", "waveform"],
     )
-    def test_a_training_with_every_option_resumes_exactly_after_any_epoch(
+    def test_a_run_with_every_option_resumes_exactly_after_any_epoch(
         self, tmp_path: Path, augmentation: dict[str, Any]
     ) -> None:
         config = tiny_config(**EVERY_OPTION, **augmentation, epochs=4)
@@ -262,7 +263,7 @@ class TestResuming:
         stopped_after(1, config, path)
         assert_equal(run(config), run(config, checkpoint=path, resume=True))
 
-    def test_an_interrupt_after_every_single_epoch_changes_nothing_either(self, tmp_path: Path) -> None:
+    def test_interrupts_after_all_epochs_do_not_change_the_result(self, tmp_path: Path) -> None:
         config, path = tiny_config(opt="sgd", sched="onecycle", epochs=4), tmp_path / "last.safetensors"
         stopped_after(1, config, path)
         for _ in range(config.epochs - 1):
@@ -270,7 +271,7 @@ class TestResuming:
                 run(config, checkpoint=path, resume=True, on_epoch=interrupt)
         assert_equal(run(config), run(config, checkpoint=path, resume=True))
 
-    def test_an_interrupt_within_an_epoch_costs_that_epoch_only(
+    def test_after_an_interrupt_within_an_epoch_only_this_epoch_is_repeated(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(trainer, "REPORT_EVERY_S", 0)
@@ -287,14 +288,14 @@ class TestResuming:
         assert epochs == [2, 3]
         assert_equal(run(config), resumed)
 
-    def test_early_stopping_counts_on(self, tmp_path: Path) -> None:
+    def test_a_resumed_run_continues_to_count_epochs_without_improvement(self, tmp_path: Path) -> None:
         config, path = tiny_config(epochs=20, patience=3, lr=0.02, dropout=0.0), tmp_path / "last.safetensors"
         whole = run(config, Contrary())
         assert 3 < len(whole[1].history) < 20
         stopped_after(len(whole[1].history) - 1, config, path, Contrary())
         assert_equal(whole, run(config, Contrary(), checkpoint=path, resume=True))
 
-    def test_a_finished_training_trains_no_more(self, tmp_path: Path) -> None:
+    def test_a_finished_run_does_not_train_any_more(self, tmp_path: Path) -> None:
         config, path = tiny_config(), tmp_path / "last.safetensors"
         whole = run(config, checkpoint=path)
         assert_equal(whole, run(config, checkpoint=path, resume=True, on_epoch=interrupt))
@@ -310,9 +311,7 @@ class TestResuming:
             run(tiny_config(channels=(4, 4)), checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("part", ["model", "best", "groups", "history", "best_epoch", "schedule", "answers"])
-    def test_a_checkpoint_that_lacks_something_is_refused_before_an_epoch_is_trained(
-        self, tmp_path: Path, part: str
-    ) -> None:
+    def test_an_incomplete_checkpoint_is_refused_before_an_epoch_is_trained(self, tmp_path: Path, part: str) -> None:
         config, path = tiny_config(sched="plateau"), tmp_path / "last.safetensors"
         stopped_after(1, config, path)
         saved = load_checkpoint(path)
@@ -331,7 +330,7 @@ class TestResuming:
             run(config, checkpoint=path, resume=True, on_step=interrupt)
         assert "\n" not in str(caught.value)
 
-    def test_a_checkpoint_whose_answers_are_of_other_epochs_is_refused(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_with_predictions_of_other_epochs_is_refused(self, tmp_path: Path) -> None:
         config, path = tiny_config(), tmp_path / "last.safetensors"
         stopped_after(2, config, path)
         saved = load_checkpoint(path)
@@ -340,7 +339,7 @@ class TestResuming:
             run(config, checkpoint=path, resume=True)
 
     @pytest.mark.parametrize("moment", MOMENTS)
-    def test_a_killed_training_goes_on_and_ends_with_the_same_weights(self, killed: Path, moment: str) -> None:
+    def test_a_killed_run_resumes_and_ends_with_the_same_weights(self, killed: Path, moment: str) -> None:
         epochs: list[int] = []
         resumed = run(
             KILLED,
@@ -353,8 +352,10 @@ class TestResuming:
 
 
 class TestOptions:
-    def test_the_gradient_is_clipped_to_its_norm(self) -> None:
-        """One step of plain descent moves the weights by the rate times the norm, here far below the gradient's."""
+    def test_the_gradient_is_clipped_to_the_configured_norm(self) -> None:
+        """One step of plain gradient descent moves the weights by the learning rate times the norm, which is far below
+        that of the gradient.
+        """
         config = tiny_config(arch="mlp", opt="sgd", lr=1.0, epochs=1, batch_size=8, clip_norm=0.01)
         model = tiny_model(config)
         before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
@@ -363,8 +364,8 @@ class TestOptions:
         assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
 
     @pytest.mark.parametrize("clip_norm", [0.0, 0.01])
-    def test_norms_of_gradients_are_those_of_the_steps_and_change_nothing(self, clip_norm: float) -> None:
-        """Plain descent without momentum in its first step moves the weights by the rate times the gradient."""
+    def test_logging_the_norms_of_gradients_does_not_change_the_weights(self, clip_norm: float) -> None:
+        """The first step of plain gradient descent moves the weights by the learning rate times the gradient."""
         values: dict[str, Any] = {"arch": "mlp", "opt": "sgd", "lr": 1e-3, "l2": 1.0, "clip_norm": clip_norm}
         plain, logged = run(tiny_config(**values)), run(tiny_config(**values, log_gradients=True))
         assert same(weights(plain[0]), weights(logged[0]))
@@ -382,7 +383,7 @@ class TestOptions:
             assert only.gradient_mean == only.gradient_max == pytest.approx(moved.norm().item() / 1e-3, rel=1e-3)
 
     @pytest.mark.parametrize("option", [{"label_smoothing": 0.3}, {"class_weights": "balanced"}], ids=str)
-    def test_smoothing_and_weights_of_genres_are_trained_on_and_not_reported(self, option: dict[str, Any]) -> None:
+    def test_label_smoothing_and_class_weights_are_trained_on_and_not_reported(self, option: dict[str, Any]) -> None:
         values = {"arch": "mlp", "opt": "sgd", "epochs": 2, "batch_size": 6}
         data = TinyData(n_fragments=6, batch_size=6)
         assert data.genre_counts.tolist() == [4, 2]
@@ -395,8 +396,8 @@ class TestOptions:
         assert found.predictions.loss == pytest.approx(by_hand(changed, data)[1])
 
     @pytest.mark.parametrize(("option", "expected"), [("none", 1 / 3), ("balanced", 1 / 2)])
-    def test_weights_of_genres_make_up_for_a_rare_genre(self, option: str, expected: float) -> None:
-        """Equal fragments tell nothing but the genres' shares."""
+    def test_class_weights_compensate_for_a_rare_genre(self, option: str, expected: float) -> None:
+        """All fragments are equal, so only the shares of the genres can be learned."""
         data, found = TinyData(n_fragments=6, batch_size=6), []
         data.inputs[:] = 0.5
         config = tiny_config(arch="mlp", epochs=60, lr=0.02, class_weights=option)
@@ -404,8 +405,10 @@ class TestOptions:
         fit(model, data, config, device=CPU, on_epoch=lambda *_: found.append(model(data.inputs[:1]).softmax(1)))
         assert found[-1][0, 1].item() == pytest.approx(expected, abs=0.02)
 
-    def test_the_averaged_weights_are_validated_and_kept_and_the_models_own_are_trained_on(self) -> None:
-        """One step an epoch: the average of the weights of a training without one, which goes the same way."""
+    def test_averaged_weights_are_validated_and_saved_and_the_others_are_trained_on(self) -> None:
+        """There is one step per epoch. The average is compared with the weights of a run without averaging, which are
+        the same.
+        """
         values: dict[str, Any] = {"arch": "cel", "epochs": 4, "lr": 0.02, "batch_size": 8}
         data, each = TinyData(batch_size=8), []
         model = tiny_model(tiny_config(**values))
@@ -421,8 +424,8 @@ class TestOptions:
         assert not same({name: found[name] for name in names}, {name: own[name] for name in names})
         assert result.predictions.loss == result.history[result.best_epoch - 1].validation_loss
 
-    def test_mixed_fragments_are_reported_in_their_shares_and_counted_by_the_larger(self) -> None:
-        """With a rate of almost nothing, the figures are those of the first weights on the mixed fragments."""
+    def test_the_loss_of_mixed_fragments_is_weighted_and_the_larger_share_counts_for_accuracy(self) -> None:
+        """The learning rate is almost 0, so the figures are those of the initial weights on the mixed fragments."""
         config = tiny_config(arch="mlp", lr=1e-12, epochs=1, batch_size=8, mixup=1.0, label_smoothing=0.3)
         data, model = TinyData(batch_size=8), tiny_network(config)
         ((inputs, targets, _),) = data.train_batches(1)
@@ -443,7 +446,7 @@ class TestOptions:
         (plain, _), (changed, _) = run(tiny_config(epochs=1)), run(tiny_config(epochs=1, **option))
         assert not same(weights(plain), weights(changed))
 
-    def test_a_checkpoint_without_an_average_is_refused_where_one_is_asked_for(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_without_an_average_is_refused_if_the_configuration_has_one(self, tmp_path: Path) -> None:
         path = tmp_path / "last.safetensors"
         stopped_after(1, tiny_config(), path)
         with pytest.raises(GenrekitError, match="does not match the configuration"):
@@ -451,7 +454,7 @@ class TestOptions:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, validations: list[tuple[float, float]]) -> None:
-    """Let validation find these losses and track accuracies, one an epoch, and what is true at the end."""
+    """Let validation return these losses and track accuracies, one for each epoch; at the end, return the real ones."""
     true, left = predict_batches, iter(validations)
 
     def predict(*arguments: Any) -> Any:
@@ -513,7 +516,7 @@ def test_training_stops_after_its_patience_and_restores_the_best_epoch(
 
 
 def by_hand(model: nn.Module, data: TinyData) -> tuple[Tensor, float]:
-    """A model's probabilities of the validation fragments and their mean cross-entropy, in evaluation mode."""
+    """Return a model's probabilities of the validation fragments and their mean cross-entropy, in evaluation mode."""
     model.eval()
     with torch.no_grad():
         logits = torch.cat([model(inputs) for inputs, _, _ in data.validation_batches()]).double()
@@ -551,8 +554,8 @@ def test_dropout_and_batch_norm_are_in_evaluation_mode_for_validation_and_not_fo
 
 class TestAnswers:
     @pytest.mark.parametrize("ema", [0.0, 0.5])
-    def test_the_answers_of_each_epoch_are_those_of_what_was_validated(self, ema: float) -> None:
-        """With patience 0 and the last epoch monitored, a shorter training ends with an earlier epoch's weights."""
+    def test_the_predictions_of_each_epoch_are_those_of_its_validated_weights(self, ema: float) -> None:
+        """With patience 0 and monitor last, a shorter run ends with the weights of an earlier epoch."""
         values: dict[str, Any] = {"lr": 0.02, "dropout": 0.3, "ema": ema, "monitor": "last"}
         data = Contrary(n_fragments=10)
         _, result = run(tiny_config(**values, epochs=3), data)
@@ -570,7 +573,15 @@ class TestAnswers:
 
     @pytest.mark.parametrize("ema", [0.0, 0.5])
     @pytest.mark.parametrize("data", [TinyData(n_fragments=10), Contrary(n_fragments=10)], ids=["learns", "gets-worse"])
-    def test_training_figures_are_those_of_the_unaltered_training_part_in_evaluation_mode(
+    def test_the_predicted_genres_are_those_of_the_best_and_of_the_last_epoch(self, data: TinyData, ema: float) -> None:
+        _, result = run(tiny_config(epochs=4, lr=0.02, ema=ema, monitor="loss"), data)
+        truth = result.predictions.per_track()[1]
+        for at, epoch in (("best", result.best_epoch), ("last", 4)):
+            np.testing.assert_array_equal(result.predicted[at] == truth, result.right[epoch - 1])
+
+    @pytest.mark.parametrize("ema", [0.0, 0.5])
+    @pytest.mark.parametrize("data", [TinyData(n_fragments=10), Contrary(n_fragments=10)], ids=["learns", "gets-worse"])
+    def test_training_figures_are_those_of_the_unaltered_training_set_in_evaluation_mode(
         self, data: TinyData, ema: float
     ) -> None:
         config = tiny_config(epochs=4, lr=0.02, dropout=0.5, ema=ema, spec_freq_mask=5)
@@ -583,10 +594,12 @@ class TestAnswers:
             assert found.fragment_accuracy == expected.fragment_accuracy
             assert found.track_accuracy == expected.track_accuracy
 
-    def test_a_training_part_that_gives_no_number_at_the_end_is_told_in_a_line(self) -> None:
+    def test_a_loss_on_the_training_set_that_is_not_finite_is_an_error_of_one_line(self) -> None:
         class Fails(TinyData):
-            def training_batches_in_order(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-                for inputs, targets, tracks in super().training_batches_in_order():
+            def training_batches_in_order(
+                self, first: int = 0, step: int = 1
+            ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+                for inputs, targets, tracks in super().training_batches_in_order(first, step):
                     yield inputs * math.nan, targets, tracks
 
         with pytest.raises(GenrekitError, match="NaN or infinite in epoch 3, training set: lower"):
@@ -601,7 +614,7 @@ def test_validation_changes_no_weights_and_no_running_statistics() -> None:
 
 
 def test_validation_figures_do_not_depend_on_the_size_of_batches() -> None:
-    """Batches of 3, 3 and 2 here: their mean would not be the mean over fragments."""
+    """Batches have 3, 3 and 2 fragments, so the mean over batches would not be the mean over fragments."""
     model, data = tiny_model(tiny_config()), TinyData()
     found = predict_batches(model, data.validation_batches(), CPU)
     assert found.loss == pytest.approx(by_hand(model, data)[1], rel=1e-12)
@@ -610,7 +623,7 @@ def test_validation_figures_do_not_depend_on_the_size_of_batches() -> None:
 
 class TestReportedLoss:
     def test_the_loss_of_an_epoch_is_the_mean_over_its_fragments(self) -> None:
-        """With a rate of almost nothing all batches, the last of which is smaller, meet the first weights."""
+        """The learning rate is almost 0, so all batches, of which the last is smaller, see the initial weights."""
         config, data = tiny_config(arch="mlp", lr=1e-12, epochs=1), TinyData(n_fragments=6)
         model = tiny_model(config)
         _, expected = by_hand(model, data)
@@ -642,13 +655,28 @@ class TestReportedLoss:
 
 
 class TestDivergence:
-    def test_a_loss_that_is_no_number_stops_the_training_with_the_remedy(self) -> None:
+    def test_a_loss_that_is_not_finite_stops_the_run_with_the_remedy(self) -> None:
         with pytest.raises(GenrekitError, match=r"NaN or infinite in epoch \d.*: lower the learning rate \(1e\+20\)"):
             run(tiny_config(arch="mlp", opt="sgd", lr=1e20))
 
+    def test_a_model_with_infinite_statistics_is_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its loss can be finite, but a bundle of it cannot be loaded."""
+        predict = trainer.Trainer.validate
+
+        def spoil(self: trainer.Trainer) -> Predictions:
+            predictions = predict(self)
+            for name, buffer in self.model.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.fill_(math.inf)
+            return predictions
+
+        monkeypatch.setattr(trainer.Trainer, "validate", spoil)
+        with pytest.raises(GenrekitError, match=r"a value of the model is NaN or infinite in epoch 1, .*running_var: "):
+            run(tiny_config(arch="cel2"))
+
     @pytest.mark.parametrize("report_every_s", [0, math.inf], ids=["reported", "not-reported"])
     @pytest.mark.parametrize("batch_size", [2, 16])
-    def test_the_first_step_with_a_nan_and_its_tracks_are_named_whether_that_step_is_reported_or_not(
+    def test_the_error_names_the_first_step_with_a_nan_and_its_tracks(
         self, monkeypatch: pytest.MonkeyPatch, batch_size: int, report_every_s: float
     ) -> None:
         monkeypatch.setattr(trainer, "REPORT_EVERY_S", report_every_s)
@@ -665,10 +693,10 @@ class TestDivergence:
             "lower the learning rate (0.001) or the penalties, or set clip_norm"
         )
 
-    def test_a_nan_in_validation_stops_the_training_and_keeps_the_last_whole_epoch(self, tmp_path: Path) -> None:
+    def test_a_nan_in_validation_stops_the_run_and_keeps_the_last_complete_epoch(self, tmp_path: Path) -> None:
         class Fails(TinyData):
-            def validation_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-                for inputs, targets, tracks in super().validation_batches():
+            def validation_batches(self, first: int = 0, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+                for inputs, targets, tracks in super().validation_batches(first, step):
                     yield inputs * (math.nan if done else 1.0), targets, tracks
 
         done: list[Epoch] = []
@@ -679,7 +707,7 @@ class TestDivergence:
 
 
 class TestCallbacks:
-    def test_each_epoch_is_told_with_its_figures_once_it_can_be_resumed(self, tmp_path: Path) -> None:
+    def test_each_epoch_is_reported_after_its_checkpoint_is_written(self, tmp_path: Path) -> None:
         path, epochs = tmp_path / "last.safetensors", []
 
         def on_epoch(epoch: Epoch, best: bool) -> None:
@@ -693,7 +721,9 @@ class TestCallbacks:
         assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
         assert [epoch.lr for epoch in epochs] == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
 
-    def test_each_step_is_told_with_the_means_so_far_and_its_rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_step_is_reported_with_the_means_so_far_and_the_learning_rate(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(trainer, "REPORT_EVERY_S", 0)
         steps: list[Step] = []
         config, data = tiny_config(arch="mlp", sched="cosine", epochs=2), TinyData(n_fragments=6)
@@ -717,7 +747,7 @@ class TestCallbacks:
             assert (step.loss, step.accuracy) == (epoch.train_loss, epoch.train_accuracy)
         assert all(step.fragments_per_s > 0 for step in steps)
 
-    def test_the_last_step_of_an_epoch_is_told_however_quick_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_last_step_of_an_epoch_is_always_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(trainer, "REPORT_EVERY_S", math.inf)
         steps: list[tuple[int, int]] = []
         run(tiny_config(), on_step=lambda step: steps.append((step.epoch, step.step)))
@@ -725,10 +755,10 @@ class TestCallbacks:
 
 
 @pytest.mark.parametrize("values", [{}, {"arch": "cel", "input": "waveform", "channels": (8, 8)}])
-def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weights(
+def test_a_compiled_run_has_the_plain_names_and_almost_the_same_weights(
     values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The compiler's eager backend runs what it has traced, without a C++ compiler."""
+    """The eager backend of the compiler needs no C++ compiler."""
     compile_model = torch.compile
     traced: list[nn.Module] = []
 
@@ -746,8 +776,8 @@ def test_a_compiled_training_keeps_the_plain_names_and_hardly_changes_the_weight
         torch.testing.assert_close(tensor, weights(plain)[name], msg=name)
 
 
-def check_a_compiled_training(folder: Path) -> None:
-    """A compiled training has the weights of a plain one, uses inductor's C++, and resumes exactly."""
+def check_a_compiled_run(folder: Path) -> None:
+    """Check that a compiled run has the weights of a plain one, uses the C++ code of inductor, and resumes exactly."""
     config, path = tiny_config(arch="mlp", epochs=2, compile=True), folder / "last.safetensors"
     plain, _ = run(config.model_copy(update={"compile": False}))
     whole = run(config)
@@ -763,15 +793,17 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[2])
-from training.test_loop import check_a_compiled_training
-check_a_compiled_training(Path(sys.argv[1]))
+from training.test_loop import check_a_compiled_run
+check_a_compiled_run(Path(sys.argv[1]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="there is no C++ compiler")
-def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(tmp_path: Path) -> None:
-    """In a new process: setuptools, which inductor imports, refuses a distutils that another test has imported."""
+def test_a_run_compiled_by_inductor_has_almost_the_same_weights_and_resumes_exactly(tmp_path: Path) -> None:
+    """It runs in a new process, because setuptools, which inductor imports, fails if another test has imported
+    distutils.
+    """
     done = subprocess.run(
         [sys.executable, "-c", COMPILED, str(tmp_path), str(Path(__file__).parents[1])],
         check=False,
@@ -782,7 +814,9 @@ def test_a_training_that_is_really_compiled_hardly_differs_and_resumes_exactly(t
     assert done.returncode == 0, done.stderr
 
 
-def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_compiled_is_an_error_of_one_line_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(*_: object) -> Any:
         raise RuntimeError("no C++ compiler\nand more")
 
@@ -794,7 +828,7 @@ def test_what_cannot_be_compiled_is_a_line_with_the_remedy(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("opt", OPTIMIZERS)
-def test_a_step_is_that_of_torchs_own_optimizer(opt: str) -> None:
+def test_a_step_equals_that_of_the_optimizer_of_torch(opt: str) -> None:
     config = tiny_config(opt=opt)
     ours, fused, plain = (tiny_model(config) for _ in range(3))
     make = partial(OPTIMIZERS[opt], lr=config.learning_rate)
@@ -811,8 +845,8 @@ def test_a_step_is_that_of_torchs_own_optimizer(opt: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sched", SCHEDULES)
-def test_a_training_without_compile_imports_no_compiler(sched: str) -> None:
-    """It would take longer than everything else before the first step."""
+def test_a_run_without_compile_does_not_import_the_compiler(sched: str) -> None:
+    """The import would take longer than everything else before the first step."""
     script = f"""
 import sys, torch
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
@@ -839,8 +873,8 @@ assert "torch._dynamo" not in sys.modules
         "dead_channels(model, batches(count), cpu)",
     ],
 )
-def test_the_memory_of_asking_does_not_grow_with_its_batches(ask: str) -> None:
-    """A small result kept of each batch once held on to the batch's large block: 600 MB for 6,000 fragments."""
+def test_the_memory_of_predictions_does_not_grow_with_the_number_of_batches(ask: str) -> None:
+    """A small tensor kept from each batch used to keep the memory block of the batch: 600 MB for 6,000 fragments."""
     script = f"""
 import torch
 from genrekit.training.dead_units import dead_channels

@@ -1,4 +1,4 @@
-"""The loss that is trained on, against its formula."""
+"""The loss that is trained on, compared with its formula."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_balanced_weights_give_each_genre_the_same_sum() -> None:
     assert (weights * counts).tolist() == pytest.approx([8 / 3] * 3)
 
 
-def test_a_genre_without_fragments_leaves_the_weights_of_the_others() -> None:
+def test_a_genre_without_fragments_does_not_change_the_weights_of_the_others() -> None:
     assert balanced_weights(torch.tensor([1, 0, 3])).tolist() == pytest.approx([2.0, 0.0, 2 / 3])
 
 
@@ -30,7 +30,7 @@ def test_smoothing_gives_a_share_of_the_label_to_all_genres() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_weights_multiply_each_fragments_loss_and_the_mean_is_over_fragments(smoothing: float) -> None:
+def test_weights_multiply_the_loss_of_each_fragment_and_the_mean_is_over_fragments(smoothing: float) -> None:
     weights = torch.tensor([0.5, 2.0, 4.0])
     each = [
         cross_entropy(LOGITS[[row]], TARGETS[[row]], label_smoothing=smoothing).item() * weights[TARGETS[row]].item()

@@ -11,7 +11,7 @@ from genrekit.training.regularizers import configured_penalty, norm_penalty, pen
 
 
 def small_network() -> nn.Sequential:
-    """A network whose weights are 1, -2, 3 and -4; its biases and its norm are 100."""
+    """Return a network with the weights 1, -2, 3 and -4; its biases and its norm are 100."""
     convolution, linear = nn.Conv1d(1, 1, 2), nn.Linear(2, 1)
     network = nn.Sequential(convolution, nn.BatchNorm1d(1), nn.Flatten(), linear)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def small_network() -> nn.Sequential:
         pytest.param(0.5, 0.1, 5.0 + 3.0, id="both"),
     ],
 )
-def test_a_penalty_is_the_sum_by_hand_without_biases_and_norms(l1: float, l2: float, expected: float) -> None:
+def test_a_penalty_is_the_sum_over_weights_without_biases_and_norms(l1: float, l2: float, expected: float) -> None:
     found = penalty(penalized_weights(small_network()), l1, l2)
     assert found is not None
     assert found.shape == ()
@@ -42,7 +42,7 @@ def test_without_factors_there_is_no_penalty() -> None:
 
 
 def gradients(l1: float, l2: float) -> list[tuple[Tensor, Tensor]]:
-    """Each weight and its gradient."""
+    """Return each weight and its gradient."""
     weights = penalized_weights(small_network())
     total = penalty(weights, l1, l2)
     assert total is not None
@@ -50,7 +50,7 @@ def gradients(l1: float, l2: float) -> list[tuple[Tensor, Tensor]]:
     return [(weight.detach(), weight.grad) for weight in weights if weight.grad is not None]
 
 
-def test_the_gradient_of_l1_is_its_factor_with_the_weights_sign() -> None:
+def test_the_gradient_of_l1_is_its_factor_with_the_sign_of_the_weight() -> None:
     found = gradients(0.25, 0.0)
     assert len(found) == 2
     for weight, gradient in found:
@@ -66,8 +66,8 @@ def test_the_gradient_of_l2_is_twice_its_factor_times_the_weight() -> None:
 
 @pytest.mark.parametrize("arch", ["mlp", "mlp2", "cel", "cel2", "cel3"])
 @pytest.mark.parametrize("kind", ["mel", "waveform"])
-def test_what_is_penalized_in_an_architecture_is_what_has_more_than_one_dimension(arch: str, kind: str) -> None:
-    """Biases, norms and the input's statistics are vectors or no parameters; all other parameters are weights."""
+def test_parameters_with_more_than_one_dimension_are_penalized(arch: str, kind: str) -> None:
+    """Biases, norms and the statistics of the input are vectors or not parameters. All other parameters are weights."""
     model = tiny_model(tiny_config(arch=arch, input=kind))
     expected = {id(parameter) for parameter in model.parameters() if parameter.ndim > 1}
     assert {id(weight) for weight in penalized_weights(model)} == expected
@@ -112,7 +112,7 @@ class TestNorms:
         assert weight.grad is not None
         assert torch.equal(weight.grad, torch.zeros(3, 2))
 
-    def test_the_configuration_chooses(self) -> None:
+    def test_the_configuration_selects_the_penalty(self) -> None:
         model = tiny_model(tiny_config(l1=0.5, l2=0.25))
         by_weights = configured_penalty(model, tiny_config(l1=0.5, l2=0.25))()
         by_norms = configured_penalty(model, tiny_config(l1=0.5, l2=0.25, penalty="norms"))()
@@ -120,7 +120,7 @@ class TestNorms:
         assert by_norms == norm_penalty(list(model.parameters()), 0.5, 0.25)
         assert configured_penalty(model, tiny_config(penalty="norms"))() is None
 
-    def test_it_follows_the_model_as_it_changes(self) -> None:
+    def test_the_penalty_changes_with_the_weights(self) -> None:
         model = tiny_model(tiny_config())
         compute = configured_penalty(model, tiny_config(l1=0.5, penalty="norms"))
         with torch.no_grad():
@@ -129,7 +129,7 @@ class TestNorms:
         assert compute() == 0
 
 
-def test_the_weights_of_any_module_are_penalized_once_but_not_biases_norms_and_what_is_not_trained() -> None:
+def test_trained_weights_of_any_module_are_penalized_once_without_biases_and_norms() -> None:
     tied = nn.Linear(3, 3)
     frozen = nn.Linear(2, 2).requires_grad_(False)
     attention = nn.MultiheadAttention(4, 2)

@@ -30,7 +30,7 @@ def test_wider_convolutions_and_larger_batches_take_longer(kind: str) -> None:
 
 
 def test_a_convolution_is_counted_by_its_products() -> None:
-    """One channel of width 3 x 3 on 16 x 17: 2 * 9 * 272 operations per fragment; and the parameters."""
+    """One channel of width 3 x 3 on 16 x 17 needs 2 * 9 * 272 operations per fragment, plus the parameters."""
     config = tiny_config(channels=(1,), hidden=())
     with torch.device("meta"):
         model = build_model(config, FRONT_END, 10)
@@ -40,7 +40,7 @@ def test_a_convolution_is_counted_by_its_products() -> None:
 
 
 def test_weights_that_are_used_for_many_parts_of_a_fragment_take_longer() -> None:
-    """A layer on each of 17 frames computes 17 times what its weights include."""
+    """A layer that is applied to 17 frames needs 17 times the operations of its weights."""
     layer = nn.Linear(16, 16, bias=False)
     once, each = nn.Sequential(Mean(), layer), nn.Sequential(Transpose(), layer, Mean())
     assert PACE.step_seconds(once, (16, 17), 2) == pytest.approx(256 * 1e-8)
@@ -48,25 +48,25 @@ def test_weights_that_are_used_for_many_parts_of_a_fragment_take_longer() -> Non
 
 
 class Mean(nn.Module):
-    """The mean over the last axis."""
+    """A layer that computes the mean over the last axis."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.mean(dim=2)
 
 
 class Transpose(nn.Module):
-    """Exchange bands and frames."""
+    """A layer that exchanges bands and frames."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.transpose(1, 2)
 
 
-def test_wider_layers_take_longer_whatever_the_batch() -> None:
+def test_wider_layers_take_longer_for_any_batch_size() -> None:
     assert step(arch="mlp", hidden=(16, 8)) < step(arch="mlp", hidden=(32, 8))
     assert step(4, arch="mlp") == step(8, arch="mlp")
 
 
-def test_the_callers_random_state_is_left() -> None:
+def test_the_random_state_of_the_caller_does_not_change() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)

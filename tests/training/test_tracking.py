@@ -29,7 +29,9 @@ HISTORY = [
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A home without a login, where wandb may keep its logs; after the test, wandb's service process is gone."""
+    """Use a home directory without a login, to which wandb may write logs; after the test, wandb's service process has
+    ended.
+    """
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(home))
@@ -54,7 +56,7 @@ def start(
 
 
 def track(tracker: Tracker, bundle: Path = Path("no bundle")) -> None:
-    """Tell a tracker of a whole training, whose second epoch called one blues track rock."""
+    """Track a whole run, in whose second epoch one blues track is predicted as rock."""
     for epoch in HISTORY:
         tracker.log_epoch(epoch)
     tracker.finish(
@@ -87,7 +89,7 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def logged(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's history."""
+    """Return the rows of the history of a run."""
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     return [
         {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
@@ -97,7 +99,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 
 
 def table(folder: Path, chart: str) -> dict[str, Any]:
-    """The table behind a chart: the run file names its path."""
+    """Return the table of a chart; the run file has its path."""
     (path,) = (row[f"{chart}_table/path"] for row in logged(folder) if f"{chart}_table/path" in row)
     (run,) = folder.glob("wandb/offline-run-*")
     content: dict[str, Any] = json.loads((run / "files" / path).read_text())
@@ -105,7 +107,7 @@ def table(folder: Path, chart: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_an_offline_run_holds_figures_of_each_epoch_configuration_and_summary(
+def test_an_offline_run_has_the_figures_of_each_epoch_the_configuration_and_the_summary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tracker = start("offline", tmp_path)
@@ -136,7 +138,7 @@ def test_an_offline_run_holds_figures_of_each_epoch_configuration_and_summary(
     assert [record.exit.exit_code for record in kept if record.HasField("exit")] == [0]
 
 
-def test_an_offline_run_holds_the_confusion_matrix_and_the_learning_curves(tmp_path: Path) -> None:
+def test_an_offline_run_has_the_confusion_matrix_and_the_learning_curves(tmp_path: Path) -> None:
     track(start("offline", tmp_path))
     cells = table(tmp_path, "validation/confusion")
     assert cells["columns"] == ["Actual", "Predicted", "nPredictions"]
@@ -147,14 +149,14 @@ def test_an_offline_run_holds_the_confusion_matrix_and_the_learning_curves(tmp_p
     assert [2, "validation, tracks", 0.625] in accuracies
 
 
-def test_an_abandoned_training_is_marked_as_failed(tmp_path: Path) -> None:
+def test_an_abandoned_run_is_marked_as_failed(tmp_path: Path) -> None:
     start("offline", tmp_path).abandon()
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     assert [record.exit.exit_code for record in records(path) if record.HasField("exit")] == [1]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are listed in /proc")
-def test_the_end_of_a_tracked_training_ends_the_service_process_of_wandb(tmp_path: Path) -> None:
+def test_the_service_process_of_wandb_ends_with_the_run(tmp_path: Path) -> None:
     tracker = start("offline", tmp_path)
     assert services()
     track(tracker)
@@ -162,7 +164,7 @@ def test_the_end_of_a_tracked_training_ends_the_service_process_of_wandb(tmp_pat
 
 
 def services() -> list[str]:
-    """The processes of wandb's that this process has started and that have not ended."""
+    """Return the processes of wandb that this process has started and that have not ended."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -172,8 +174,8 @@ def services() -> list[str]:
     return found
 
 
-def test_an_offline_run_reaches_for_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Left to itself, wandb reports how it is used to its server, at the latest when the process ends."""
+def test_an_offline_run_contacts_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, wandb sends usage data to its server, at the latest when the process ends."""
     script = (
         "import sys; from pathlib import Path; from genrekit.metrics.epochs import Epoch\n"
         "from genrekit.training.tracking import Tracking, open_tracker\n"
@@ -198,7 +200,7 @@ def test_auto_is_offline_without_a_key(tmp_path: Path) -> None:
     assert tracker.mode == "offline"
 
 
-def test_an_unreachable_server_means_offline_and_one_warning_without_the_key(
+def test_with_an_unreachable_server_the_run_is_offline_and_one_warning_does_not_show_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tracking, "_INIT_TIMEOUT_S", 1)
@@ -214,7 +216,7 @@ def test_an_unreachable_server_means_offline_and_one_warning_without_the_key(
     assert KEY not in "".join([*warnings, *capfd.readouterr()])
 
 
-def test_the_key_is_taken_out_of_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_removed_from_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(mode: str, *_: object) -> object:
         raise RuntimeError(f"cannot start {mode} with {KEY}\nand more")
 
@@ -225,7 +227,7 @@ def test_the_key_is_taken_out_of_an_error_that_names_it(tmp_path: Path, monkeypa
     assert not [warning for warning in warnings if KEY in warning or "\n" in warning]
 
 
-def test_a_failure_while_tracking_is_warned_of_once_and_stops_nothing(
+def test_a_failure_of_tracking_is_one_warning_and_does_not_stop_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
@@ -240,7 +242,7 @@ def test_a_failure_while_tracking_is_warned_of_once_and_stops_nothing(
 
 
 class Recorded:
-    """A run that keeps what it is given."""
+    """A run that keeps what is logged."""
 
     id = "abcd"
 
@@ -270,7 +272,7 @@ def bundle_in(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("online", 1), ("offline", 0)])
-def test_the_bundle_is_kept_as_an_artifact_where_the_run_is_online(
+def test_the_bundle_of_an_online_run_is_saved_as_an_artifact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, kept: int
 ) -> None:
     recorded, warnings = Recorded(), list[str]()
@@ -283,7 +285,7 @@ def test_the_bundle_is_kept_as_an_artifact_where_the_run_is_online(
         assert sorted(artifact.manifest.entries) == ["model.json", "model.safetensors"]
 
 
-def test_an_artifact_that_cannot_be_kept_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artifact_that_cannot_be_saved_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded, warnings = Recorded(refuses=True), list[str]()
     monkeypatch.setattr(tracking, "_init", lambda *_: recorded)
     track(start("online", tmp_path, KEY, warnings), bundle_in(tmp_path))
@@ -315,7 +317,7 @@ def test_an_unknown_mode_is_refused_with_its_close_match(tmp_path: Path) -> None
         start("ofline", tmp_path)
 
 
-def test_what_tracking_does_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_of_tracking_and_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def given(mode: str, **settings: Any) -> tuple[str, str]:
         tracker = start(mode, tmp_path, **settings)
         return tracker.mode, tracker.reason
@@ -332,20 +334,20 @@ def test_what_tracking_does_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert given("auto") == ("off", "offline failed")
 
 
-def test_files_go_to_the_directory_that_is_set(tmp_path: Path) -> None:
+def test_files_are_written_to_the_configured_directory(tmp_path: Path) -> None:
     start("offline", tmp_path / "run", directory=tmp_path / "elsewhere").abandon()
     assert list((tmp_path / "elsewhere").glob("wandb/offline-run-*/run-*.wandb"))
     assert not (tmp_path / "run").exists()
 
 
-def test_the_entity_is_the_one_that_is_set(tmp_path: Path) -> None:
+def test_the_entity_is_the_configured_one(tmp_path: Path) -> None:
     start("offline", tmp_path, entity="band").abandon()
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     (run,) = (record.run for record in records(path) if record.HasField("run"))
     assert run.entity == "band"
 
 
-def test_an_online_run_connects_to_the_server_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_online_run_connects_to_the_configured_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_INIT_TIMEOUT_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         start("online", tmp_path, KEY, base_url=f"http://127.0.0.1:{server.getsockname()[1]}").abandon()
@@ -353,7 +355,7 @@ def test_an_online_run_connects_to_the_server_that_is_set(tmp_path: Path, monkey
         server.accept()[0].close()
 
 
-def test_a_directory_that_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     warnings: list[str] = []
     track(start("offline", tmp_path, None, warnings, directory=tmp_path / "file"))
@@ -369,11 +371,14 @@ def test_a_directory_that_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
         pytest.param(None, False, id="missing"),
     ],
 )
-def test_a_stored_login_is_one_for_the_tracking_host(tmp_path: Path, content: str | None, found: bool) -> None:
-    path = tmp_path / "netrc"
+def test_a_stored_login_must_be_for_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], content: str | None, found: bool
+) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     if content is not None:
-        path.write_text(content)
-    assert logged_in(path) is found
+        (tmp_path / "netrc").write_text(content)
+    assert logged_in() is found
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -385,22 +390,30 @@ def test_a_stored_login_is_one_for_the_tracking_host(tmp_path: Path, content: st
         pytest.param("api.wandb.ai", "https://wandb.example.com", False, id="public server, not asked for"),
     ],
 )
-def test_a_login_is_for_the_server_that_is_used(
-    tmp_path: Path, machine: str, base_url: str | None, found: bool
+def test_a_login_must_be_for_the_server_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, base_url: str | None, found: bool
 ) -> None:
-    path = tmp_path / "netrc"
-    path.write_text(f"machine {machine} login user password {KEY}")
-    assert logged_in(path, base_url) is found
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text(f"machine {machine} login user password {KEY}")
+    assert logged_in(base_url) is found
 
 
-def test_a_login_of_the_installed_wandb_is_found(tmp_path: Path) -> None:
+def test_a_login_of_the_installed_wandb_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its public server has been renamed."""
     wandb = import_module("wandb")
     wbauth = import_module("wandb.sdk.lib.wbauth")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NETRC", str(tmp_path / "netrc"))
-        wbauth.write_netrc_auth(host=wandb.Settings.model_fields["base_url"].default, api_key=KEY)
-    assert logged_in(tmp_path / "netrc")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert not logged_in()
+    wbauth.write_netrc_auth(host=wandb.Settings.model_fields["base_url"].default, api_key=KEY)
+    assert logged_in()
+
+
+def test_wandb_is_asked_whether_a_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version may keep it elsewhere or under another host."""
+    keys = {"https://wandb.example.com": KEY}
+    monkeypatch.setattr("wandb.sdk.lib.wbauth.read_netrc_auth", lambda *, host: keys.get(host))
+    assert logged_in("https://wandb.example.com")
+    assert not logged_in("https://other.example.com")
 
 
 def test_a_netrc_file_in_the_home_directory_is_read_by_default() -> None:
@@ -411,6 +424,7 @@ def test_a_netrc_file_in_the_home_directory_is_read_by_default() -> None:
     assert not logged_in()
 
 
-def test_the_entry_for_all_other_machines_is_no_login(tmp_path: Path) -> None:
+def test_the_default_entry_of_netrc_is_not_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     (tmp_path / "netrc").write_text("default login anonymous password me@example.org")
-    assert not logged_in(tmp_path / "netrc")
+    assert not logged_in()

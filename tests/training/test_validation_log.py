@@ -1,4 +1,4 @@
-"""Answers come back exactly, are replaced whole or not at all, and what is none is refused without being run."""
+"""Stored predictions are restored exactly and replaced atomically. Other files are refused; no code in them runs."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from genrekit.errors import GenrekitError
-from genrekit.metrics.epochs import TrainingFigures
+from genrekit.metrics.epochs import EpochFigures
 from genrekit.training.validation_log import FORMAT_VERSION, Answers, load_answers, save_answers
 
 EXAMPLE = Answers(
@@ -25,8 +25,10 @@ EXAMPLE = Answers(
     steps_per_epoch=7,
     best_epoch=2,
     resampled="artists",
-    training={"best": TrainingFigures(0.1, 2 / 3, 1.0), "last": TrainingFigures(0.2, 1 / 3, 0.5)},
+    training={"best": EpochFigures(0.1, 2 / 3, 1.0), "last": EpochFigures(0.2, 1 / 3, 0.5)},
     dead_channels=1 / 7,
+    genres=("blues", "jazz", "rock"),
+    predicted={"best": np.array([0, 1, 2]), "last": np.array([1, 1, 2])},
 )
 
 
@@ -43,16 +45,23 @@ def assert_equal(first: Answers, second: Answers) -> None:
         if isinstance(left, np.ndarray):
             np.testing.assert_array_equal(left, right)
             assert left.dtype == right.dtype
+        elif field.name == "predicted":
+            assert {at: values.tolist() for at, values in left.items()} == {at: v.tolist() for at, v in right.items()}
         else:
             assert left == right
 
 
-def test_answers_come_back_exactly(path: Path) -> None:
+def test_predictions_are_restored_exactly(path: Path) -> None:
     assert_equal(load_answers(path), EXAMPLE)
 
 
+def test_predictions_of_earlier_versions_have_no_genres(path: Path) -> None:
+    save_answers(path, replace(EXAMPLE, genres=(), predicted={}))
+    assert load_answers(path).predicted == {}
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_their_order_in_memory_does_not_matter(path: Path, order: Any) -> None:
+def test_the_memory_layout_of_arrays_does_not_matter(path: Path, order: Any) -> None:
     save_answers(path, replace(EXAMPLE, right=np.asarray(EXAMPLE.right, order=order), dead_channels=None))
     assert_equal(load_answers(path), replace(EXAMPLE, dead_channels=None))
 
@@ -66,15 +75,24 @@ def test_their_order_in_memory_does_not_matter(path: Path, order: Any) -> None:
         {"right": EXAMPLE.right[0]},
         {"best_epoch": 3},
         {"best_epoch": 0},
+        {"predicted": {"last": np.array([0])}},
     ],
     ids=str,
 )
-def test_answers_that_do_not_fit_each_other_are_refused(change: dict[str, Any]) -> None:
+def test_arrays_that_do_not_fit_together_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"tracks|best epoch"):
         replace(EXAMPLE, **change)
 
 
-def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [-1, 3])
+def test_a_prediction_that_is_no_genre_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="a prediction is not one of 3 genres"):
+        replace(EXAMPLE, predicted={"last": np.array([0, 1, number])})
+
+
+def test_a_full_disk_is_an_error_of_one_line_and_the_old_file_is_unchanged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -86,13 +104,13 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_what_was_there(path: Path, mon
     assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
-def test_missing_answers_say_so(tmp_path: Path) -> None:
-    with pytest.raises(GenrekitError, match=r"no answers at .*answers\.safetensors: train the run again"):
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(GenrekitError, match=r"no predictions at .*answers\.safetensors: train the run again"):
         load_answers(tmp_path / "answers.safetensors")
 
 
 def rewritten(**changes: Any) -> Callable[[bytes], bytes]:
-    """A whole file whose metadata says something else; None leaves a key out."""
+    """Return a complete file with other metadata; a key whose value is None is left out."""
 
     def rewrite(data: bytes) -> bytes:
         length = int.from_bytes(data[:8], "little")
@@ -104,7 +122,7 @@ def rewritten(**changes: Any) -> Callable[[bytes], bytes]:
 
 
 def of(**tensors: Any) -> Callable[[bytes], bytes]:
-    """A whole file with other tensors."""
+    """Return a complete file with other tensors."""
     return lambda data: save(tensors, {"genrekit": _metadata(data)})
 
 
@@ -134,7 +152,7 @@ DAMAGES: list[Any] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_are_no_whole_answers_is_refused_in_a_line(path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file_is_refused_with_one_line(path: Path, damage: Callable[[bytes], bytes]) -> None:
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(GenrekitError, match=r"is damaged \(.*\): train the run again") as caught:
         load_answers(path)
@@ -143,6 +161,6 @@ def test_what_are_no_whole_answers_is_refused_in_a_line(path: Path, damage: Call
 
 def test_another_format_version_is_refused_with_the_remedy(path: Path) -> None:
     path.write_bytes(rewritten(format_version=99)(path.read_bytes()))
-    says = f"has answers format 99, but this version reads {FORMAT_VERSION}: train the run again"
+    says = f"has predictions format 99, but this version reads {FORMAT_VERSION}: train the run again"
     with pytest.raises(GenrekitError, match=says):
         load_answers(path)

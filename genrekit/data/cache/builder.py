@@ -1,16 +1,14 @@
 """Build a cache such that its path always has either nothing or a complete cache.
 
-The work happens in a `.partial` file beside it: an HDF5 file in which the rows of some tracks are still missing. Rows
-that an older cache or an interrupted run already has are copied; workers compute the others. If decoding shows that a
-track differs from its header, the plan is made again with what is then known.
+The work happens in a `.partial` file beside it. Rows that an older cache, an interrupted run or shards already have are
+copied; workers compute the others (see `filling.py`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,29 +16,42 @@ import numpy as np
 
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.executors import Workers
-from genrekit.data.cache.layout import TRACK_RESULTS, CachePlan
-from genrekit.data.cache.planning import plan_cache, require_all_files, require_space
-from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.reuse import KnownTracks, lay_out
-from genrekit.data.cache.rows import RowCountMismatch, TrackRows, Written, flushed_file, open_descriptor, write_at
-from genrekit.data.collection import Collection
-from genrekit.data.duplicates import group_recordings
-from genrekit.errors import GenrekitError, IncompatibleCacheError
-from genrekit.io.files import exclusive_lock
+from genrekit.data.cache.filling import (
+    NO_CALLBACKS,
+    Callbacks,
+    Filling,
+    existing_cache,
+    interrupted_cache,
+    mark_missing,
+)
+from genrekit.data.cache.layout import FILE_STATUS, CachePlan
+from genrekit.data.cache.reader import Cache, is_cache_or_damaged, open_cache
+from genrekit.data.cache.rows import flushed_file, write_at
+from genrekit.data.cache.sources import SourceCheck
+from genrekit.data.collection import Collection, Track
+from genrekit.data.duplicates import find_shared_audio, group_recordings
+from genrekit.errors import GenrekitError
+from genrekit.io.files import exclusive_lock, remove_torn_versions
+from genrekit.io.targets import replaceable
 
-OnPlan = Callable[[CachePlan, int], None]
-"""Called with the plan and the number of tracks to transform, before they are transformed."""
-
-OnTrack = Callable[[int, int], None]
-"""Called with the number of tracks done and of all tracks to transform."""
+Gather = Callable[[Sequence[Track]], Sequence[Cache]]
+"""Called with the tracks that neither the cache nor an interrupted run has. Returns caches that may have their rows."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """An up-to-date cache; `reused` is the number of tracks whose audio was not opened."""
+    """An up-to-date cache; `reused` is the number of tracks whose audio was not decoded.
+
+    `changed` are tracks whose file has other content, but the same size and time. `verified` is the number of files
+    whose content has the digest in the cache, and `damaged` are tracks whose rows did not match their checksums and
+    were computed again.
+    """
 
     cache: Cache
     reused: int
+    changed: frozenset[str] = frozenset()
+    verified: int = 0
+    damaged: frozenset[str] = frozenset()
 
 
 def build_cache(
@@ -51,138 +62,71 @@ def build_cache(
     *,
     overwrite: bool = False,
     strict: bool = False,
-    on_plan: OnPlan | None = None,
-    on_track: OnTrack | None = None,
+    verify: bool = False,
+    keep_near_duplicates: bool = False,
+    gather: Gather | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Build:
     """Bring the cache at `path` up to date with a collection. Only missing tracks are computed.
 
+    With `verify`, the content of all files is compared with their digests, and all rows with their checksums. With
+    `keep_near_duplicates`, only sample-identical tracks count as the same recording. `gather` may return caches with
+    the rows of missing tracks.
     Errors: IncompatibleCacheError if the existing cache has another configuration; GenrekitError if another process
     builds it, the disk is too small, fewer than two genres are left or, with `strict`, a file would be skipped.
     """
-    lock = exclusive_lock(path.with_name(f".{path.name}.lock"), f"cannot prepare {path}")
+    check = SourceCheck(verify=verify)
+    file = replaceable(path)  # if the path is a link, the cache that it leads to is brought up to date
+    lock = exclusive_lock(file.with_name(f".{file.name}.lock"), f"cannot prepare {path}")
     with lock, Workers(open_executor, config) as workers:
-        old = None if overwrite else _existing(path, config)
-        partial_path = path.with_name(path.name + ".partial")
-        partial = _interrupted(partial_path, config)
-        known = KnownTracks.of(collection, old, partial)
-        reused = len(known.sources)
-        while True:
-            plan = plan_cache(collection, config, known)
-            if strict:
-                require_all_files(plan, collection)
-            if old is not None and plan.matches(old.plan):
-                partial_path.unlink(missing_ok=True)
-                return Build(old, reused)
-            if partial is None or not plan.matches(partial.plan):
-                require_space(plan, path)
-                if not all(track.done for track in plan.tracks):
-                    workers.start()
-                lay_out(plan, partial_path, known)
-                partial = open_cache(partial_path, unfinished=True)
-            mismatches = _fill(partial, collection, workers, on_plan, on_track)
-            partial = open_cache(partial_path, unfinished=True)
-            if not mismatches:
-                break
-            known = KnownTracks.of(collection, old, partial).with_mismatches(known, mismatches)
-        _link_recordings(partial, known)
-        os.replace(partial_path, path)
-        return Build(open_cache(path), reused)
+        if overwrite and path.is_file() and not is_cache_or_damaged(path):
+            raise GenrekitError(f"{path} is not a cache, so --overwrite does not replace it: choose another --out")
+        for name in ("matches.npz", "origin.json"):
+            remove_torn_versions(path.with_name(f"{path.stem}.{name}"))
+        old = None if overwrite else existing_cache(path, config, verify=verify)
+        damaged = frozenset(track.id for track in old.tracks if not track.done) if old is not None else frozenset[str]()
+        partial_path = file.with_name(file.name + ".partial")
+        partial_path.with_name(partial_path.name + ".new").unlink(missing_ok=True)
+        if partial_path.is_symlink():
+            partial_path.unlink()
+        partial = interrupted_cache(partial_path, config)
+        if partial is not None:
+            mark_missing(partial)
+        filling = Filling(collection, config, check, workers, strict=strict, callbacks=callbacks)
+        known = filling.known(old, partial)
+        missing = known.missing(collection)
+        shards = gather(missing) if gather is not None and missing else ()
+        cache, plan = filling.complete(partial_path, old, shards, partial)
+        if cache is old:
+            partial_path.unlink(missing_ok=True)
+        _link_recordings(cache, path, keep_near_duplicates=keep_near_duplicates)
+        if cache is old:
+            _write_file_status(cache, plan)
+        else:
+            os.replace(partial_path, file)
+        return Build(open_cache(path), len(known.sources), frozenset(check.changed), len(check.same), damaged)
 
 
-def _existing(path: Path, config: PrepareConfig) -> Cache | None:
-    if not path.exists():
-        return None
-    cache = open_cache(path)
-    if cache.config != config:
-        raise IncompatibleCacheError(
-            f"{path} was prepared with another configuration ({_differences(cache.config, config)}): "
-            "choose another file, or overwrite it"
-        )
-    return cache
+def _link_recordings(cache: Cache, path: Path, *, keep_near_duplicates: bool) -> None:
+    """Write which tracks of a cache are the same recording, if this is not in it yet.
+
+    The values are a few bytes per track. They are written in place, also into a cache at its final path: only they
+    change if near-duplicates are to be kept as separate tracks.
+    """
+    pairs = find_shared_audio(cache, path)
+    recordings = group_recordings(cache, {} if keep_near_duplicates else pairs)
+    if recordings.tolist() != [track.recording for track in cache.tracks]:
+        with flushed_file(cache.path) as descriptor:
+            write_at(descriptor, cache.extents["tracks/recording"].offset, recordings)
 
 
-def _differences(old: PrepareConfig, new: PrepareConfig) -> str:
-    """List the values that differ, such as "n_mels is 64, not 128"."""
-    before, after = _flat(old), _flat(new)
-    return "; ".join(f"{key} is {before[key]}, not {after[key]}" for key in before if before[key] != after[key])
-
-
-def _flat(config: PrepareConfig) -> dict[str, object]:
-    nested = {"front_end": config.front_end, "augmentation": config.augmentation}
-    top = config.model_dump(exclude=set(nested))
-    return {**top, **{key: value for inner in nested.values() for key, value in inner.model_dump().items()}}
-
-
-def _interrupted(partial: Path, config: PrepareConfig) -> Cache | None:
-    """Return the partial file of an interrupted run if it can be continued."""
-    partial.with_name(partial.name + ".new").unlink(missing_ok=True)
-    with suppress(GenrekitError):
-        cache = open_cache(partial, unfinished=True)
-        if cache.config == config:
-            return _without_damaged_tracks(cache)
-    return None
-
-
-def _without_damaged_tracks(partial: Cache) -> Cache:
-    """Mark tracks as missing if some of their rows did not reach the disk before a power failure."""
-    lost = np.unique(partial.track[partial.damaged_rows()]).tolist()
-    with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
-        for index in lost:
-            _write_result(partial, descriptor, index, "done", False)
-    return open_cache(partial.path, unfinished=True) if lost else partial
-
-
-def _fill(
-    partial: Cache,
-    collection: Collection,
-    workers: Workers,
-    on_plan: OnPlan | None,
-    on_track: OnTrack | None,
-) -> list[RowCountMismatch]:
-    """Compute the missing tracks; return those that differ from the plan."""
-    paths = {track.id: track.path for track in collection.tracks}
-    missing = [
-        TrackRows(index, track.id, paths[track.id], track.first_row, track.rows)
-        for index, track in enumerate(partial.tracks)
-        if not track.done
-    ]
-    if on_plan is not None:
-        on_plan(partial.plan, len(missing))
-    if not missing:
-        return []
-    mismatches = []
-    with flushed_file(partial.path) as descriptor:
-        for done, outcome in enumerate(workers.write_tracks(partial.path, partial.extents, missing), 1):
-            if isinstance(outcome, RowCountMismatch):
-                mismatches.append(outcome)
-            else:
-                _mark_done(partial, descriptor, outcome)
-            if on_track is not None:
-                on_track(done, len(missing))
-    return mismatches
-
-
-def _link_recordings(partial: Cache, known: KnownTracks) -> None:
-    """Write which tracks are the same recording. Groups that an older cache found are reused if they are complete."""
-    index_of = {track.id: index for index, track in enumerate(partial.tracks)}
-    groups: dict[tuple[Path, int], list[str]] = {}
-    for source in {id(cache): cache for cache, _ in known.sources.values()}.values():
-        for track in source.tracks:
-            if track.recording >= 0:
-                groups.setdefault((source.path, track.recording), []).append(track.id)
-    present = {track_id for track_id, (_, track) in known.sources.items() if track.recording >= 0}
-    unchanged = [[index_of[track_id] for track_id in group] for group in groups.values() if present.issuperset(group)]
-    recordings = group_recordings(partial, unchanged)
-    with flushed_file(partial.path) as descriptor:
-        write_at(descriptor, partial.extents["tracks/recording"].offset, recordings)
-
-
-def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
-    """Write a track's digest and, last, that its rows are complete."""
-    for name, value in (("digest", written.digest), ("silent", written.silent), ("done", True)):
-        _write_result(partial, descriptor, written.slot.index, name, value)
-
-
-def _write_result(partial: Cache, descriptor: int, index: int, name: str, value: str | bool) -> None:
-    offset = partial.extents[f"tracks/{name}"].at(index)
-    write_at(descriptor, offset, np.array([value], dtype=TRACK_RESULTS[name]))
+def _write_file_status(cache: Cache, plan: CachePlan) -> None:
+    """Write the inodes and times of files that were copied or moved, so that their content is not compared again."""
+    of_tracks, of_skips = (cache.tracks, plan.tracks), (cache.plan.skipped, plan.skipped)
+    for name, kind in FILE_STATUS.items():
+        for group, (before, now) in {"tracks": of_tracks, "skipped": of_skips}.items():
+            values = [getattr(file, name) for file in now]
+            extent = cache.extents.get(f"{group}/{name}")
+            if extent is not None and values != [getattr(file, name) for file in before]:
+                with flushed_file(cache.path) as descriptor:
+                    write_at(descriptor, extent.offset, np.array(values, kind))

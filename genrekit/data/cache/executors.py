@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from genrekit.audio.decoder_messages import decoder_messages, file_messages
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.rows import Extent, RowCountMismatch, TrackRows, Written, warm_up, write_track
 from genrekit.errors import GenrekitError
 from genrekit.io.memory import keep_small_arrays
+from genrekit.io.processes import ProcessPool
 
 
 def available_cores() -> int:
@@ -27,26 +27,34 @@ def available_cores() -> int:
 def open_executor(workers: int) -> Executor:
     """Return an executor: one worker is a thread, more are processes.
 
-    Processes are spawned, not forked, so they inherit no open file, lock or thread. They ignore the terminal's
-    interrupt, because the parent handles it and ends them. They exit if the parent is killed: otherwise they would
-    write rows into a file that the next run has laid out differently.
+    Processes exit if the parent is killed: otherwise they would write rows into a file that the next run has laid out
+    differently.
     """
-    if workers == 1:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+    return ThreadPoolExecutor(1) if workers == 1 else ProcessPool(workers, keep_small_arrays)
 
 
-def _begin_worker() -> None:
-    keep_small_arrays()  # this process is genrekit's
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _write_track(
+    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+) -> Written | RowCountMismatch:
+    """Write a track in a worker process, which has stderr for itself."""
+    messages: list[str] = []
+    with decoder_messages(messages):
+        outcome = write_track(file, extents, slot, config)
+    return _with_messages(outcome, messages)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _write_in_thread(
+    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+) -> Written | RowCountMismatch:
+    """Write a track in a thread, which shares stderr with the rest of the process."""
+    messages: list[str] = []
+    with file_messages(slot.path, messages):
+        outcome = write_track(file, extents, slot, config)
+    return _with_messages(outcome, messages)
+
+
+def _with_messages(outcome: Written | RowCountMismatch, messages: list[str]) -> Written | RowCountMismatch:
+    return replace(outcome, messages=tuple(messages)) if isinstance(outcome, Written) else outcome
 
 
 class Workers:
@@ -60,7 +68,9 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for the workers. After an error, cancel the work that has not started."""
+        """Wait for the workers. After an error or an interruption, end processes, and threads after their track."""
+        if kind is not None and isinstance(self._executor, ProcessPool):
+            self._executor.kill()  # rows that they were writing do not count as done
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=kind is not None)
 
@@ -79,12 +89,13 @@ class Workers:
 
         Errors: GenrekitError if a worker process dies.
         """
-        submit = self.start().submit
+        executor = self.start()
+        write = _write_track if isinstance(executor, ProcessPool) else _write_in_thread
         try:
-            for future in as_completed([submit(write_track, file, extents, slot, self._config) for slot in slots]):
+            for future in as_completed([executor.submit(write, file, extents, slot, self._config) for slot in slots]):
                 yield future.result()
         except BrokenProcessPool as error:
             raise GenrekitError(
                 "a worker process died, possibly because memory ran out: "
-                "run prepare again to resume, with fewer workers if it happens again"
+                "run genrekit prepare again to resume, with fewer --workers if it happens again"
             ) from error

@@ -8,37 +8,42 @@ from dataclasses import replace
 from pathlib import Path
 
 from genrekit.audio.decode import probe
+from genrekit.audio.decoder_messages import file_messages
 from genrekit.audio.transform import expected_rows
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.layout import CachedSkip, CachedTrack, CachePlan
 from genrekit.data.cache.reuse import KnownTracks, shown_path
 from genrekit.data.collection import Collection, SkippedFile, Track
-from genrekit.errors import GenrekitError, UnreadableAudioError, counted
+from genrekit.errors import GenrekitError, UnreadableAudioError, counted, file_that_needs_memory
 from genrekit.io.files import size_text
 
 
-def plan_cache(collection: Collection, config: PrepareConfig, known: KnownTracks) -> CachePlan:
+def plan_cache(
+    collection: Collection, config: PrepareConfig, known: KnownTracks, *, least_genres: int = 2
+) -> CachePlan:
     """Return the plan of a cache. Tracks that are not known are probed, and are known afterwards.
 
-    Errors: GenrekitError if fewer than two genres have a usable track.
+    Errors: GenrekitError if fewer than `least_genres` genres have a usable track.
     """
     tracks: list[CachedTrack] = []
-    skipped = [CachedSkip(file, 0, 0) for file in collection.skipped]
+    skipped = [CachedSkip(file) for file in collection.skipped]
     first_row = 0
     for track in collection.tracks:
         if track.id not in known.rows and track.id not in known.unreadable:
             try:
-                known.rows[track.id] = expected_rows(probe(track.path), config)
+                with file_messages(track.path, []), file_that_needs_memory():  # decoding prints them again
+                    known.rows[track.id] = expected_rows(probe(track.path), config)
             except UnreadableAudioError as error:
                 known.unreadable[track.id] = str(error)
         if track.id in known.unreadable:
             file = SkippedFile(shown_path(track, collection), known.unreadable[track.id])
-            skipped.append(CachedSkip(file, track.size, track.mtime_ns))
+            skipped.append(CachedSkip(file, track.size, track.mtime_ns, track.ctime_ns, track.inode))
             continue
         tracks.append(_planned(track, first_row, known))
         first_row += known.rows[track.id]
     plan = CachePlan(config, tuple(tracks), tuple(skipped))
-    _require_genres(plan, collection)
+    if len(plan.genres) < least_genres:
+        raise _too_few_genres(plan, collection)
     return plan
 
 
@@ -51,20 +56,29 @@ def _planned(track: Track, first_row: int, known: KnownTracks) -> CachedTrack:
         subset=track.subset,
         size=track.size,
         mtime_ns=track.mtime_ns,
+        ctime_ns=track.ctime_ns,
+        inode=track.inode,
         first_row=first_row,
         rows=known.rows[track.id],
     )
     if source is None:
         return planned
-    return replace(planned, digest=source[1].digest, silent=source[1].silent, done=True)
+    cached = source[1]
+    return replace(
+        planned,
+        digest=cached.digest,
+        file_digest=cached.file_digest,
+        facts=cached.facts,
+        note=cached.note,
+        decoder=cached.decoder,
+        done=True,
+    )
 
 
-def _require_genres(plan: CachePlan, collection: Collection) -> None:
-    if len(plan.genres) >= 2:
-        return
+def _too_few_genres(plan: CachePlan, collection: Collection) -> GenrekitError:
     left = f"only {plan.genres[0]} is left" if plan.genres else "nothing is left"
     reasons = "; ".join(f"{skip.file.path}: {skip.file.reason}" for skip in plan.skipped[:3])
-    raise GenrekitError(
+    return GenrekitError(
         f"{collection.root}: {left} of {counted(len(collection.genres), 'genre')} after skipping "
         f"{counted(len(plan.skipped), 'file')} ({reasons}): a classifier needs at least two"
     )
@@ -79,7 +93,7 @@ def require_all_files(plan: CachePlan, collection: Collection) -> None:
         first = plan.skipped[0].file
         raise GenrekitError(
             f"{collection.root}: cannot use {counted(len(plan.skipped), 'file')}; the first is {first.path}: "
-            f"{first.reason}; fix or remove it, or turn strict off"
+            f"{first.reason}; fix or remove it, or leave out --strict"
         )
 
 

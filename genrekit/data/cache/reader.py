@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -18,24 +19,39 @@ import numpy as np
 import numpy.typing as npt
 
 from genrekit._types import AnyPath
-from genrekit.config import PrepareConfig, Stored
+from genrekit.config import PrepareConfig, Stored, with_earlier_defaults
+from genrekit.data.cache.consistency import require_consistent, require_names
 from genrekit.data.cache.layout import (
+    FILE_STATUS,
     FORMAT_VERSION,
+    READABLE_VERSIONS,
     ROW_TYPES,
     TRACK_RESULTS,
-    CachedSkip,
-    CachedTrack,
     CachePlan,
     dataset_types,
 )
 from genrekit.data.cache.rows import Extent, row_checksums
+from genrekit.data.cache.storage import require_layout, require_own_storage
+from genrekit.data.cache.track_table import read_skipped, read_tracks
 from genrekit.data.collection import SkippedFile
-from genrekit.errors import GenrekitError, IncompatibleCacheError
+from genrekit.errors import GenrekitError, IncompatibleCacheError, UsageError, counted, few
 from genrekit.io.files import cannot, is_file, reason
+from genrekit.io.regular_files import open_regular
 
 _MAPPED = ("waveform", "mel", "landmark", "strength")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+PREPARE_AGAIN = "replace it with genrekit prepare --overwrite"
+"""What to do about a cache that cannot be used."""
+
 _BLOCK = 256
 """Rows whose checksums are computed at once."""
+
+_SAMPLE = 16
+"""Rows whose checksums are verified when a cache is opened, evenly spread."""
+
+_COLUMNS = ("track", "genre", "variant", "start_s", "checksum")
+"""The datasets with one value per row that are read when a cache is opened."""
 
 
 class Cache:
@@ -114,8 +130,8 @@ class Cache:
         """
         if kind not in self.config.inputs:
             raise IncompatibleCacheError(
-                f"{self.path} has no {kind}, only {self.config.store}: prepare a cache that stores both, "
-                f"or train on {self.config.store}"
+                f"{self.path} has no {kind}, only {self.config.store}: prepare a cache with "
+                f"--store both, or train with --input {self.config.store}"
             )
         return self.mel if kind == "mel" else self.waveform
 
@@ -134,6 +150,11 @@ class Cache:
     def skipped(self) -> tuple[SkippedFile, ...]:
         """The files of the collection that are not in the cache, and why."""
         return tuple(skip.file for skip in self.plan.skipped)
+
+    @property
+    def has_all_results(self) -> bool:
+        """Whether the file has all datasets of tracks that this version writes."""
+        return all(f"tracks/{name}" in self.extents for name in (*TRACK_RESULTS, *FILE_STATUS))
 
     def original_rows(self, track_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the rows of the original fragments of some tracks, in the cache's order."""
@@ -160,16 +181,46 @@ class Cache:
             if first is not track and first.digest != track.digest
         )
 
-    def damaged_rows(self) -> npt.NDArray[np.int64]:
-        """Return the rows of finished tracks that do not match their checksum. This reads all of these rows."""
+    def damaged_rows(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+        """Return those of some rows, by default of all, that do not match their checksum. This reads the rows.
+
+        Rows of tracks that are not done are left out.
+        """
         done = np.array([track.done for track in self.tracks], dtype=bool)[self.track]
+        checked = np.flatnonzero(done) if rows is None else rows[done[rows]]
         damaged = [np.zeros(0, np.int64)]
-        for start in range(0, len(self.track), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            if done[block].any():
-                actual = row_checksums([self.tensor(kind)[block] for kind in self.config.inputs])
-                damaged.append(start + np.flatnonzero((actual != self.checksum[block]) & done[block]))
+        for start in range(0, len(checked), _BLOCK):
+            block = checked[start : start + _BLOCK]
+            actual = row_checksums([self.tensor(kind)[block] for kind in self.config.inputs])
+            damaged.append(block[actual != self.checksum[block]])
         return np.concatenate(damaged)
+
+    def damaged_tracks(self) -> list[int]:
+        """Return the indices of the tracks that have damaged rows. This reads all rows."""
+        indices: list[int] = np.unique(self.track[self.damaged_rows()]).tolist()
+        return indices
+
+    def without(self, indices: Sequence[int]) -> Cache:
+        """Return the cache with some tracks marked as not done; the file does not change."""
+        tracks = list(self.tracks)
+        for index in indices:
+            tracks[index] = replace(tracks[index], done=False)
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        return Cache(self.path, replace(self.plan, tracks=tuple(tracks)), self.extents, columns)
+
+    def require_intact(self, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Check the checksums of some rows, by default of all. This reads the rows.
+
+        Errors: IncompatibleCacheError with the tracks whose rows are damaged.
+        """
+        damaged = self.damaged_rows(rows)
+        if len(damaged):
+            tracks = [self.tracks[index].id for index in np.unique(self.track[damaged]).tolist()]
+            checked = f"{len(self.track)}" if rows is None else f"{len(rows)} checked"
+            raise IncompatibleCacheError(
+                f"{self.path}: {len(damaged)} of {checked} rows are damaged, in {counted(len(tracks), 'track')} "
+                f"({few(tracks)}): run genrekit prepare again with --verify to compute them again"
+            )
 
     def _mapped(self, name: str) -> npt.NDArray[Any]:
         kind, shape = dataset_types(self.config)[name]
@@ -177,87 +228,85 @@ class Cache:
         return np.memmap(self.path, np.dtype(kind).newbyteorder("<"), "r", offset, (len(self.track), *shape))
 
 
-def open_cache(path: AnyPath, *, unfinished: bool = False) -> Cache:
+def open_cache(path: AnyPath, *, unfinished: bool = False, check_rows: bool = True) -> Cache:
     """Open a cache for reading. The result also works as a context manager; see `Cache`.
 
+    All of the cache except for the content of its rows is checked, and with `check_rows` the content of a few rows.
+    `Cache.damaged_rows` checks that of all rows.
     Shapes: `mel` is float16 or float32 [N, n_mels, n_frames], `waveform` int16 [N, n_samples], `genre` and `track` [N].
     Errors: GenrekitError if there is no cache at `path`; IncompatibleCacheError if it is damaged, has another format
     version, or is unfinished and `unfinished` is false.
     """
     path = Path(path)
     if not is_file(path):
-        raise GenrekitError(f"no cache at {path}: prepare a collection first")
+        folder = f"; it is a directory, so name a file in it, such as {path / 'cache.h5'}" if path.is_dir() else ""
+        raise GenrekitError(f"no cache at {path}: prepare a collection first, or name a cache with --cache{folder}")
     try:
-        with open(path, "rb"):
+        with open_regular(path):
             pass
     except OSError as error:  # h5py's message is longer
         raise cannot("read", path, error) from error
     try:
         with h5py.File(path, "r", locking=False) as file:
             version = int(file.attrs["format_version"])
-            if version != FORMAT_VERSION:
+            if version not in READABLE_VERSIONS:
                 raise IncompatibleCacheError(
-                    f"{path} has cache format {version}, but this version reads {FORMAT_VERSION}: prepare it again"
+                    f"{path} has cache format {version}, but this version reads {FORMAT_VERSION}: {PREPARE_AGAIN}"
                 )
-            cache = _read(path, file)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise IncompatibleCacheError(f"{path} is not a readable cache ({_short(error)}): prepare it again") from error
-    end = max(extent.at(len(cache.track)) for extent in cache.extents.values())
-    if path.stat().st_size < end:
-        raise IncompatibleCacheError(f"{path} is truncated (it should have at least {end} bytes): prepare it again")
-    if not unfinished and not all(track.done for track in cache.tracks):
-        raise IncompatibleCacheError(f"{path} is unfinished: run prepare again to complete it")
+            cache = _read(path, file, version)
+        complete = all(track.done for track in cache.tracks)
+        columns = {name: getattr(cache, name) for name in _COLUMNS}
+        require_consistent(cache.plan, columns, unfinished=unfinished or not complete)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, UsageError) as error:
+        raise IncompatibleCacheError(f"{path} is not a readable cache ({_short(error)}): {_remedy(path)}") from error
+    if not unfinished and not complete:
+        raise IncompatibleCacheError(f"{path} is unfinished: run genrekit prepare again to complete it")
+    if check_rows and not unfinished:
+        cache.require_intact(np.unique(np.linspace(0, len(cache.track) - 1, _SAMPLE).astype(np.int64)))
     return cache
+
+
+def is_cache_or_damaged(path: Path) -> bool:
+    """Return whether a file is a cache, the start of one, or empty, so that `prepare` may replace it."""
+    with open_regular(path) as file:
+        start = file.read(len(_HDF5))
+    if start != _HDF5:
+        return not start
+    try:
+        with h5py.File(path, "r", locking=False) as content:
+            return "format_version" in content.attrs and "tracks" in content
+    except (OSError, RuntimeError, KeyError):
+        return True
+
+
+def _remedy(path: Path) -> str:
+    return PREPARE_AGAIN if is_cache_or_damaged(path) else "name a cache with --cache, or another file with --out"
 
 
 def _short(error: Exception) -> str:
     return reason(error).splitlines()[0][:200] if reason(error) else type(error).__name__
 
 
-def _read(path: Path, file: Any) -> Cache:
-    config = PrepareConfig.of(json.loads(file.attrs["config"]))
-    plan = CachePlan(config, _read_tracks(file["tracks"]), _read_skipped(file["skipped"]))
-    names = (*config.inputs, *ROW_TYPES, *(f"tracks/{name}" for name in TRACK_RESULTS))
-    extents = {name: _extent(file[name]) for name in names}
-    columns = {name: file[name][:] for name in ("track", "genre", "variant", "start_s", "checksum")}
+def _read(path: Path, file: Any, version: int) -> Cache:
+    require_own_storage(file, path.stat().st_size)
+    config = PrepareConfig.of(with_earlier_defaults(json.loads(file.attrs["config"])))
+    require_layout(file, config, version)
+    plan = CachePlan(config, read_tracks(file["tracks"]), read_skipped(file["skipped"]))
+    names = [f"tracks/{name}" for name in (*TRACK_RESULTS, *FILE_STATUS)]
+    if version == 2:
+        names = [name for name in names if name in file]
+    else:
+        require_names("genres", file["genres"].asstr()[:], plan.genres)
+        require_names("variants", file["variants"].asstr()[:], config.augmentation.variants)
+    if plan.skipped:
+        names += [name for name in (f"skipped/{status}" for status in FILE_STATUS) if name in file]
+    extents = {name: _extent(file[name]) for name in (*config.inputs, *ROW_TYPES, *names)}
+    columns = {name: file[name][:] for name in _COLUMNS}
     return Cache(path, plan, extents, columns)
 
 
 def _extent(dataset: Any) -> Extent:
-    offset = dataset.id.get_offset()
-    if offset is None:
-        raise ValueError(f"{dataset.name} is not contiguous")
-    return Extent(offset, int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize)
-
-
-def _read_tracks(group: Any) -> tuple[CachedTrack, ...]:
-    names = ("size", "mtime_ns", "first_row", "rows", "silent", "recording", "done")
-    numbers = {name: group[name][:].tolist() for name in names}
-    digests = [digest.decode("ascii") for digest in group["digest"][:]]
-    texts = zip(*(group[name].asstr()[:] for name in ("id", "genre", "artist", "part")), strict=True)
-    return tuple(
-        CachedTrack(
-            id=track_id,
-            genre=genre,
-            artists=tuple(artists.split(";")) if artists else (),
-            subset=subset or None,
-            size=numbers["size"][index],
-            mtime_ns=numbers["mtime_ns"][index],
-            first_row=numbers["first_row"][index],
-            rows=numbers["rows"][index],
-            digest=digests[index],
-            silent=bool(numbers["silent"][index]),
-            recording=numbers["recording"][index],
-            done=bool(numbers["done"][index]),
-        )
-        for index, (track_id, genre, artists, subset) in enumerate(texts)
-    )
-
-
-def _read_skipped(group: Any) -> tuple[CachedSkip, ...]:
-    return tuple(
-        CachedSkip(SkippedFile(path, why), int(size), int(mtime))
-        for path, why, size, mtime in zip(
-            group["path"].asstr()[:], group["reason"].asstr()[:], group["size"][:], group["mtime_ns"][:], strict=True
-        )
+    """Return the extent of a dataset whose storage was checked."""
+    return Extent(
+        dataset.id.get_offset() or 0, int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from genrekit.data.cache.layout import CachedTrack, CachePlan
+import numpy as np
+
+from genrekit.audio.fallback_decoders import missing_decoder
+from genrekit.audio.silence import SILENT
+from genrekit.data.cache.layout import TRACK_RESULTS, CachedTrack, CachePlan
 from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.rows import ROW_DATASETS, RowCountMismatch, copy_rows, open_descriptor
+from genrekit.data.cache.rows import ROW_DATASETS, RowCountMismatch, copy_rows, open_descriptor, write_at
+from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.cache.writer import create_cache
 from genrekit.data.collection import Collection, Track
+from genrekit.errors import NO_MEMORY_FOR_FILE
 
 
 @dataclass
@@ -27,23 +33,37 @@ class KnownTracks:
     sources: dict[str, tuple[Cache, CachedTrack]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: Collection, *caches: Cache | None) -> KnownTracks:
+    def of(cls, collection: Collection, check: SourceCheck, *caches: Cache | None) -> KnownTracks:
         """Return what some caches know about the unchanged files of a collection; later caches override."""
         known = cls()
+        by_id = {track.id: track for track in collection.tracks}
+        by_path = {shown_path(track, collection): track for track in collection.tracks}
         for cache in caches:
             if cache is None:
                 continue
-            cached_tracks = {track.id: track for track in cache.tracks}
-            skips = {(skip.file.path, skip.size, skip.mtime_ns): skip.file.reason for skip in cache.plan.skipped}
-            for track in collection.tracks:
-                cached = cached_tracks.get(track.id)
-                if cached is not None and cached.describes(track):
+            for cached in cache.tracks:
+                track = by_id.get(cached.id)
+                if track is None or not check.unchanged(cached, track):
+                    continue
+                if cached.silent:
+                    known.unreadable[track.id] = SILENT
+                else:
                     known.sources[track.id] = (cache, cached)
                     known.rows[track.id] = cached.rows
-                reason = skips.get((shown_path(track, collection), track.size, track.mtime_ns))
-                if reason is not None:
-                    known.unreadable[track.id] = reason
+            for skip in cache.plan.skipped:
+                track = by_path.get(skip.file.path)
+                if track is None:
+                    continue
+                passing = (NO_MEMORY_FOR_FILE, missing_decoder(track.path.suffix.lower()))
+                if skip.file.reason not in passing and check.skips_again(skip, track):
+                    known.unreadable[track.id] = skip.file.reason
         return known
+
+    def missing(self, collection: Collection) -> tuple[Track, ...]:
+        """Return the tracks of a collection that are not known."""
+        return tuple(
+            track for track in collection.tracks if track.id not in self.sources and track.id not in self.unreadable
+        )
 
     def with_mismatches(self, before: KnownTracks, mismatches: list[RowCountMismatch]) -> KnownTracks:
         """Return this with what was known `before`, and with what decoding has shown about some tracks."""
@@ -65,14 +85,19 @@ def shown_path(track: Track, collection: Collection) -> str:
 
 
 def lay_out(plan: CachePlan, partial: Path, known: KnownTracks) -> None:
-    """Replace the partial file by one for a plan, and copy the rows that are known into it."""
+    """Replace the partial file by one for a plan, and copy the rows that are known into it.
+
+    Tracks are marked as done after their rows are copied.
+    """
     new = partial.with_name(partial.name + ".new")
     try:
-        create_cache(new, plan)
+        create_cache(new, replace(plan, tracks=tuple(replace(track, done=False) for track in plan.tracks)))
         target = open_cache(new, unfinished=True)
         with open_descriptor(new, os.O_WRONLY) as descriptor:
             for source, tracks in _by_source(plan, known):
                 _copy_tracks(source, target, tracks, descriptor)
+            done = np.array([track.done for track in plan.tracks], TRACK_RESULTS["done"])
+            write_at(descriptor, target.extents["tracks/done"].offset, done)
     except BaseException:
         new.unlink(missing_ok=True)
         raise

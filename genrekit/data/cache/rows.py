@@ -14,22 +14,30 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from genrekit.audio.block_window import CHANGED
+from genrekit.audio.decode import LongAudioError
 from genrekit.audio.features import mel_spectrogram
-from genrekit.audio.transform import transform_track
+from genrekit.audio.long_tracks import long_track, stacked_rows
+from genrekit.audio.transform import Rows, SignalFacts, row_bytes, transform_track
 from genrekit.config import PrepareConfig
-from genrekit.errors import UnreadableAudioError
+from genrekit.errors import UnreadableAudioError, file_that_needs_memory
+from genrekit.io.digests import file_digest
 
 ROW_DATASETS = ("waveform", "mel", "landmark", "start_s", "variant", "strength", "checksum")
-"""The datasets that workers write; a cache may lack some."""
+"""The datasets that workers write. A cache that stores only one kind of input lacks some."""
 
 _COPY_BLOCK = 1 << 20
 _FLUSH_EVERY_S = 1.0
+
+_ROW_BYTES_AT_ONCE = 16 << 20
+"""Bytes of the rows of a long track that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +65,23 @@ class TrackRows:
 
 @dataclass(frozen=True)
 class Written:
-    """A track whose rows are written."""
+    """A track whose rows are written.
+
+    `notes` and `decoder` have the meaning that they have in `Decoded`. `messages` is what decoder libraries printed.
+    """
 
     slot: TrackRows
     digest: str
-    silent: bool
+    file_digest: str
+    facts: SignalFacts
+    notes: tuple[str, ...] = ()
+    decoder: str = ""
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RowCountMismatch:
-    """A track that differs from its header: another number of rows, or none and the reason."""
+    """A track whose number of rows is not the one that its header gives. `reason` is given if it has no rows."""
 
     slot: TrackRows
     rows: int
@@ -86,23 +101,60 @@ def write_track(
     Errors: OSError if the file cannot be written, for example on a full disk.
     """
     try:
-        tensors = transform_track(slot.track_id, slot.path, config)
+        with file_that_needs_memory():
+            try:
+                return _write_whole(file, extents, slot, config)
+            except LongAudioError:
+                return _write_in_passes(file, extents, slot, config)
     except UnreadableAudioError as error:
         return RowCountMismatch(slot, 0, str(error))
-    if len(tensors.variant) != slot.rows:
-        return RowCountMismatch(slot, len(tensors.variant))
-    columns: dict[str, npt.NDArray[Any]] = {
-        **tensors.tensors,
-        "landmark": tensors.landmark,
-        "start_s": tensors.start_s,
-        "variant": tensors.variant,
-        "strength": tensors.strength,
-        "checksum": row_checksums(list(tensors.tensors.values())),
-    }
+
+
+def _write_whole(
+    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+) -> Written | RowCountMismatch:
+    track = transform_track(slot.track_id, slot.path, config)
+    if len(track.variant) != slot.rows:
+        return RowCountMismatch(slot, len(track.variant))
     with open_descriptor(file, os.O_WRONLY) as descriptor:
-        for name, values in columns.items():
-            write_at(descriptor, extents[name].at(slot.first_row), np.ascontiguousarray(values))
-    return Written(slot, tensors.digest, tensors.silent)
+        _write_rows(descriptor, extents, slot.first_row, track)
+    return Written(slot, track.digest, file_digest(slot.path), track.facts, track.notes, track.decoder)
+
+
+def _write_in_passes(
+    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+) -> Written | RowCountMismatch:
+    """Write the rows of a long track a few at a time.
+
+    Errors: UnreadableAudioError if the file changes between the passes.
+    """
+    track = long_track(slot.track_id, slot.path, config)
+    if track.n_rows != slot.rows:
+        return RowCountMismatch(slot, track.n_rows)
+    at_once = max(1, _ROW_BYTES_AT_ONCE // row_bytes(config))
+    written, rows = 0, track.rows()
+    with open_descriptor(file, os.O_WRONLY) as descriptor:
+        while some := list(islice(rows, at_once)):
+            if written + len(some) > slot.rows:
+                raise UnreadableAudioError(CHANGED)
+            _write_rows(descriptor, extents, slot.first_row + written, stacked_rows(some))
+            written += len(some)
+    if written != slot.rows:
+        raise UnreadableAudioError(CHANGED)
+    return Written(slot, track.digest, file_digest(slot.path), track.facts, track.notes, track.decoder)
+
+
+def _write_rows(descriptor: int, extents: dict[str, Extent], first_row: int, rows: Rows) -> None:
+    columns: dict[str, npt.NDArray[Any]] = {
+        **rows.tensors,
+        "landmark": rows.landmark,
+        "start_s": rows.start_s,
+        "variant": rows.variant,
+        "strength": rows.strength,
+        "checksum": row_checksums(list(rows.tensors.values())),
+    }
+    for name, values in columns.items():
+        write_at(descriptor, extents[name].at(first_row), np.ascontiguousarray(values))
 
 
 def row_checksums(tensors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint32]:
@@ -137,7 +189,7 @@ def write_at(descriptor: int, offset: int, values: npt.NDArray[Any]) -> None:
 
 @contextmanager
 def flushed_file(path: Path) -> Iterator[int]:
-    """Open a descriptor for writing. When the block ends, all that any process wrote to the file is on the disk.
+    """Open a descriptor for writing. When the block ends, the writes of all processes to the file are on the disk.
 
     A thread flushes the file once a second during the block, so that the flush at the end is short.
     """
@@ -160,7 +212,7 @@ def _flush_until(finished: threading.Event, descriptor: int) -> None:
 
 @contextmanager
 def open_descriptor(path: Path, flags: int) -> Iterator[int]:
-    """Open a file descriptor for the length of the block."""
+    """Open a file descriptor, and close it at the end of the block."""
     descriptor = os.open(path, flags)
     try:
         yield descriptor

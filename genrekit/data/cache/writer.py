@@ -10,7 +10,16 @@ import h5py
 import numpy as np
 
 from genrekit._version import __version__
-from genrekit.data.cache.layout import FORMAT_VERSION, TRACK_RESULTS, CachedSkip, CachePlan, dataset_types
+from genrekit.data.cache.layout import (
+    FILE_STATUS,
+    FORMAT_VERSION,
+    TRACK_FACTS,
+    TRACK_NUMBERS,
+    TRACK_RESULTS,
+    CachedSkip,
+    CachePlan,
+    dataset_types,
+)
 from genrekit.data.cache.memory_file import Draft
 
 
@@ -47,18 +56,21 @@ def _write_tracks(group: Any, plan: CachePlan) -> None:
     _strings(group, "artist", [";".join(track.artists) for track in tracks])
     _strings(group, "part", [track.subset or "" for track in tracks])
     _strings(group, "genre", [track.genre for track in tracks])
-    for name, kind in (("size", "i8"), ("mtime_ns", "i8"), ("first_row", "i8"), ("rows", "i4")):
+    for name, kind in TRACK_NUMBERS.items():
         group[name] = np.array([getattr(track, name) for track in tracks], dtype=kind)
+    for name, kind in FILE_STATUS.items():
+        _reserve(group, name, (len(tracks),), kind)[:] = np.array([getattr(track, name) for track in tracks], kind)
     for name, kind in TRACK_RESULTS.items():
         dataset = _reserve(group, name, (len(tracks),), kind)
-        dataset[:] = np.array([getattr(track, name) for track in tracks], dtype=kind)
+        values = [getattr(track.facts if name in TRACK_FACTS else track, name) for track in tracks]
+        dataset[:] = np.array(values, dtype=kind)
 
 
 def _write_skipped(group: Any, skipped: Sequence[CachedSkip]) -> None:
     _strings(group, "path", [skip.file.path for skip in skipped])
     _strings(group, "reason", [skip.file.reason for skip in skipped])
-    group["size"] = np.array([skip.size for skip in skipped], dtype="i8")
-    group["mtime_ns"] = np.array([skip.mtime_ns for skip in skipped], dtype="i8")
+    for name in ("size", "mtime_ns", *FILE_STATUS):
+        group[name] = np.array([getattr(skip, name) for skip in skipped], dtype="i8")
 
 
 def _reserve(group: Any, name: str, shape: tuple[int, ...], kind: str) -> Any:

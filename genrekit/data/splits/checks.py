@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from genrekit.data.splits.groups import artist_keys
+from genrekit.data.splits.conflicts import genre_conflicts
+from genrekit.data.splits.groups import artist_keys, track_groups
 from genrekit.data.splits.gtzan import CROSSING_ARTISTS
 from genrekit.data.splits.split import REQUIRED, SET_NAMES, Split, SplitTrack
 from genrekit.errors import SplitError, counted, few, is_or_are
@@ -79,7 +80,29 @@ def require_genres(split: Split, tracks: Sequence[SplitTrack]) -> None:
         missing = [subset for subset in REQUIRED if not counts[subset]]
         if missing:
             usable = [track for track in of_genre if track.id not in split.left_out]
-            raise SplitError(_why_missing(split.policy, genre, usable, missing))
+            same_audio = None if split.policy in ("fault-filtered", "manifest") else _same_audio(genre, tracks, usable)
+            raise SplitError(same_audio or _why_missing(split.policy, genre, usable, missing))
+
+
+def _same_audio(genre: str, tracks: Sequence[SplitTrack], usable: Sequence[SplitTrack]) -> str | None:
+    """Return the error if a genre lacks tracks because some have the same audio, else None."""
+    conflicts = genre_conflicts(tracks)
+    lost = [track for track in tracks if track.genre == genre and track.id in conflicts]
+    needed = "but the training and the validation set need one each"
+    if lost and len(usable) < 2:
+        why = f"{len(lost)} {is_or_are(len(lost))} left out: {lost[0].id} is {conflicts[lost[0].id]}"
+        return (
+            f"{genre} has {counted(len(usable), 'usable track')} ({why}), {needed}: remove the copies, or correct "
+            "their genres"
+        )
+    if len(usable) < 2 or len(track_groups(usable, by_artist=False)) > 1:
+        return None
+    if len({track.digest for track in usable}) == 1:
+        return f"all {len(usable)} tracks of {genre} are sample-identical, {needed}: add other tracks"
+    return (
+        f"all {len(usable)} tracks of {genre} are one recording, {needed}: add other tracks, or, if they differ, "
+        "run genrekit prepare again with --keep-near-duplicates"
+    )
 
 
 def _why_missing(policy: str, genre: str, usable: Sequence[SplitTrack], missing: Sequence[str]) -> str:
@@ -87,11 +110,11 @@ def _why_missing(policy: str, genre: str, usable: Sequence[SplitTrack], missing:
     artists = sorted({artist for track in usable for artist in track.artists})
     count = len({track.digest or track.id for track in usable})  # identical tracks count as one
     if policy in ("fault-filtered", "manifest"):
-        return f"the {policy} split has no {genre} tracks in the {sets}: choose the track split, or add such tracks"
+        return f"the {policy} split has no {genre} tracks in the {sets}: choose --split track, or add such tracks"
     if policy == "artist" and count > 1:
         who = f"only one artist ({artists[0]})" if len(artists) == 1 else "too few independent artists"
-        return f"{genre} has {who}, so an artist split leaves its {sets} empty: choose the track split, or add artists"
+        return f"{genre} has {who}, so an artist split leaves its {sets} empty: choose --split track, or add artists"
     return (
         f"{genre} has {counted(count, 'usable track')}, but the training and the validation set need one each: "
-        "add tracks, or remove the genre"
+        "add tracks, or leave out rare genres: prepare with --min-tracks"
     )

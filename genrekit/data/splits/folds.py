@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from genrekit.config import TrainConfig
+from genrekit.config import TrainConfig, for_fingerprint
 from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.groups import split_groups
 from genrekit.data.splits.split import REQUIRED, Split, SplitTrack
@@ -35,7 +35,7 @@ def data_fingerprints(cache: Cache, split: Split) -> dict[str, str]:
     """Return fingerprints of the data that a run reads. They do not depend on the cache's path."""
     tracks = {track.id: [track.digest, track.genre, track.rows] for track in cache.tracks}
     return {
-        "configuration": _fingerprint(cache.config.model_dump(mode="json")),
+        "configuration": _fingerprint(for_fingerprint(cache.config)),
         "genres": _fingerprint(cache.genres),
         "training tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("train")}),
         "validation tracks": _fingerprint({track_id: tracks[track_id] for track_id in split.ids("validation")}),

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
+from genrekit.data.genre_names import name_key
 from genrekit.data.splits.split import SplitTrack
 
 KNOWN_ENOUGH = 0.5
@@ -60,7 +61,7 @@ def identical_tracks(tracks: Iterable[SplitTrack]) -> list[list[SplitTrack]]:
 
 def artist_keys(track: SplitTrack) -> tuple[str, ...]:
     """Return the artists' names for comparison: ABBA and Abba are the same artist."""
-    return tuple(artist.casefold() for artist in track.artists)
+    return tuple(map(name_key, track.artists))
 
 
 def artist_clusters(tracks: Sequence[SplitTrack]) -> dict[str, str]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from genrekit.config import SplitPolicy
 from genrekit.data.splits.assignment import drawn_split, published_split
 from genrekit.data.splits.checks import check_split, require_genres
-from genrekit.data.splits.groups import KNOWN_ENOUGH, identical_tracks
-from genrekit.data.splits.gtzan import has_gtzan_names, is_gtzan
+from genrekit.data.splits.conflicts import describe_recordings, genre_conflicts
+from genrekit.data.splits.groups import KNOWN_ENOUGH
+from genrekit.data.splits.gtzan import fault_filtered_subset, is_complete_gtzan, published_tracks
 from genrekit.data.splits.split import Split, SplitTrack
 from genrekit.errors import SplitError, counted, is_or_are
 
@@ -22,25 +23,33 @@ _LEAK = (
 def choose_policy(tracks: Sequence[SplitTrack], policy: SplitPolicy, seed: int) -> tuple[SplitPolicy, tuple[str, ...]]:
     """Resolve `auto` for a collection, and return the policy with notes on why.
 
-    `auto` is the fault-filtered split for GTZAN, else the manifest's if it lists every track, else by artist if
-    artists are known and such a split is possible, else by track.
+    `auto` is the manifest's split if any track has one, else the fault-filtered split if the collection is GTZAN and
+    nothing else, else by artist if artists are known and such a split is possible, else by track. A manifest's split
+    that is GTZAN's fault-filtered split is called so.
     """
-    ids = [track.id for track in tracks]
+    genre_of = {track.id: track.genre for track in tracks}
     notes: list[str] = []
     if policy == "auto":
-        if is_gtzan(ids):
+        if any(track.subset for track in tracks):
+            policy, reason = _manifest_or_its_source(tracks)
+            notes.append(reason)
+        elif is_complete_gtzan(genre_of):
             policy = "fault-filtered"
         else:
             policy, reason = _by_artist_or_track(tracks, seed)
             notes.append(reason)
-    if policy != "fault-filtered" and has_gtzan_names(ids):
-        notes.append("the tracks have GTZAN's names: its fault-filtered split keeps artists apart")
+            if published := published_tracks(genre_of):
+                notes.append(f"--split fault-filtered uses GTZAN's published split: {published:,} of these tracks")
     return policy, tuple(notes)
 
 
+def _manifest_or_its_source(tracks: Sequence[SplitTrack]) -> tuple[SplitPolicy, str]:
+    if all(track.subset == fault_filtered_subset(track.id) for track in tracks):
+        return "fault-filtered", "the manifest's split is GTZAN's fault-filtered split"
+    return "manifest", "using the split of the manifest or of the folders"
+
+
 def _by_artist_or_track(tracks: Sequence[SplitTrack], seed: int) -> tuple[SplitPolicy, str]:
-    if all(track.subset for track in tracks):
-        return "manifest", "using the split of the manifest"
     known = sum(bool(track.artists) for track in tracks)
     if known < KNOWN_ENOUGH * len(tracks):
         return "track", "split by track: most artists are unknown, so an artist can be in several sets"
@@ -67,36 +76,34 @@ def make_split(
     Errors: SplitError with the genre and what to do, or with what crosses.
     """
     ordered = sorted(tracks, key=lambda track: track.id)
-    ambiguous = _with_two_genres(ordered)
+    ambiguous = genre_conflicts(ordered)
     usable = [track for track in ordered if track.id not in ambiguous]
     if policy == "fragment":
-        return Split(policy, seed, {track.id: "train" for track in usable}, ambiguous, (_LEAK,))
+        subsets = {track.id: "train" for track in usable}
+        return Split(policy, seed, subsets, ambiguous, (_LEAK, *_conflict_notes(ordered)))
     if policy in ("fault-filtered", "manifest"):
-        split = published_split(usable, policy, seed)
+        split = published_split(usable, policy, seed, previous)
     else:
         split = drawn_split(usable, policy, seed, previous)
     split = replace(split, left_out={**split.left_out, **ambiguous})
-    notes = [*split.notes, *check_split(split, ordered, strict=strict)]
+    notes = [*split.notes, *_conflict_notes(ordered), *check_split(split, ordered, strict=strict)]
     require_genres(split, ordered)
     return replace(split, notes=(*notes, *_unused_and_untested(split, ordered)))
 
 
-def _with_two_genres(tracks: Sequence[SplitTrack]) -> dict[str, str]:
-    """Return the sample-identical tracks that have two genres, with the reason. Neither is used."""
-    reasons = {}
-    for identical in identical_tracks(tracks):
-        if len({track.genre for track in identical}) > 1:
-            for track in identical:
-                other = next(twin for twin in identical if twin.genre != track.genre)
-                reasons[track.id] = f"sample-identical to {other.id}, which has another genre"
-    return reasons
+def _conflict_notes(tracks: Sequence[SplitTrack]) -> list[str]:
+    conflicts = describe_recordings(tracks)[1]
+    if not conflicts:
+        return []
+    more = f", and {counted(len(conflicts) - 1, 'more group')}" if len(conflicts) > 1 else ""
+    return [f"{conflicts[0]}{more}, with different genres: no set has them; remove tracks, or correct their genres"]
 
 
 def _unused_and_untested(split: Split, tracks: Sequence[SplitTrack]) -> list[str]:
     notes = []
     if split.left_out:
         count = len(split.left_out)
-        notes.append(f"{counted(count, 'track')} {is_or_are(count)} not in the {split.policy} split")
+        notes.append(f"{counted(count, 'track')} {is_or_are(count)} not in the {split.policy} split, and not used")
     tested = {track.genre for track in tracks if split.subsets.get(track.id) == "test"}
     untested = sorted({track.genre for track in tracks} - tested)
     if untested:

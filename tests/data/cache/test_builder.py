@@ -13,21 +13,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from tiny_cache import AUGMENTED, SMALL, build, content
+import soundfile
+from signals import white_noise
+from tiny_cache import AUGMENTED, SMALL, assert_equal_content, build, content
 from tiny_music import write_collection
 
+from genrekit.audio.decode import probe
+from genrekit.audio.transform import transform_track
 from genrekit.config import PrepareConfig
 from genrekit.data.cache import rows
 from genrekit.data.cache.executors import open_executor
+from genrekit.data.cache.filling import Callbacks
 from genrekit.data.cache.reader import open_cache
-from genrekit.errors import GenrekitError, IncompatibleCacheError
-
-
-def assert_equal_content(first: Path, second: Path) -> None:
-    left, right = content(first), content(second)
-    assert left.keys() == right.keys()
-    for name in left:
-        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+from genrekit.errors import NO_MEMORY_FOR_FILE, GenrekitError, IncompatibleCacheError
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def test_anyone_reads_the_cache_with_plain_h5py(folder: Path, tmp_path: Path) ->
         np.testing.assert_array_equal(file["genre"], np.repeat([0, 1], 30))
         np.testing.assert_array_equal(file["track"], np.repeat(np.arange(6), 10))
         np.testing.assert_array_equal(file["start_s"], np.tile(np.repeat([0.0, 0.5], 5), 6))
-        assert int(file.attrs["format_version"]) == 2
+        assert int(file.attrs["format_version"]) == 3
         assert 0 <= file["mel"][()].min() <= file["mel"][()].max() <= 1
 
 
@@ -101,7 +99,7 @@ def test_added_changed_and_removed_tracks_cost_only_themselves(folder: Path, tmp
     (folder / "blues" / "blues-0.wav").unlink()
     (folder / "jazz" / "jazz-1.wav").write_bytes((folder / "metal" / "metal-0.wav").read_bytes())
     todo: list[int] = []
-    again = build(folder, tmp_path / "cache.h5", on_plan=lambda _plan, count: todo.append(count))
+    again = build(folder, tmp_path / "cache.h5", callbacks=Callbacks(on_plan=lambda _plan, count: todo.append(count)))
     assert todo == [3]
     assert again.reused == 4
     build(folder, tmp_path / "fresh.h5")
@@ -129,9 +127,10 @@ def test_a_killed_prepare_resumes_and_ends_with_the_same_bytes(folder: Path, tmp
         "import sys, time\n"
         "from pathlib import Path\n"
         "sys.path.insert(0, sys.argv[3])\n"
+        "from genrekit.data.cache.filling import Callbacks\n"
         "from tiny_cache import AUGMENTED, build\n"
-        "build(Path(sys.argv[1]), Path(sys.argv[2]), AUGMENTED,"
-        " on_track=lambda done, of: (print(done, flush=True), time.sleep(30 if done == 3 else 0)))\n"
+        "build(Path(sys.argv[1]), Path(sys.argv[2]), AUGMENTED, callbacks=Callbacks("
+        "on_track=lambda done, of: (print(done, flush=True), time.sleep(30 if done == 3 else 0))))\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder), str(out), str(Path(__file__).parents[2])],
@@ -147,7 +146,7 @@ def test_a_killed_prepare_resumes_and_ends_with_the_same_bytes(folder: Path, tmp
     with pytest.raises(IncompatibleCacheError, match="unfinished"):
         open_cache(tmp_path / "cache.h5.partial")
     todo: list[int] = []
-    build(folder, out, AUGMENTED, on_plan=lambda _plan, count: todo.append(count))
+    build(folder, out, AUGMENTED, callbacks=Callbacks(on_plan=lambda _plan, count: todo.append(count)))
     assert 1 <= todo[0] <= 3
     build(folder, tmp_path / "fresh.h5", AUGMENTED)
     assert_equal_content(out, tmp_path / "fresh.h5")
@@ -171,7 +170,7 @@ def test_rows_that_did_not_reach_the_disk_before_the_power_went_are_made_again(f
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(folder, tmp_path / "cache.h5", on_track=interrupt)
+        build(folder, tmp_path / "cache.h5", callbacks=Callbacks(on_track=interrupt))
     interrupted = open_cache(tmp_path / "cache.h5.partial", unfinished=True)
     lost = next(track for track in interrupted.tracks if track.done)
     extent = interrupted.extents["mel"]
@@ -179,7 +178,7 @@ def test_rows_that_did_not_reach_the_disk_before_the_power_went_are_made_again(f
         file.seek(extent.at(lost.first_row + lost.rows) - 100)
         file.write(bytes(100))
     todo: list[int] = []
-    build(folder, tmp_path / "cache.h5", on_plan=lambda _plan, count: todo.append(count))
+    build(folder, tmp_path / "cache.h5", callbacks=Callbacks(on_plan=lambda _plan, count: todo.append(count)))
     assert todo == [3]
     build(folder, tmp_path / "fresh.h5")
     assert_equal_content(tmp_path / "cache.h5", tmp_path / "fresh.h5")
@@ -218,17 +217,69 @@ def test_bad_files_are_listed_and_the_rest_is_as_without_them(folder: Path, tmp_
 
 
 def test_a_header_that_lies_about_the_length_costs_a_second_plan(folder: Path, tmp_path: Path) -> None:
-    whole = (folder / "blues" / "blues-1.wav").read_bytes()
-    (folder / "blues" / "blues-1.wav").write_bytes(whole[: len(whole) // 2])
+    path = write_short_flac(folder)
+    assert probe(path).frames == 8_480
     cache = build(folder, tmp_path / "cache.h5").cache
-    track = next(track for track in cache.tracks if track.id == "blues/blues-1")
+    track = next(track for track in cache.tracks if track.id == "blues/short")
     assert track.rows == 1
     assert len(cache.damaged_rows()) == 0
 
 
-def test_a_file_that_only_decoding_finds_bad_is_skipped(folder: Path, tmp_path: Path) -> None:
-    import soundfile
+def write_short_flac(folder: Path) -> Path:
+    """A file of 0.98 s whose header declares 1.06 s."""
+    path = folder / "blues" / "short.flac"
+    soundfile.write(path, white_noise(7_840), 8_000)
+    content = bytearray(path.read_bytes())
+    packed = int.from_bytes(content[18:26], "big")
+    content[18:26] = (packed >> 36 << 36 | 8_480).to_bytes(8, "big")
+    path.write_bytes(content)
+    return path
 
+
+def test_what_is_unusual_about_a_file_is_stored_and_reused(folder: Path, tmp_path: Path) -> None:
+    write_short_flac(folder)
+    notes = [
+        "damaged: 1 s of 1.1 s can be decoded and are used" if "short" in name else "" for name in names_in(folder)
+    ]
+    assert [track.note for track in build(folder, tmp_path / "cache.h5").cache.tracks] == notes
+    (folder / "jazz" / "jazz-1.wav").unlink()
+    again = build(folder, tmp_path / "cache.h5")
+    assert again.reused == 6
+    assert [track.note for track in again.cache.tracks if track.note] == [note for note in notes if note]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def test_a_cache_without_notes_is_read_and_its_rows_are_reused(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "cache.h5")
+    with h5py.File(tmp_path / "cache.h5", "r+") as file:
+        del file["tracks/note"], file["tracks/decoder"]
+        file.attrs["format_version"] = 2
+    assert {track.note for track in open_cache(tmp_path / "cache.h5").tracks} == {""}
+    assert build(folder, tmp_path / "cache.h5").reused == 6
+    (folder / "blues" / "blues-1.wav").unlink()
+    (tmp_path / "cache.h5").rename(tmp_path / "cache.h5.partial")  # as if an older version had been interrupted
+    write_short_flac(folder)
+    assert [track.note for track in build(folder, tmp_path / "cache.h5").cache.tracks if track.note] != []
+
+
+def test_a_file_that_does_not_fit_into_memory_is_skipped(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(track_id: str, path: Path, config: PrepareConfig) -> Any:
+        if track_id == "jazz/jazz-1":
+            raise MemoryError
+        return transform_track(track_id, path, config)
+
+    monkeypatch.setattr(rows, "transform_track", out_of_memory)
+    cache = build(folder, tmp_path / "cache.h5").cache
+    assert [(file.path, file.reason) for file in cache.skipped] == [("jazz/jazz-1.wav", NO_MEMORY_FOR_FILE)]
+    assert len(cache.tracks) == 5
+
+
+def test_a_file_that_only_decoding_finds_bad_is_skipped(folder: Path, tmp_path: Path) -> None:
     bad = np.full(9_600, np.nan, dtype=np.float32)
     soundfile.write(folder / "blues" / "nan.wav", bad, 8_000, subtype="FLOAT")
     cache = build(folder, tmp_path / "cache.h5").cache
@@ -260,7 +311,7 @@ def test_two_builds_at_once_the_second_names_the_first(folder: Path, tmp_path: P
         with pytest.raises(GenrekitError, match=f"process {os.getpid()} is working"):
             build(folder, tmp_path / "cache.h5")
 
-    build(folder, tmp_path / "cache.h5", on_track=meddle)
+    build(folder, tmp_path / "cache.h5", callbacks=Callbacks(on_track=meddle))
 
 
 def test_a_full_disk_is_an_oserror_and_loses_nothing(
@@ -282,8 +333,6 @@ def test_a_full_disk_is_an_oserror_and_loses_nothing(
 
 
 def test_sample_identical_tracks_are_paired_across_formats(folder: Path, tmp_path: Path) -> None:
-    import soundfile
-
     samples, rate = soundfile.read(folder / "blues" / "blues-0.wav", dtype="int16")
     soundfile.write(folder / "jazz" / "twin.flac", samples, rate)
     cache = build(folder, tmp_path / "cache.h5").cache

@@ -29,7 +29,7 @@ def test_a_missing_cache_says_what_to_do(tmp_path: Path) -> None:
 def test_a_truncated_file_is_refused(cache: Cache, size: int) -> None:
     data = cache.path.read_bytes()
     cache.path.write_bytes(data[:size] if size < 5_000 else data[:-size])
-    with pytest.raises(IncompatibleCacheError, match="prepare it again"):
+    with pytest.raises(IncompatibleCacheError, match=r"genrekit prepare --overwrite|name a cache with --cache"):
         open_cache(cache.path)
 
 
@@ -51,7 +51,7 @@ def test_a_flipped_bit_is_found_by_its_checksum(cache: Cache) -> None:
     data = bytearray(cache.path.read_bytes())
     data[cache.extents["mel"].at(7) + 10] ^= 1
     cache.path.write_bytes(bytes(data))
-    np.testing.assert_array_equal(open_cache(cache.path).damaged_rows(), [7])
+    np.testing.assert_array_equal(open_cache(cache.path, check_rows=False).damaged_rows(), [7])
 
 
 def test_mapped_rows_are_those_that_h5py_reads(cache: Cache) -> None:

@@ -76,7 +76,7 @@ def test_what_validated_is_part_of_the_name() -> None:
 @pytest.fixture(scope="module")
 def cache_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
-    tiny_music.write_collection(folder / "music", {"a": 10, "b": 10}, duration_s=3.1, sample_rate=8_000)
+    tiny_music.write_collection(folder / "music", {"blues": 10, "metal": 10}, duration_s=3.1, sample_rate=8_000)
     build(folder / "music", folder / "cache.h5")
     return folder / "cache.h5"
 

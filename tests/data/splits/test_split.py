@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,9 +19,9 @@ from genrekit.data.cache.layout import CachedTrack, CachePlan
 from genrekit.data.cache.reader import Cache
 from genrekit.data.splits.checks import check_split
 from genrekit.data.splits.groups import artist_clusters, what_to_resample
-from genrekit.data.splits.gtzan import index
+from genrekit.data.splits.gtzan import gtzan_summary, index
 from genrekit.data.splits.policy import choose_policy, make_split
-from genrekit.data.splits.split import SET_NAMES, Split, SplitTrack
+from genrekit.data.splits.split import Split, SplitTrack
 from genrekit.data.splits.store import load_split, open_split, save_split, split_tracks
 from genrekit.errors import SplitError
 
@@ -244,6 +245,24 @@ class TestDrawnSplits:
         assert split.notes == ("7 tracks without a known artist: each counts as another artist",)
 
     @pytest.mark.parametrize("policy", DRAWN)
+    def test_of_a_recording_with_two_genres_no_track_is_used_and_a_note_names_them(self, policy: SplitPolicy) -> None:
+        tracks = [
+            *tracks_of("metal", 10),
+            *tracks_of("rock", 10),
+            SplitTrack("metal/queen", "metal", digest="1", recording="metal/queen"),
+            SplitTrack("rock/queen", "rock", digest="2", recording="metal/queen"),
+        ]
+        split = make_split(tracks, policy, 0)
+        assert split.left_out == {
+            "metal/queen": "the same recording as rock/queen, which has another genre",
+            "rock/queen": "the same recording as metal/queen, which has another genre",
+        }
+        assert (
+            "metal/queen (metal) and rock/queen (rock) are the same recording, with different genres: no set has them; "
+            "remove tracks, or correct their genres"
+        ) in split.notes
+
+    @pytest.mark.parametrize("policy", DRAWN)
     def test_of_sample_identical_tracks_with_two_genres_neither_is_used(self, policy: SplitPolicy) -> None:
         tracks = [
             *tracks_of("metal", 10),
@@ -267,7 +286,7 @@ class TestRefusals:
         with pytest.raises(
             SplitError,
             match=r"^blues has only one artist \(blues artist 0\), so an artist split leaves its validation set empty: "
-            "choose the track split, or add artists$",
+            "choose --split track, or add artists$",
         ):
             make_split(tracks, "artist", 0)
         assert counts(make_split(tracks, "track", 0), tracks)["blues"] == [8, 1, 1]
@@ -286,7 +305,7 @@ class TestRefusals:
         with pytest.raises(
             SplitError,
             match=r"^blues has 1 usable track, but the training and the validation set need one each: "
-            r"add tracks, or remove the genre$",
+            r"add tracks, or leave out rare genres: prepare with --min-tracks$",
         ):
             make_split([*tracks_of("blues", 1, per_artist=1), *tracks_of("jazz", 10, per_artist=1)], policy, 0)
 
@@ -299,16 +318,22 @@ class TestRefusals:
             *tracks_of("jazz", 10),
         ]
         with pytest.raises(
-            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
+            SplitError,
+            match=r"^blues has 1 usable track \(1 is left out: blues/2 is sample-identical to jazz/1, which has "
+            r"another genre\), but the training and the validation set need one each: remove the copies, or correct",
         ):
             make_split(tracks, policy, 0)
 
     def test_sample_identical_tracks_count_as_one(self) -> None:
         twins = [SplitTrack("blues/1", "blues", digest="same"), SplitTrack("blues/2", "blues", digest="same")]
-        with pytest.raises(
-            SplitError, match=r"^blues has 1 usable track, but the training and the validation set need"
-        ):
+        with pytest.raises(SplitError, match=r"^all 2 tracks of blues are sample-identical, but .* add other tracks$"):
             make_split([*twins, *tracks_of("jazz", 10)], "track", 0)
+
+    @pytest.mark.parametrize("policy", DRAWN)
+    def test_a_genre_of_one_recording_is_named_as_the_cause(self, policy: SplitPolicy) -> None:
+        copies = [SplitTrack(f"blues/{n}", "blues", ("Ann",), digest=str(n), recording="blues/0") for n in range(4)]
+        with pytest.raises(SplitError, match=r"^all 4 tracks of blues are one recording, .* --keep-near-duplicates$"):
+            make_split([*copies, *tracks_of("jazz", 10)], policy, 0)
 
     @pytest.mark.parametrize("policy", DRAWN)
     def test_tracks_that_come_to_share_something_across_sides_are_refused_with_the_remedy(
@@ -333,7 +358,7 @@ class TestPublishedSplits:
         split = make_split(tracks, "fault-filtered", 0)
         assert Counter(split.subsets.values()) == {"train": 443, "validation": 197, "test": 290}
         assert set(split.left_out.values()) == {"not listed in the fault-filtered split"}
-        assert split.notes == ("70 tracks are not in the fault-filtered split",)
+        assert split.notes == ("70 tracks are not in the fault-filtered split, and not used",)
         assert_sound(split, tracks)
 
     def test_fault_filtered_uses_neither_of_gtzan_s_excerpt_in_two_genres(self) -> None:
@@ -368,11 +393,13 @@ class TestPublishedSplits:
         assert len(make_split(tracks, "fault-filtered", 0).subsets) == 930
 
     def test_without_gtzan_s_names_fault_filtered_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(SplitError, match="no track has a GTZAN name: choose the track or artist split"):
+        with pytest.raises(SplitError, match="no track has a GTZAN name: choose --split track or artist"):
             make_split(tracks_of("blues", 10), "fault-filtered", 0)
 
     def test_a_manifest_without_a_split_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(SplitError, match="no track has a value in the manifest's split column: choose the track"):
+        with pytest.raises(
+            SplitError, match="no track has a value in the manifest's split column: choose --split track"
+        ):
             make_split(tracks_of("blues", 10), "manifest", 0)
 
     def test_the_split_of_a_manifest_is_used_unchanged(self) -> None:
@@ -384,15 +411,59 @@ class TestPublishedSplits:
         assert split.subsets == {"blues/000": "train", "blues/001": "validation", "blues/002": "test"}
         assert split.left_out == {"blues/003": "not listed in the manifest split"}
 
-    @pytest.mark.parametrize("missing", ["train", "validation"])
-    def test_a_published_split_without_a_required_subset_is_refused_with_the_remedy(self, missing: str) -> None:
-        subsets = sorted(SUBSETS - {missing})
-        tracks = [replace(track, subset=subsets[n % 2]) for n, track in enumerate(tracks_of("blues", 4))]
+    def test_a_manifest_without_training_tracks_is_refused_with_the_remedy(self) -> None:
+        tracks = [replace(track, subset="test") for track in tracks_of("blues", 4)]
+        for policy in ("manifest", choose_policy(tracks, "auto", 0)[0]):
+            with pytest.raises(
+                SplitError,
+                match=r"^the manifest's split column names 4 test tracks but no training tracks: name these, too, or "
+                "choose --split track, which ignores the column$",
+            ):
+                make_split(tracks, policy, 0)
+
+    def test_a_genre_without_validation_tracks_is_refused_if_others_have_some(self) -> None:
+        tracks = [
+            replace(track, subset="validation" if track.id == "jazz/000" else "train")
+            for track in [*tracks_of("blues", 4), *tracks_of("jazz", 4)]
+        ]
         with pytest.raises(
-            SplitError,
-            match=f"^the manifest split has no blues tracks in the {SET_NAMES[missing]}: choose the track split",
+            SplitError, match=r"^the manifest split has no blues tracks in the validation set: choose --split track"
         ):
             make_split(tracks, "manifest", 0)
+
+    def test_a_manifest_of_one_track_per_genre_is_refused(self) -> None:
+        tracks = [replace(track, subset="train") for track in [*tracks_of("blues", 1), *tracks_of("jazz", 1)]]
+        with pytest.raises(SplitError, match=r"^the manifest split has no blues tracks in the (validation|training)"):
+            make_split(tracks, "manifest", 0)
+
+    @pytest.mark.parametrize(("per_artist", "drawn_by"), [(3, "artist"), (27, "track"), (0, "track")])
+    def test_without_validation_tracks_some_training_tracks_are_drawn(self, per_artist: int, drawn_by: str) -> None:
+        tracks = [
+            replace(track, subset="test" if track.id[-2:] > "26" else "train")
+            for track in [*tracks_of("blues", 30, per_artist=per_artist), *tracks_of("jazz", 30, per_artist=per_artist)]
+        ]
+        split = make_split(tracks, "manifest", 0)
+        assert counts(split, tracks) == {"blues": [24, 3, 3], "jazz": [24, 3, 3]}
+        assert split.ids("test") == [track.id for track in tracks if track.subset == "test"]
+        assert split.notes[0] == (
+            f"the manifest's split has no validation set: 6 of its 54 training tracks, drawn by {drawn_by}, "
+            "are used for validation"
+        )
+        if per_artist == 3:
+            assert crossing(split, tracks, "artist") == []
+        assert make_split(tracks, "manifest", 5).subsets == split.subsets
+
+    def test_a_drawn_validation_set_stays_when_tracks_are_added(self) -> None:
+        tracks = [replace(track, subset="train") for track in [*tracks_of("blues", 40), *tracks_of("jazz", 40)]]
+        first = make_split(tracks[::2], "manifest", 0)
+        grown = make_split(tracks, "manifest", 0, previous=first)
+        assert first.subsets.items() <= grown.subsets.items()
+        assert counts(grown, tracks) == {"blues": [36, 4, 0], "jazz": [36, 4, 0]}
+
+    def test_a_validation_set_is_drawn_when_the_manifest_s_is_removed(self) -> None:
+        tracks = [replace(track, subset="train") for track in tracks_of("blues", 18)]
+        first = make_split([replace(tracks[0], subset="validation"), *tracks[1:]], "manifest", 0)
+        assert counts(make_split(tracks[1:], "manifest", 0, previous=first), tracks[1:]) == {"blues": [15, 2, 0]}
 
     def test_what_crosses_a_manifest_s_split_is_counted_and_with_strict_refused(self) -> None:
         """An artist's name may be written in two ways, as in an artist split."""
@@ -460,19 +531,78 @@ class TestAuto:
     def test_gtzan_is_fault_filtered(self) -> None:
         assert choose_policy(gtzan_tracks(), "auto", 0) == ("fault-filtered", ())
 
-    def test_an_incomplete_gtzan_gets_a_note_about_the_fault_filtered_split(self) -> None:
+    def test_a_part_of_gtzan_gets_a_note_about_the_fault_filtered_split(self) -> None:
         policy, notes = choose_policy(gtzan_tracks()[::2], "auto", 0)
         assert policy == "artist"
         assert notes == (
             "split by artist",
-            "the tracks have GTZAN's names: its fault-filtered split keeps artists apart",
+            "--split fault-filtered uses GTZAN's published split: 465 of these tracks",
         )
-        assert choose_policy(gtzan_tracks(), "track", 0) == ("track", notes[1:])
+        assert choose_policy(gtzan_tracks()[::2], "track", 0)[1] == ()
+
+    def test_a_part_of_gtzan_whose_lists_cannot_be_used_gets_no_note_about_them(self) -> None:
+        tracks = [track for track in gtzan_tracks() if track.genre != "pop" or track.id.endswith("00010")]
+        assert not [note for note in choose_policy(tracks, "auto", 0)[1] if "GTZAN" in note]
+
+    def test_gtzan_s_lists_are_not_used_if_a_genre_would_be_missing_from_a_set(self) -> None:
+        tested = {track.id for track in gtzan_tracks() if index()[track.id.removeprefix("genres/")].subset == "test"}
+        tracks = [track for track in gtzan_tracks() if track.genre != "pop" or track.id not in tested]
+        policy, notes = choose_policy(tracks, "auto", 0)
+        assert policy == "artist"
+        assert notes[-1].startswith("--split fault-filtered uses")
+        summary = gtzan_summary({track.id: track.genre for track in tracks}) or ""
+        assert summary.endswith("test tracks, but no test tracks of pop")
+
+    @pytest.mark.parametrize("genre", ["pop", "folk"])
+    def test_other_tracks_beside_gtzan_are_used(self, genre: str) -> None:
+        others = [replace(track, id=f"own/{track.id}") for track in tracks_of(genre, 20, per_artist=1)]
+        policy, notes = choose_policy([*gtzan_tracks(), *others], "auto", 0)
+        assert policy == "artist"
+        summary = gtzan_summary({track.id: track.genre for track in [*gtzan_tracks(), *others]})
+        start = "1,000 of GTZAN's 1,000 tracks are here, and 20 other tracks:"
+        lists = {
+            "pop": "--split fault-filtered, which keeps artists apart, has 443 training, 197 validation and 290 test "
+            "tracks",
+            "folk": "its fault-filtered split cannot be used, because its training set has no folk tracks here",
+        }
+        assert summary == f"{start} {lists[genre]}"
+        assert ("GTZAN" in notes[-1]) == (genre == "pop")
+
+    def test_the_summary_of_gtzan_has_at_most_three_lines_of_80_columns(self) -> None:
+        tested = {track.id for track in gtzan_tracks() if index()[track.id.removeprefix("genres/")].subset == "test"}
+        tracks = [track for track in gtzan_tracks() if track.id not in tested or track.id.endswith("blues.00000")]
+        genre_of = {track.id: track.genre for track in tracks} | {f"own/{n}": "blues" for n in range(1_000)}
+        for lacking in (tracks, gtzan_tracks()):
+            summary = gtzan_summary(genre_of | {track.id: track.genre for track in lacking}) or ""
+            assert len(textwrap.wrap(f"note: {summary}", 80)) <= 3
 
     def test_a_manifest_that_lists_every_track_is_used(self) -> None:
         tracks = [replace(track, subset="train") for track in tracks_of("blues", 10, per_artist=1)]
-        assert choose_policy(tracks, "auto", 0) == ("manifest", ("using the split of the manifest",))
-        assert choose_policy([*tracks, SplitTrack("blues/x", "blues")], "auto", 0)[0] == "artist"
+        assert choose_policy(tracks, "auto", 0) == ("manifest", ("using the split of the manifest or of the folders",))
+
+    def test_a_manifest_that_lists_some_tracks_is_used_and_the_others_are_counted(self) -> None:
+        """Before, the split was dropped, so that a test track could be in the training set."""
+        subsets = ["train", "train", "validation", "test", None, None]
+        tracks = [replace(t, subset=s) for t, s in zip(tracks_of("blues", 6), subsets, strict=True)]
+        assert choose_policy(tracks, "auto", 0)[0] == "manifest"
+        split = make_split(tracks, "manifest", 0)
+        assert split.ids("test") == ["blues/003"]
+        assert split.notes == ("2 tracks are not in the manifest split, and not used",)
+
+    def test_a_manifest_s_split_of_gtzan_is_used_instead_of_the_published_one(self) -> None:
+        subsets = ["train", "validation", "test"]
+        tracks = [replace(track, subset=subsets[n % 3]) for n, track in enumerate(gtzan_tracks())]
+        policy, notes = choose_policy(tracks, "auto", 0)
+        assert (policy, notes[0]) == ("manifest", "using the split of the manifest or of the folders")
+        assert len(notes) == 1
+
+    @pytest.mark.parametrize("step", [1, 2])
+    def test_gtzan_s_published_split_in_a_manifest_is_called_fault_filtered(self, step: int) -> None:
+        tracks = [replace(t, subset=index()[t.id.removeprefix("genres/")].subset) for t in gtzan_tracks()[::step]]
+        assert choose_policy(tracks, "auto", 0) == (
+            "fault-filtered",
+            ("the manifest's split is GTZAN's fault-filtered split",),
+        )
 
     def test_half_of_the_artists_known_are_enough_to_split_by_artist(self) -> None:
         known, unknown = tracks_of("blues", 10, per_artist=1), tracks_of("jazz", 11)
@@ -530,6 +660,16 @@ class TestSplitFiles:
         other = {track_id: swapped[subset] for track_id, subset in first.subsets.items()}
         save_split(tmp_path / "cache.splits" / "track-0.json", replace(first, subsets=other))
         assert open_split(cache, "track", 0).subsets == other
+
+    def test_a_manifest_that_was_changed_is_noted_with_the_tracks_that_moved(self, tmp_path: Path) -> None:
+        tracks = [
+            replace(t, subset=s) for t, s in zip(tracks_of("blues", 3), ("train", "validation", "test"), strict=True)
+        ]
+        open_split(self.cache(tmp_path, tracks), "auto", 0)
+        changed = [*tracks[:2], replace(tracks[2], subset="train")]
+        split = open_split(self.cache(tmp_path, changed), "auto", 7)
+        assert split.notes[1].startswith("1 track is in another set of the manifest split than before (blues/002): ")
+        assert sorted(path.name for path in (tmp_path / "cache.splits").iterdir()) == ["manifest-0.json"]
 
     def test_a_grown_collection_keeps_its_subsets_and_stores_the_new_ones(self, tmp_path: Path) -> None:
         tracks = tracks_of("blues", 40)

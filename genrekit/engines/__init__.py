@@ -1,0 +1,1 @@
+"""Engines that run tasks outside this machine, through `concurrent.futures.Executor`."""
