@@ -1,12 +1,13 @@
 """What genrekit prepare costs beside its peers: loops in librosa and torchaudio, and the least that must be done.
 
-Usage: python benchmarks/prepare.py FOLDER [--rows NAME,...] [--repeats N] [--quick]
+Usage: [EARLIER=CHECKOUT] python benchmarks/prepare.py FOLDER [--rows NAME,...] [--repeats N] [--quick]
 
 FOLDER is a folder of genre folders with WAV files, such as GTZAN; where it has too few tracks, slower and quieter
 versions of them are made in a temporary folder (TMPDIR says where; it needs 10 GB). Prints one table: what, ours, the
 peer's, their ratio (median of the repeats, and the range), the bar, met or missed. Ours and the peer run in turn. Costs
 per fragment are the slope between a small and a large collection, so that start-up falls out. Every process has one
-thread for its libraries; genrekit has as many workers as the row says.
+thread for its libraries; genrekit has as many workers as the row says. EARLIER is another checkout of genrekit, whose
+speed is then compared as well.
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ def peer(name: str, *options: str) -> Command:
     """A peer's script, which lies beside this one."""
     script = Path(__file__).with_name(f"peer_{name}.py")
     return lambda bench, folder: [sys.executable, script, folder, bench.out("peer.h5"), *options]
+
+
+def earlier(workers: int) -> Command:
+    """Prepare with the code of another checkout, in this environment."""
+    checkout = Path(os.environ["EARLIER"]).resolve()
+    if not (checkout / "genrekit").is_dir():
+        raise SystemExit(f"EARLIER={checkout} is no checkout of genrekit")
+
+    def command(bench: Bench, folder: Path) -> list[object]:
+        python, *arguments = prepare(folder, bench.out("peer.h5"), workers)
+        return ["env", f"PYTHONPATH={checkout}", python, "-P", *arguments]  # -P: not from the current folder
+
+    return command
 
 
 def slope(ours: Command, theirs: Command, small: int, large: int) -> Callable[[Bench], Sample]:
@@ -180,6 +194,26 @@ ROWS = [
     Row("ten-new", "ten new among 1,000 against preparing ten and copying the file", "s", "at most", 1, ten_new),
     Row("memory", "peak memory, 1,000 tracks against 100", "MiB", "at most", 1.1, memory),
 ]
+
+if "EARLIER" in os.environ:
+    ROWS += [
+        Row(
+            "earlier",
+            "one worker against the earlier checkout",
+            "ms/fragment",
+            "at most",
+            1.03,
+            slope(genrekit(1), earlier(1), 100, 400),
+        ),
+        Row(
+            "earlier-whole",
+            "whole command on 100 tracks against the earlier checkout",
+            "s",
+            "at most",
+            1.03,
+            whole(genrekit(2), earlier(2), 100),
+        ),
+    ]
 
 if __name__ == "__main__":
     run_table(str(__doc__), ROWS)

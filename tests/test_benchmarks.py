@@ -23,7 +23,7 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("program", "rows"),
     [
-        ("prepare.py", "rerun"),
+        ("prepare.py", "rerun,earlier-whole"),
         ("batches.py", "mel"),
         ("train.py", "step,start,memory"),
         ("compare.py", "workers"),
@@ -34,7 +34,10 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     ],
     ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries", "musicnn"],
 )
-def test_a_row_is_measured_and_held_against_its_bar(program: str, rows: str, tmp_path: Path) -> None:
+def test_a_row_is_measured_and_held_against_its_bar(
+    program: str, rows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARLIER", str(BENCHMARKS.parent))
     folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
     done = run(program, folder, "--quick", "--rows", rows)
     assert done.returncode == 0, done.stderr
@@ -59,6 +62,13 @@ def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
     done = run("prepare.py", tmp_path, "--rows", "floor,flor")
     assert done.returncode == 2
     assert "no rows flor" in done.stderr
+
+
+def test_an_earlier_checkout_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARLIER", str(tmp_path))
+    done = run("prepare.py", tmp_path, "--rows", "earlier-whole")
+    assert done.returncode == 1
+    assert f"EARLIER={tmp_path} is no checkout of genrekit" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up as Linux shows it")

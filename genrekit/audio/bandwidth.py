@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -48,7 +49,13 @@ class BandPower:
     def bandwidth_hz(self) -> float:
         """The upper edge of the highest band that is not empty; 0 if all are or the track is shorter than a frame."""
         filled = np.flatnonzero(self._sum > self._sum.max() * 10 ** (_FLOOR_DB / 10))
-        return float(mel_edges_hz(self._front_end)[filled[-1] + 2]) if len(filled) else 0.0
+        return _upper_edges_hz(self._front_end)[filled[-1]] if len(filled) else 0.0
+
+
+@cache
+def _upper_edges_hz(front_end: FeatureConfig) -> list[float]:
+    edges: list[float] = mel_edges_hz(front_end)[2:].tolist()
+    return edges
 
 
 def median_bandwidth(bandwidths_hz: Iterable[float]) -> float:

@@ -37,6 +37,9 @@ _LARGE_STEP = 2**63 - 1
 _SMALL_STEP = 1_024
 """Samples that are read at once before damaged bytes. libsndfile returns nothing of a block that has an error."""
 
+_LEAST_STEP = 1 << 16
+"""Samples that are asked for after as many were read as the header declares: there may be more."""
+
 _NOTICED_S = 0.01
 """Seconds by which lengths must differ to be noticed."""
 
@@ -180,7 +183,8 @@ class _LibsndfileSource:
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = False) -> npt.NDArray[Any]:
         while True:
             try:
-                block = self._file.read(min(frames, self._step), dtype=dtype, always_2d=always_2d)
+                expected = max(self.frames - self._decoded, _LEAST_STEP)  # no larger array than necessary
+                block = self._file.read(min(frames, self._step, expected), dtype=dtype, always_2d=always_2d)
             except soundfile.LibsndfileError:
                 if not self._skip_damage():
                     return np.zeros((0, self.channels) if always_2d else 0, dtype)

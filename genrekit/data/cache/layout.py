@@ -78,8 +78,9 @@ FILE_STATUS = {"ctime_ns": "i8", "inode": "i8"}
 class CachedTrack:
     """A track in a cache. `digest` is that of its decoded audio, and empty until the track is `done`.
 
-    `file_digest` is that of the content of its file. `note` says what is unusual about the file, and `decoder` is the
-    decoder's name and version, empty for libsndfile. These, `ctime_ns` and `inode` are unknown in caches of version 2.
+    `file_digest` is the CRC-32 of the content of its file. `note` says what is unusual about the file, and `decoder` is
+    the decoder's name and version, empty for libsndfile. These, `ctime_ns` and `inode` are unknown in caches of
+    version 2.
 
     `recording` is the index of the first track with the same recording, by fingerprint; -1 until the cache is complete.
     `silent` is true for silent tracks in caches of version 2. Later versions skip them.

@@ -31,7 +31,7 @@ from genrekit.data.cache.layout import (
     dataset_types,
 )
 from genrekit.data.cache.rows import Extent, row_checksums
-from genrekit.data.cache.storage import require_layout, require_own_storage
+from genrekit.data.cache.storage import members, own_datasets, require_layout
 from genrekit.data.cache.track_table import read_skipped, read_tracks
 from genrekit.data.collection import SkippedFile
 from genrekit.errors import GenrekitError, IncompatibleCacheError, UsageError, counted, few
@@ -288,20 +288,20 @@ def _short(error: Exception) -> str:
 
 
 def _read(path: Path, file: Any, version: int) -> Cache:
-    require_own_storage(file, path.stat().st_size)
+    datasets = own_datasets(file, path.stat().st_size)
     config = PrepareConfig.of(with_earlier_defaults(json.loads(file.attrs["config"])))
-    require_layout(file, config, version)
-    plan = CachePlan(config, read_tracks(file["tracks"]), read_skipped(file["skipped"]))
+    require_layout(datasets, config, version)
+    plan = CachePlan(config, read_tracks(members(datasets, "tracks")), read_skipped(members(datasets, "skipped")))
     names = [f"tracks/{name}" for name in (*TRACK_RESULTS, *FILE_STATUS)]
     if version == 2:
-        names = [name for name in names if name in file]
+        names = [name for name in names if name in datasets]
     else:
-        require_names("genres", file["genres"].asstr()[:], plan.genres)
-        require_names("variants", file["variants"].asstr()[:], config.augmentation.variants)
+        require_names("genres", datasets["genres"].asstr()[:], plan.genres)
+        require_names("variants", datasets["variants"].asstr()[:], config.augmentation.variants)
     if plan.skipped:
-        names += [name for name in (f"skipped/{status}" for status in FILE_STATUS) if name in file]
-    extents = {name: _extent(file[name]) for name in (*config.inputs, *ROW_TYPES, *names)}
-    columns = {name: file[name][:] for name in _COLUMNS}
+        names += [name for name in (f"skipped/{status}" for status in FILE_STATUS) if name in datasets]
+    extents = {name: _extent(datasets[name]) for name in (*config.inputs, *ROW_TYPES, *names)}
+    columns = {name: datasets[name][:] for name in _COLUMNS}
     return Cache(path, plan, extents, columns)
 
 

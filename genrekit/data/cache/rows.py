@@ -28,7 +28,7 @@ from genrekit.audio.long_tracks import long_track, stacked_rows
 from genrekit.audio.transform import Rows, SignalFacts, row_bytes, transform_track
 from genrekit.config import PrepareConfig
 from genrekit.errors import UnreadableAudioError, file_that_needs_memory
-from genrekit.io.digests import file_digest
+from genrekit.io.digests import file_checksum
 
 ROW_DATASETS = ("waveform", "mel", "landmark", "start_s", "variant", "strength", "checksum")
 """The datasets that workers write. A cache that stores only one kind of input lacks some."""
@@ -118,7 +118,7 @@ def _write_whole(
         return RowCountMismatch(slot, len(track.variant))
     with open_descriptor(file, os.O_WRONLY) as descriptor:
         _write_rows(descriptor, extents, slot.first_row, track)
-    return Written(slot, track.digest, file_digest(slot.path), track.facts, track.notes, track.decoder)
+    return Written(slot, track.digest, file_checksum(slot.path), track.facts, track.notes, track.decoder)
 
 
 def _write_in_passes(
@@ -141,7 +141,7 @@ def _write_in_passes(
             written += len(some)
     if written != slot.rows:
         raise UnreadableAudioError(CHANGED)
-    return Written(slot, track.digest, file_digest(slot.path), track.facts, track.notes, track.decoder)
+    return Written(slot, track.digest, file_checksum(slot.path), track.facts, track.notes, track.decoder)
 
 
 def _write_rows(descriptor: int, extents: dict[str, Extent], first_row: int, rows: Rows) -> None:

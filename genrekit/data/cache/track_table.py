@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from genrekit.audio.transform import SignalFacts
@@ -9,8 +10,8 @@ from genrekit.data.cache.layout import FILE_STATUS, TRACK_FACTS, CachedSkip, Cac
 from genrekit.data.collection import SkippedFile
 
 
-def read_tracks(group: Any) -> tuple[CachedTrack, ...]:
-    """Return the tracks of a cache from its group. Older caches lack some datasets."""
+def read_tracks(group: Mapping[str, Any]) -> tuple[CachedTrack, ...]:
+    """Return the tracks of a cache from the datasets of its group. Older caches lack some datasets."""
     names = ("size", "mtime_ns", "first_row", "rows", "recording", "done")
     numbers = {name: group[name][:].tolist() for name in names}
     silent = group["silent"][:].tolist() if "silent" in group else [0] * len(numbers["size"])
@@ -56,8 +57,8 @@ def read_tracks(group: Any) -> tuple[CachedTrack, ...]:
     )
 
 
-def read_skipped(group: Any) -> tuple[CachedSkip, ...]:
-    """Return the skipped files of a cache from its group. Older caches lack some datasets."""
+def read_skipped(group: Mapping[str, Any]) -> tuple[CachedSkip, ...]:
+    """Return the skipped files of a cache from the datasets of its group. Older caches lack some datasets."""
     paths, reasons = (group[name].asstr()[:].tolist() for name in ("path", "reason"))
     numbers = [
         group[name][:].tolist() if name in group else [0] * len(paths) for name in ("size", "mtime_ns", *FILE_STATUS)
