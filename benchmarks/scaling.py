@@ -86,7 +86,7 @@ def main() -> None:
     for name, (count, rows) in FMA.items():
         hours = float(model @ (1, count, rows)) / 3_600
         sizes = [rows * size / 1e9 for size in row_bytes.values()]
-        print(f"{name:<12} {count:>8} {rows:>10} {hours:>10.1f} {sizes[0]:>9.0f} {sizes[1]:>12.0f}")
+        print(f"{name:<12} {count:>8} {rows:>10} {hours:>10.2f} {sizes[0]:>9.0f} {sizes[1]:>12.0f}")
 
 
 if __name__ == "__main__":

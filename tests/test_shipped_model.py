@@ -6,14 +6,15 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import other_audio
 import pytest
 import soundfile
 from other_audio import RATE, TEST_TEXTS, unseen_signals, write_speech
-from shipped_model import OTHER_WEIGHT, other_map, shipped_card
+from shipped_model import OTHER_WEIGHT, other_map, ship, shipped_card
 from sklearn.linear_model import LogisticRegression
 from tiny_cli import CommandLine
 
-from genrekit import predict
+from genrekit import open_cache, predict
 from genrekit.audio.synthetic_signals import write_signals
 from genrekit.data.splits.gtzan import index
 from genrekit.demo.synthesizer import synthesize_track
@@ -81,6 +82,30 @@ def test_it_has_no_paths_of_the_computer_that_made_it() -> None:
     assert (metadata.cache, metadata.collection) == (None, None)
     assert metadata.prepare.front_end.pad == "wrap"
     assert read_seen_audio(SHIPPED) is not None
+
+
+def test_a_run_becomes_a_model_that_rejects_noise_and_keeps_its_genres(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: CommandLine
+) -> None:
+    """As the tool makes it, but for the speech: espeak-ng may be missing."""
+    monkeypatch.setattr(other_audio, "write_speech", lambda *_, **__: [])
+    done = genrekit("train", "--recipe", "pretrained", "--out", "runs/pretrained")
+    assert done.code == 0, done.err
+    with open_cache("data/cache.h5") as cache:
+        ship(Path("runs/pretrained"), cache, tmp_path / "shipped")
+    metadata = read_metadata(tmp_path / "shipped")
+    assert metadata.genres[-1] == "other"
+    assert (metadata.cache, metadata.collection) == (None, None)
+    assert (tmp_path / "shipped" / "README.md").read_text(encoding="utf-8") == shipped_card(metadata)
+    noise = np.random.default_rng(11).normal(0, 0.1, 6 * RATE)
+    soundfile.write("noise.wav", noise, RATE)
+    songs = sorted(Path("data").glob("*/*.wav"))
+    trained, shipped = (
+        [file.genre for file in predict([*songs, "noise.wav"], model).files]
+        for model in ("runs/pretrained/best", tmp_path / "shipped")
+    )
+    assert shipped[:-1] == trained[:-1]
+    assert shipped[-1] == "other"
 
 
 def write_gtzan(folder: Path, subsets: Sequence[str]) -> Path:

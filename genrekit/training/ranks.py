@@ -7,6 +7,7 @@ one process would.
 from __future__ import annotations
 
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -127,7 +128,10 @@ def joined(rank: int, size: int, backend: str) -> Iterator[Ranks]:
     for descriptor in _descriptors() - before:
         _close_if_unreachable(descriptor)
     try:
-        yield Ranks(rank, size)
+        with warnings.catch_warnings():
+            # torch compares strides of axes of length 1, which do not matter, in the weights of the first convolution.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+            yield Ranks(rank, size)
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
@@ -244,11 +248,10 @@ class _Normalize(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, ranks: Ranks
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        axes = [axis for axis in range(values.dim()) if axis != 1]
         count = values.numel() // values.shape[1]
         own = torch.zeros(2 * values.shape[1] + 1, dtype=torch.float64, device=values.device)
         if count:
-            variance, mean = torch.var_mean(values.float(), axes, correction=0)
+            mean, variance = torch.batch_norm_update_stats(values.float(), None, None, 0.0)
             own = torch.cat([mean.new_tensor([count]).double(), mean.double(), variance.double()])
         rows = ranks.total(_in_row(own, ranks))
         counts, means, variances = rows[:, :1], *rows[:, 1:].chunk(2, dim=1)
@@ -256,26 +259,34 @@ class _Normalize(torch.autograd.Function):
         mean = (counts * means).sum(0) / total
         variance = (counts * (variances + (means - mean) ** 2)).sum(0) / total
         mean, variance = mean.float(), variance.float()
-        scale = torch.rsqrt(variance + eps)
         output = torch.batch_norm(values, weight, bias, mean, variance, False, 0.0, eps, False)
-        ctx.save_for_backward(values, weight, mean, scale, total)
-        ctx.axes, ctx.ranks, ctx.biased = axes, ranks, bias is not None
+        ctx.save_for_backward(values, weight, mean, variance, total)
+        ctx.eps, ctx.ranks, ctx.biased = eps, ranks, bias is not None
         count_of_all = total.float()
         ctx.mark_non_differentiable(mean, variance, count_of_all)
         return output, mean, variance, count_of_all
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        values, weight, mean, scale, total = ctx.saved_tensors
-        gradient = gradients[0].float()
+        values, weight, mean, variance, total = ctx.saved_tensors
+        if not values.numel():  # this rank has no fragment of the batch
+            none = mean.new_zeros(2, len(mean))
+            ctx.ranks.total(none)
+            of_parameters = (None, None) if weight is None else (none[0], none[1] if ctx.biased else None)
+            return torch.zeros_like(values), *of_parameters, None, None
+        # The gradients of the weight and the bias, and that of the values if mean and variance were constant.
+        gradient, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], values, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = ctx.ranks.total(torch.stack([of_bias, of_weight]).float()) / total.float()
+        scale = torch.rsqrt(variance + ctx.eps)
+        factor = scale if weight is None else scale * weight
+        slope = -factor * scale * sums[1]
         shape = [-1 if axis == 1 else 1 for axis in range(values.dim())]
-        normalized = (values.float() - mean.view(shape)) * scale.view(shape)
-        of_bias, of_weight = gradient.sum(ctx.axes), (gradient * normalized).sum(ctx.axes)
-        sums = ctx.ranks.total(torch.stack([of_bias, of_weight])) / total.float()
-        gradient = gradient - sums[0].view(shape) - normalized * sums[1].view(shape)
-        gradient = gradient * (scale if weight is None else scale * weight).view(shape)
+        gradient = torch.addcmul(gradient, values, slope.to(values.dtype).view(shape))
+        gradient -= (factor * sums[0] + slope * mean).to(values.dtype).view(shape)
         of_parameters = (None, None) if weight is None else (of_weight, of_bias if ctx.biased else None)
-        return gradient.to(values.dtype), *of_parameters, None, None
+        return gradient, *of_parameters, None, None
 
 
 def _in_row(own: Tensor, ranks: Ranks) -> Tensor:

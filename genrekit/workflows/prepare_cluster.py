@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -22,8 +22,11 @@ from genrekit.engines.remote import folders_of, require_seen, shared_token
 from genrekit.errors import GenrekitError, counted
 from genrekit.workflows.reporter import Reporter
 
-_MOST_TRACKS, _LEAST_TRACKS, _BLOCKS = 64, 8, 512
-"""Tracks of a block, so that there are about this many blocks. A lost worker loses one block per thread."""
+_MOST_TRACKS, _LEAST_TRACKS = 256, 8
+"""Tracks of a block. A block costs about as much as ten short tracks, and a lost worker loses one block per thread."""
+
+_BLOCKS_PER_THREAD = 4
+"""Fewest blocks for each thread, so that all threads are busy until the end."""
 
 
 def gather_rows(
@@ -75,8 +78,9 @@ def _on_cluster(
         dask.require_seen([token, *folders_of(track.path for track in tracks)])
         reporter.note(f"{counted(len(tracks), 'track')} on {counted(dask.threads(), 'thread')} of {dask.address}")
         reporter.tracks_done(done, len(collection.tracks))
+        blocks_of_tracks = _cut(tracks, dask.threads())
         with closing(
-            _written(dask, write, tracks, partial(_leave_out, collection.root, config, folder, strict))
+            _written(dask, write, blocks_of_tracks, partial(_leave_out, collection.root, config, folder, strict))
         ) as names:
             for name in names:
                 blocks.append(open_cache(folder / name, unfinished=True))
@@ -88,16 +92,16 @@ def _on_cluster(
 def _written(
     dask: DaskEngine,
     write: Callable[[Sequence[Track]], str],
-    tracks: Sequence[Track],
+    blocks: Iterable[Sequence[Track]],
     leave_out: Callable[[Track, str], str],
 ) -> Generator[str]:
-    """Let workers write the blocks of some tracks; yield the names of their files.
+    """Let workers write blocks of tracks; yield the names of their files.
 
     If several workers die at a block, its tracks are tried again one at a time, and the one at which they die again is
     left out.
     """
     suspects, left_out = list[Track](), list[str]()
-    with closing(dask.as_completed(write, _cut(tracks), lambda block, _: suspects.extend(block))) as written:
+    with closing(dask.as_completed(write, blocks, lambda block, _: suspects.extend(block))) as written:
         for _, name in written:
             yield name
     alone = ((track,) for track in suspects)
@@ -122,8 +126,8 @@ def _leave_out(root: Path, config: PrepareConfig, folder: Path, strict: bool, tr
     return path.name
 
 
-def _cut(tracks: Sequence[Track]) -> Iterator[tuple[Track, ...]]:
-    size = min(_MOST_TRACKS, max(_LEAST_TRACKS, len(tracks) // _BLOCKS))
+def _cut(tracks: Sequence[Track], threads: int) -> Iterator[tuple[Track, ...]]:
+    size = min(_MOST_TRACKS, max(_LEAST_TRACKS, len(tracks) // (_BLOCKS_PER_THREAD * threads)))
     for start in range(0, len(tracks), size):
         yield tuple(tracks[start : start + size])
 
