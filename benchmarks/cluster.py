@@ -80,13 +80,14 @@ def on_dask(bench: Bench) -> Sample:
 def merge(bench: Bench) -> Sample:
     """Seconds of copying the rows of 16 shards into a cache on the disk, and of copying as many bytes once."""
     folder, out, config = bench.tracks(bench.size(400)), bench.scratch / "parts.h5", PrepareConfig()
+    shards = bench.size(SHARDS)
     if not shards_folder(out).exists():
-        for number in range(1, SHARDS + 1):
-            seconds(prepare(folder, out, 2, "--shard", f"{number}/{SHARDS}"))
+        for number in range(1, shards + 1):
+            seconds(prepare(folder, out, 2, "--shard", f"{number}/{shards}"))
     collection, target = scan_folder(folder), bench.out("merged.h5")
     started = time.perf_counter()
-    shards = open_numbered_shards(collection, collection.tracks, config, shards_folder(out))
-    known = KnownTracks.of(collection, SourceCheck(), *shards)
+    parts = open_numbered_shards(collection, collection.tracks, config, shards_folder(out))
+    known = KnownTracks.of(collection, SourceCheck(), *parts)
     lay_out(plan_cache(collection, config, known), target, known)
     with flushed_file(target):
         pass

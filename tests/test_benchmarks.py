@@ -31,8 +31,10 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ("predict.py", "files,one,memory"),
         ("audio_libraries.py", "filters,front-end,masks,descriptors,shape"),
         ("musicnn.py", "features,track"),
+        ("cluster.py", "dask,merge"),
+        ("ranks.py", "default"),
     ],
-    ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries", "musicnn"],
+    ids=["prepare", "batches", "train", "compare", "busy", "predict", "audio libraries", "musicnn", "cluster", "ranks"],
 )
 def test_a_row_is_measured_and_held_against_its_bar(
     program: str, rows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -56,6 +58,16 @@ def test_the_accuracy_of_recipes_and_of_the_included_model_is_printed(tmp_path: 
     assert "| recipe | tracks, % | fragments, % | parameters | seconds |" in done.stdout
     assert "\n| fast | " in done.stdout
     assert " of 20 files are correct, in %: " in done.stdout
+
+
+def test_the_cost_of_a_large_collection_is_predicted(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "music", {"blues": 1, "jazz": 1}, duration_s=6, sample_rate=22_050)
+    done = run("scaling.py", folder, "--sizes", "2,4", "--held-out", "3")
+    assert done.returncode == 0, done.stderr
+    model, held_out, _, *sets = done.stdout.splitlines()
+    assert model.startswith("seconds = ")
+    assert held_out.startswith("held out: 3 clips, 15 fragments: ")
+    assert [line.split()[0] for line in sets] == ["FMA-small", "FMA-medium", "FMA-large", "FMA-full"]
 
 
 def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
