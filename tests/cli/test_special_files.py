@@ -17,7 +17,7 @@ seeds = 2
 
 [base]
 epochs = 1
-hidden = [16]
+hidden = [16, 16]
 
 [axes.arch]
 mlp = { arch = "mlp" }
@@ -44,6 +44,9 @@ PLACES = {
     "bundle's tensors": ("runs/mlp/best/model.safetensors", ["predict", "song.wav", "--model", "runs/mlp/best"]),
     "information": ("special", ["info", "special"]),
     "result of a run": ("runs/mlp/result.json", ["compare", "runs/mlp"]),
+    "history of a run": ("runs/mlp/history.csv", ["train", "--resume", "--out", "runs/mlp", "--epochs", "9"]),
+    "plan of a study": ("reports/plain/plan.json", ["study", "run", "plain.toml"]),
+    "plan of a search": ("reports/space/plan.json", ["search", "space.toml"]),
     "config of a run": ("runs/mlp/config.json", ["train", "--resume", "--out", "runs/mlp"]),
     "song": ("special.wav", ["predict", "special.wav", "--model", "runs/mlp/best"]),
 }
@@ -55,6 +58,8 @@ def test_a_special_file_is_refused_in_one_line(genrekit: CommandLine, here: Path
     path, command = PLACES[place]
     shutil.copy(here / "data" / "jazz" / "jazz-0.wav", "song.wav")
     Path("including.toml").write_text(STUDY + 'include = ["special.toml"]\n')
+    Path("plain.toml").write_text(STUDY)
+    Path("space.toml").write_text(SEARCH)
     for kind in SPECIAL:
         replace(here / path, kind)
         with not_blocking():
@@ -113,6 +118,8 @@ TEXTS = ("manifest", "aliases", "config in TOML", "config in JSON", "study", "in
 def test_a_folder_in_the_place_of_a_text_is_refused_in_one_line(genrekit: CommandLine, here: Path, place: str) -> None:
     path, command = PLACES[place]
     Path("including.toml").write_text(STUDY + 'include = ["special.toml"]\n')
+    Path("plain.toml").write_text(STUDY)
+    Path("space.toml").write_text(SEARCH)
     (here / path).mkdir()
     outcome = genrekit(*command, "--quiet")
     assert outcome.code in (1, 2)
