@@ -210,8 +210,8 @@ def _expand_folders(files: Sequence[AnyPath]) -> tuple[list[InputFile], list[Ski
         if not _is_folder(path):
             if (problem := not_audio(path)) is not None:
                 url = str(path).replace(":/", "://", 1)  # pathlib joins the slashes of a URL
-                reason = problem.removeprefix(f"{path} is ").removeprefix(f"{url} is ")
-                skipped.append(SkippedFile(str(path), reason))
+                shown = url if problem.startswith(f"{url} is ") else str(path)
+                skipped.append(SkippedFile(shown, problem.removeprefix(f"{shown} is ")))
                 continue
             inputs.append(InputFile(path, Path(path.name)))
             continue

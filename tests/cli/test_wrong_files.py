@@ -35,7 +35,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("study run absent.toml", "cannot read absent.toml: No such file or directory; check the path"),
         ("study run mine.toml", "mine.toml: question: field required"),
         ("study run search.toml", "search.toml, line 4: 'space' is a key of a search: genrekit search search.toml"),
-        ("predict https://example.org/a.mp3", "https:/example.org/a.mp3: a URL: download the file first"),
+        ("predict https://example.org/a.mp3", "https://example.org/a.mp3: a URL: download the file first"),
         ("search notes.md", "notes.md is not a TOML file: name a search file, such as notes.toml"),
         ("search folder", "folder is a folder: name a search file, such as folder.toml"),
         ("search absent", "absent does not exist: name a search file, such as absent.toml"),
