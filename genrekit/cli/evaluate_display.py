@@ -19,6 +19,9 @@ _METRICS = {
 }
 """Names of the metrics of a level, and their attributes."""
 
+_WIDE = 100
+"""Columns of a terminal in which a ranking has room for macro F1 beside the names of models."""
+
 
 def show(result: EvaluateResult, *, details: bool) -> None:
     """Print the ranking, then metrics, genres and confusion matrix of the first model, or of all."""
@@ -41,7 +44,14 @@ def _show_ranking(console: Output, result: EvaluateResult, models: Sequence[Mode
     first = models[0]
     source = f"the test set ({first.split} split)" if result.data is None else str(result.data)
     same = len({model.tracks for model in models}) == 1
-    columns = ("validation", *(() if same else ("tracks",)), "test tracks", "fragments", "macro F1")
+    wide = console.width >= _WIDE
+    columns = (
+        "validation",
+        *(() if same else ("tracks",)),
+        "test tracks",
+        "fragments",
+        *(("macro F1",) if wide else ()),
+    )
     title = f"accuracy in % on {source}, in the order of validation accuracy"
     table = plain_table("", "model", *columns, right=("", *columns), title=title)
     tied = any(model.bundle in result.ties for model in models)
@@ -54,7 +64,7 @@ def _show_ranking(console: Output, result: EvaluateResult, models: Sequence[Mode
             *(() if same else (str(model.tracks),)),
             percent_with_interval(model.track_accuracy),
             percent_with_interval(model.fragment_accuracy),
-            percent_with_interval(model.macro_f1),
+            *((percent_with_interval(model.macro_f1),) if wide else ()),
         )
     console.print(table)
     tracks = f" of {counted(first.tracks, 'track')}" if same else ""

@@ -16,9 +16,12 @@ def main() -> None:
     problem = python_problem(sys.version_info[:3])
     if problem:
         sys.exit(problem)
-    from genrekit.cli.app import run
-    from genrekit.cli.signals import leave
-
+    try:
+        from genrekit.cli.app import run
+        from genrekit.cli.signals import leave
+    except KeyboardInterrupt:
+        sys.stderr.write("genrekit: interrupted\n")
+        sys.exit(130)
     leave(run(sys.argv[1:]))
 
 

@@ -30,7 +30,7 @@ def run_table(runs: Sequence[RunProgress], height: int) -> Table:
     """A table of the runs, unfinished ones first, with as many rows as fit a terminal of this height."""
     counts = Counter(run.state for run in runs)
     title = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
-    table = plain_table("run", "state", "epoch", "best", "left", title=title, right=("epoch", "best", "left"))
+    table = plain_table("run", "state", "epoch", "accuracy", "left", title=title, right=("epoch", "accuracy", "left"))
     order = sorted(runs, key=lambda run: _STATES.index(run.state))
     for run in order[: max(3, height - 4)]:
         table.add_row(
@@ -61,6 +61,6 @@ class RunLines:
         for run in to_do:
             if run.state in _ENDED and run.name not in self._printed:
                 self._printed.add(run.name)
-                best = "" if run.accuracy is None else f", best {percent(run.accuracy)} of tracks"
-                lines.append(f"{done}/{len(to_do)}  {run.name} {run.state}{best}")
+                last = "" if run.accuracy is None else f", accuracy {percent(run.accuracy)}"
+                lines.append(f"{done}/{len(to_do)}  {run.name} {run.state}{last}")
         return lines

@@ -180,8 +180,15 @@ def _notes(
             if runs.epochs < runs.planned_epochs
         )
     if judged.verdict == "not tested" and not notes:
-        notes.append("no figure" if judged.effect is None else "all seeds are equal, so their noise is unknown")
+        notes.append(_unknown_noise(judged, compared))
     return notes
+
+
+def _unknown_noise(judged: Judgement, compared: Mapping[str, ConfigurationRuns]) -> str:
+    if judged.effect is None:
+        return "no figure"
+    one = all(len(runs.seeds) == 1 for runs in compared.values())
+    return f"{'there is one seed' if one else 'all seeds are equal'}, so their noise is unknown"
 
 
 def _grouped(items: Iterable[tuple[str, str]]) -> list[str]:

@@ -30,12 +30,12 @@ class RunStates(Watcher):
         self.change(self._jobs[job], state="running")
 
     def epoch(self, job: int, epoch: Epoch) -> None:
-        """Update epoch, best accuracy and remaining time; recent epochs count more in the estimate."""
+        """Update epoch, accuracy and remaining time; recent epochs count more in the estimate."""
         state = self.states[self._jobs[job]]
         seconds = self._seconds.get(job, epoch.seconds)
         self._seconds[job] = 0.7 * seconds + 0.3 * epoch.seconds
         left = (state.epochs - epoch.epoch) * self._seconds[job]
-        accuracy = max(epoch.validation_track_accuracy, state.accuracy or 0.0)
+        accuracy = epoch.validation_track_accuracy
         self.change(self._jobs[job], epoch=epoch.epoch, accuracy=accuracy, seconds_left=left)
 
     def step(self, job: int, step: Step) -> None:

@@ -74,7 +74,8 @@ def run_study(
     folder = Path(reports) / study.name
     experiments = plan_experiments(study, splits, options, Path(runs))
     if not any(item.finished or item.wanted for item in experiments):
-        raise GenrekitError(f"{study.name} has no finished runs; train some of its configurations first")
+        changed = f" as {name} is now" if (folder / "plan.json").exists() else ""
+        raise GenrekitError(f"{study.name} has no finished runs{changed}: train it with genrekit study run {name}")
     conditions = Conditions(cache.path, None if best_models is None else Path(best_models), tracking, strict)
     with (
         exclusive_lock(folder / ".lock", f"the study {study.name}"),

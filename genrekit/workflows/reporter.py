@@ -15,7 +15,7 @@ from genrekit.metrics.epochs import Epoch, Step
 
 @dataclass(frozen=True)
 class RunProgress:
-    """The state of one run of a study. `accuracy` is the best accuracy on validation tracks so far."""
+    """The state of one run of a study. `accuracy` is the share of correct validation tracks after its last epoch."""
 
     name: str
     state: RunState

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -91,3 +93,20 @@ class TestWaiting:
 
         with pytest.raises(ValueError, match="of the block"):
             fail()
+
+
+def test_an_interruption_before_the_libraries_are_imported_is_one_line() -> None:
+    script = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from genrekit.cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "genrekit: interrupted\n")

@@ -33,7 +33,7 @@ def test_a_study_is_run_and_reported(study: Path, genrekit: CommandLine) -> None
     assert "report reports/tiny/report.md" in outcome.out
     lines = [line for line in outcome.err.splitlines() if line.strip()]
     assert lines[0] == "6 runs to do, 0 are already finished"
-    assert lines[-1].startswith("6/6  fast-seed2 finished, best ")
+    assert lines[-1].startswith("6/6  fast-seed2 finished, accuracy ")
     assert Path("reports/tiny/report.html").exists()
     assert "genrekit study run tiny.toml --seeds 3" not in outcome.err
     assert genrekit("study", "run", "tiny.toml", "--seeds", "3").err == ""
