@@ -98,6 +98,9 @@ def _path_of(name: str, folder: Path) -> Path:
         return SHIPPED / f"{name}.toml"
     if path.exists() or path.suffix or "/" in name:
         require_toml(path, "study")
+    file = (folder / name).with_suffix(".toml")
+    if file.is_file():
+        raise UsageError(f"unknown study {name!r}: a study file is named by its path, {file}")
     raise unknown_name("study", name, shipped_studies(hidden=False))
 
 

@@ -353,6 +353,13 @@ def test_a_file_name_that_cannot_name_a_folder_is_refused(tmp_path: Path, name: 
         read_study(tmp_path / name)
 
 
+def test_a_study_file_without_its_suffix_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text("")
+    with pytest.raises(UsageError, match=r"a study file is named by its path, mine\.toml$"):
+        open_study("mine")
+
+
 def test_an_unknown_study_is_refused_with_suggestions() -> None:
     with pytest.raises(UsageError, match="unknown study 'optimisers': did you mean optimizers"):
         open_study("optimisers")
