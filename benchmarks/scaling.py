@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/scaling.py FOLDER [--sizes N,N,...] [--held-out N]
 
-FOLDER is a folder of genre folders with WAV files. Tracks become MP3 clips, as in FMA. The model is
+FOLDER is a folder of genre folders with WAV files. Tracks become stereo MP3 clips at 44,100 Hz, as in FMA. The model is
 `seconds = start + per_track * tracks + per_fragment * fragments`, fitted by least squares to collections of several
 sizes and of clips of two lengths. The error is that on a larger collection, which was not used. Processor time of one
 worker is measured, because wall time depends on what else runs. Disk is exact: the bytes of a row times the rows.
@@ -20,12 +20,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 from measuring import ONE_THREAD
 
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.layout import CachePlan
 from genrekit.data.cache.reader import open_cache
 
+RATE = 44_100
 DAY_S = 86_400
 FMA = {
     "FMA-small": (8_000, 8_000 * 5),
@@ -37,15 +39,17 @@ FMA = {
 
 
 def write_clips(source: Path, folder: Path, count: int, length_s: float) -> Path:
-    """Write MP3 clips of some length; each starts elsewhere in a track of the source."""
+    """Write stereo MP3 clips of some length; each starts elsewhere in a track of the source."""
     tracks = sorted(source.rglob("*.wav"))
     for number in range(count):
         path = tracks[number % len(tracks)]
-        audio, rate = soundfile.read(path, dtype="float32")
-        clip = np.resize(np.roll(audio, -rate * number, axis=0), round(length_s * rate))
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = soxr.resample(np.roll(audio[:, 0], -rate * number), rate, RATE)
+        left = np.resize(mono, round(length_s * RATE))
+        clip = np.stack([left, 0.8 * np.roll(left, RATE // 200)], axis=1)
         target = folder / path.parent.name / f"{number}.mp3"
         target.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(target, clip, rate, format="MP3")
+        soundfile.write(target, clip, RATE, format="MP3")
     return folder
 
 

@@ -42,7 +42,6 @@ def show(result: EvaluateResult, *, details: bool) -> None:
 def _show_ranking(console: Output, result: EvaluateResult, models: Sequence[ModelFigures]) -> None:
     """Print the models of one test set."""
     first = models[0]
-    source = f"the test set ({first.split} split)" if result.data is None else str(result.data)
     same = len({model.tracks for model in models}) == 1
     wide = console.width >= _WIDE
     columns = (
@@ -52,7 +51,7 @@ def _show_ranking(console: Output, result: EvaluateResult, models: Sequence[Mode
         "fragments",
         *(("macro F1",) if wide else ()),
     )
-    title = f"accuracy in % on {source}, in the order of validation accuracy"
+    title = f"accuracy in % on {result.source(models)}, in the order of validation accuracy"
     table = plain_table("", "model", *columns, right=("", *columns), title=title)
     tied = any(model.bundle in result.ties for model in models)
     for rank, model in enumerate(models, 1):

@@ -125,3 +125,12 @@ def renamed(genre: str, aliases: Mapping[str, str]) -> str:
     ('hiphop', 'jazz')
     """
     return aliases.get(genre, genre)
+
+
+def without_other(genres: Iterable[str]) -> frozenset[str]:
+    """Return the genres without `other`, which rejects audio.
+
+    >>> sorted(without_other(["rock", "other", "jazz"]))
+    ['jazz', 'rock']
+    """
+    return frozenset(genres) - {OTHER}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from genrekit.data.collection import SkippedFile
+from genrekit.data.genre_names import without_other
+from genrekit.errors import few
 from genrekit.io.shown import ShownResult
 from genrekit.metrics.accuracy import GenreFigures
 from genrekit.metrics.intervals import Interval
@@ -63,7 +66,7 @@ class EvaluateResult(ShownResult):
     """All models on the same labelled tracks, ordered by their validation rank.
 
     `readings` counts how often the test set has been used; it is None for a folder. `comparisons` are between the first
-    model of each split, or of a folder, and the others. `ties` are the models that do not differ significantly from it.
+    model of each group and the others of it. `ties` are the models that do not differ significantly from it.
     """
 
     models: tuple[ModelFigures, ...]
@@ -78,7 +81,13 @@ class EvaluateResult(ShownResult):
 
     @property
     def groups(self) -> tuple[tuple[ModelFigures, ...], ...]:
-        """The models that were evaluated on the same test set: those of a split, or all of a folder."""
-        if self.data is not None:
-            return (self.models,)
-        return tuple(tuple(members) for _, members in groupby(self.models, key=lambda model: model.split))
+        """The models that can be compared: those of a split, or of a folder those that know the same genres."""
+        key = (lambda model: model.split) if self.data is None else (lambda model: without_other(model.genres))
+        return tuple(tuple(members) for _, members in groupby(self.models, key=key))
+
+    def source(self, group: Sequence[ModelFigures]) -> str:
+        """Where the tracks of a group come from, such as "the test set (artist, seed 0 split)"."""
+        if self.data is None:
+            return f"the test set ({group[0].split} split)"
+        several = len(self.groups) > 1
+        return f"{self.data} (models of {few(sorted(without_other(group[0].genres)))})" if several else str(self.data)

@@ -62,10 +62,10 @@ def _ranking(result: EvaluateResult, models: Sequence[ModelFigures]) -> Table:
     ]
     tied = any(model.bundle in result.ties for model in models)
     note = "; = is a tie with the first model on these tracks" if tied else ""
-    split = f" on the {models[0].split} split" if len(result.groups) > 1 else ""
     first = models[0]
+    source = f" on {result.source(models)}" if len(result.groups) > 1 else ""
     caption = (
-        f"Accuracy in %{split} with 95 % intervals from resampling {first.resampled}, ordered by validation "
+        f"Accuracy in %{source} with 95 % intervals from resampling {first.resampled}, ordered by validation "
         f"accuracy{note}"
     )
     return Table(caption, _RANKING, rows, kind="ranking")

@@ -94,7 +94,6 @@ def _row(rank: int, model: ModelFigures) -> Row:
 
 def _latex_ranking(models: Sequence[ModelFigures], result: EvaluateResult) -> str:
     """The models of one test set as a LaTeX table, as the command line prints them."""
-    source = f"test set ({models[0].split} split)" if result.data is None else str(result.data)
     head = ("", "model", "validation", "tracks", "test tracks", "fragments", "macro F1")
     rows = [
         (
@@ -104,7 +103,7 @@ def _latex_ranking(models: Sequence[ModelFigures], result: EvaluateResult) -> st
         )
         for rank, model in enumerate(models, 1)
     ]
-    title = f"accuracy in % on {' '.join(source.split())}, with 95 % intervals"
+    title = f"accuracy in % on {' '.join(result.source(models).split())}, with 95 % intervals"
     return f"% {title}\n{latex.table(head, rows, numeric={0, 2, 3, 4, 5, 6})}"
 
 

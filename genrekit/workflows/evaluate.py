@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from genrekit._types import AnyPath
 from genrekit.audio.encode import encoded
 from genrekit.data.cache.reader import Cache, open_cache
 from genrekit.data.collection import SkippedFile
-from genrekit.data.genre_names import OTHER
+from genrekit.data.genre_names import OTHER, without_other
 from genrekit.data.splits.store import splits_folder
 from genrekit.errors import BundleError, GenrekitError, UsageError, counted, few
 from genrekit.io.files import require_writable, write_text
@@ -64,7 +64,8 @@ def evaluate(
 ) -> EvaluateResult:
     """Score a bundle, or all bundles in a folder, on the test set of the split that each was trained with.
 
-    Models are listed in the order of their validation rank, separately for each split. Tracks that a model was trained
+    Models are listed in the order of their validation rank, separately for each split, or with `data` for those that
+    know the same genres. Tracks that a model was trained
     or validated on are left out and counted. The number of evaluations of this test set is stored beside the cache.
 
     With `data` instead of `cache`, the tracks are those of a folder of genre folders or of a manifest. Genres are
@@ -92,9 +93,7 @@ def evaluate(
                 f"{data} has a split, but all of its tracks are evaluated, except those that a model has seen"
             )
         readable = _usable(paths, lambda _path, _metadata: None, reporter)
-        predictions, skipped = predict_folder(
-            collection, [path for path, _ in readable], torch_device, network, reporter
-        )
+        predictions, skipped = predict_folder(collection, _by_genres(readable), torch_device, network, reporter)
         evaluations = None
     else:
         assert cache is not None
@@ -303,6 +302,14 @@ def _usable(
             problems.append(error)
     _warn_of(problems, nothing_left=not usable, reporter=reporter)
     return sorted(usable, key=lambda item: (item[1].split_name, item[1].rank, item[0]))
+
+
+def _by_genres(models: Sequence[tuple[Path, BundleMetadata]]) -> list[Path]:
+    """Sort models so that those that know the same genres follow each other; otherwise their order stays."""
+    groups: dict[frozenset[str], list[Path]] = {}
+    for path, metadata in models:
+        groups.setdefault(without_other(metadata.genres), []).append(path)
+    return list(chain.from_iterable(groups.values()))
 
 
 def _require_fit(path: Path, metadata: BundleMetadata, cache: Cache) -> None:

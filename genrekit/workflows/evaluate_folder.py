@@ -15,7 +15,7 @@ from genrekit.audio.fingerprint import landmarks, split_landmarks
 from genrekit.audio.silence import SILENT
 from genrekit.config import FeatureConfig, Input, PrepareConfig
 from genrekit.data.collection import Collection, SkippedFile, Track
-from genrekit.data.genre_names import read_aliases
+from genrekit.data.genre_names import read_aliases, without_other
 from genrekit.data.genre_selection import select_genres
 from genrekit.data.matching import Ints
 from genrekit.data.open_collection import open_collection
@@ -221,7 +221,7 @@ class _Predictor:
         return ModelPredictions(
             path=self.bundle.path,
             metadata=self.bundle.metadata,
-            group="",
+            group=", ".join(sorted(without_other(self.bundle.metadata.genres))),
             predictions=predictions,
             start_s=np.array(self.start_s),
             track_ids=[track.id for track in tracks],

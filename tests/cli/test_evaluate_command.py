@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from matplotlib.image import imread
-from tiny_cli import CommandLine
+from tiny_cli import SMALL, CommandLine
 from tiny_music import write_collection
 from tiny_tunes import tune, write
 
@@ -53,6 +53,27 @@ def music_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, genrekit: Comma
     genrekit("prepare", "music", *FINE, "--workers", "1")
     shown = genrekit("train", "--arch", "mlp", "--epochs", "1", "--split", "track", "--json")
     return Path(shown.json["run"], "best")
+
+
+def test_models_of_other_genres_are_in_a_table_of_their_own(here: Path, genrekit: CommandLine) -> None:
+    """They are scored on other tracks, so nothing compares them."""
+    write_collection(here / "more", {"blues": 13, "jazz": 13, "metal": 13}, duration_s=1.1, sample_rate=8_000)
+    genrekit("prepare", "data", *SMALL, "--genres", "blues,jazz", "--out", "two.h5", "--workers", "1")
+    for arch in ("lda", "logreg"):
+        assert genrekit("train", "--arch", arch, "--cache", "two.h5", "--out", f"runs/{arch}").code == 0
+    for name in ("mlp", "lda", "cel", "logreg"):
+        shutil.copytree(here / "runs" / name / "best", here / "mix" / name)
+    shown = genrekit("evaluate", "mix", "--data", "more", "--report", "report.html")
+    titles = [line for line in shown.out.splitlines() if line.startswith("accuracy in %")]
+    groups = ["more (models of blues, jazz)", "more (models of blues, jazz, metal)"]
+    assert sorted(line.removeprefix("accuracy in % on ").partition(", in the order")[0] for line in titles) == groups
+    page = Path("report.html").read_text()
+    assert all(f"Accuracy in % on {group} with" in page for group in groups)
+    result = genrekit("evaluate", "mix", "--data", "more", "--json").json
+    tracks = {Path(model["bundle"]).name: model["tracks"] for model in result["models"]}
+    assert tracks == {"mlp": 12, "cel": 12, "lda": 8, "logreg": 8}
+    pairs = [{Path(pair["first"]).name, Path(pair["other"]).name} for pair in result["comparisons"]]
+    assert sorted(map(sorted, pairs)) == [["cel", "mlp"], ["lda", "logreg"]]
 
 
 class TestFigures:

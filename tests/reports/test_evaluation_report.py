@@ -104,8 +104,8 @@ def test_each_test_set_has_a_ranking_and_a_comparison() -> None:
     pair = PairedFigures(third.bundle, fourth.bundle, 30, 30, Interval(0.2, 0.1, 0.3), 0.01, 0.01, tie=False)
     both = replace(result, models=(*result.models, third, fourth), comparisons=(*result.comparisons, pair))
     text = report_page(both, [ModelStory(model, metadata()) for model in both.models])
-    assert "on the track, seed 0 split with" in text
-    assert "on the track, seed 7 split with" in text
+    assert "on the test set (track, seed 0 split) with" in text
+    assert "on the test set (track, seed 7 split) with" in text
     assert "Track accuracy of first minus" in text
     assert "Track accuracy of third minus" in text
     assert "track, seed 0 and track, seed 7 splits" in text
