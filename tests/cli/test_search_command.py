@@ -48,7 +48,7 @@ def test_a_search_is_planned_run_and_reported(search: Path, genrekit: CommandLin
     assert "Tiny: Which rate?" in outcome.out
     assert "2 trials: 2 finished" in outcome.out
     assert "report reports/tiny/report.md" in outcome.out
-    assert "2/2  trial1 finished, best " in outcome.err
+    assert "2/2  trial1 finished, accuracy " in outcome.err
     assert Path("runs/tiny-trial1/result.json").exists()
     again = genrekit("search", "tiny.toml", "--json")
     assert (again.code, again.err) == (0, "")
