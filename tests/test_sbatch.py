@@ -62,15 +62,20 @@ def exit_code(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
+def warn_of_time_limit(process: "subprocess.Popen[str]", job: Path) -> None:
+    """Send the signal that Slurm sends before a job's time is over: the job ends, and asks to be queued again."""
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=300)
+    assert (process.returncode, (job / "told.txt").read_text()) == (138, "requeue 77_1\n")
+    assert "genrekit: stopped by SIGUSR1: run the same command again to resume" in err
+
+
 def test_a_job_near_its_time_limit_requeues_itself_and_resumes(job: Path) -> None:
     process = start(job, "prepare", 1)
     while not list((job / "data").glob("cache.shards/.*.partial")):
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=300)
-    assert (process.returncode, (job / "told.txt").read_text()) == (138, "requeue 77_1\n")
-    assert "genrekit: stopped by SIGUSR1: run the same command again to resume" in err
+    warn_of_time_limit(process, job)
     for shard in (2, 1):
         assert exit_code(start(job, "prepare", shard)) == 0
     assert exit_code(start(job, "merge")) == 0
@@ -87,10 +92,7 @@ def test_a_job_of_a_study_near_its_time_limit_requeues_itself_and_resumes(job: P
     while not history.exists():
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=300)
-    assert (process.returncode, (job / "told.txt").read_text()) == (138, "requeue 77_1\n")
-    assert "genrekit: stopped by SIGUSR1: run the same command again to resume" in err
+    warn_of_time_limit(process, job)
     before = read_history(history)
     assert 1 <= len(before) < 400
     for shard in (2, 1):

@@ -1,6 +1,7 @@
 """Call the command line in the process of the test."""
 
 import json
+import signal
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,24 @@ from genrekit.cli.app import COMMANDS, run
 
 SMALL = ("--sample-rate", "8000", "--duration-s", "0.5", "--n-fft", "512", "--hop-length", "256", "--n-mels", "16")
 """A front end for `prepare` that costs next to nothing."""
+
+RATES = """
+title = "Rates"
+question = "Which one?"
+seeds = 1
+base = { arch = "mlp", hidden = [4, 4], epochs = 1, split = "track" }
+[axes.rate]
+low = { lr = 0.001 }
+high = { lr = 0.01 }
+"""
+"""A study file that trains two small networks."""
+
+STOPS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGUSR1, 138, "stopped by SIGUSR1: run the same command again to resume"),
+]
+"""Signals that stop a command, its exit code and its message."""
 
 
 def find_command(name: str, *subcommand: str) -> Any:

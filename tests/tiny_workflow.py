@@ -33,6 +33,33 @@ text = "fast is better"
 comparisons = [{ statistic = "accuracy", higher = "fast", lower = "slow" }]
 """
 
+SEARCH = """title = "Tiny"
+question = "Which rate?"
+trials = 5
+finalists = 2
+seeds = 2
+startup = 2
+prune_after = 1
+sampler = "random"
+sampler_seed = 59
+objective = "loss"
+[base]
+arch = "cel"
+center = false
+downsample = [1, 1]
+pool = "flatten"
+sched = "none"
+mixup = 0.0
+epochs = 3
+patience = 0
+monitor = "loss"
+batch_size = 8
+[space]
+lr = { choices = [1e-2, 3e-2, 1e-7] }
+channels = { choices = [[4], [2]] }
+"""
+"""Seed 59 draws two rates that learn, then twice the one that does not, then one that does."""
+
 
 def two_genres(folder: Path, *, other: str = "b") -> Path:
     """Prepare 12 tracks of each of two genres, a and another, two fragments each."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from rich.text import Text
-from tiny_cli import COMMAND_LINES, SMALL, CommandLine, find_command
+from tiny_cli import COMMAND_LINES, SMALL, STOPS, CommandLine, find_command
 from tiny_music import write_collection
 
 from genrekit import __version__
@@ -207,11 +207,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "terminated"),
-        (signal.SIGUSR1, 138, "stopped by SIGUSR1: run the same command again to resume"),
-    ],
+    STOPS,
     ids=["INT", "TERM", "USR1"],
 )
 def test_an_interrupted_prepare_resumes(

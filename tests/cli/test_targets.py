@@ -9,20 +9,10 @@ from pathlib import Path
 
 import pytest
 from permissions import closed
-from tiny_cli import SMALL, CommandLine
+from tiny_cli import RATES, SMALL, CommandLine
 
 FOREIGN = b"my only copy\n"
 MLP = ("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1", "--wandb", "off")
-
-STUDY = """
-title = "Rates"
-question = "Which one?"
-seeds = 1
-base = { arch = "mlp", hidden = [4, 4], epochs = 1, split = "track" }
-[axes.rate]
-low = { lr = 0.001 }
-high = { lr = 0.01 }
-"""
 
 FILES = {
     "prepare --out": ("prepare", *SMALL, "--workers", "1", "--out"),
@@ -56,7 +46,7 @@ FOLDERS = {
 
 @pytest.fixture
 def place(here: Path) -> Path:
-    (here / "rates.toml").write_text(STUDY, encoding="utf-8")
+    (here / "rates.toml").write_text(RATES, encoding="utf-8")
     for subset in ("train", "validation", "test"):
         for genre in ("blues", "jazz"):
             (here / "split" / subset / genre).mkdir(parents=True)

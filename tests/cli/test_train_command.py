@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_cli import SMALL, CommandLine
+from tiny_cli import SMALL, STOPS, CommandLine
 
 from genrekit.models.bundle import load_bundle, read_metadata
 from genrekit.training import trainer
@@ -317,11 +317,7 @@ LONG = (*SMALL_CEL, "--epochs", "60", "--patience", "0", "--device", "cpu")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "terminated"),
-        (signal.SIGUSR1, 138, "stopped by SIGUSR1: run the same command again to resume"),
-    ],
+    STOPS,
 )
 def test_a_signal_ends_a_run_after_a_checkpoint(
     here: Path, number: signal.Signals, code: int, message: str, genrekit: CommandLine

@@ -8,19 +8,9 @@ from typing import Any
 
 import pytest
 from permissions import closed
-from tiny_cli import SMALL, CommandLine
+from tiny_cli import RATES, SMALL, CommandLine
 
 MLP = ("train", "--arch", "mlp", "--hidden", "4,4", "--epochs", "1")
-
-STUDY = """
-title = "Rates"
-question = "Which one?"
-seeds = 1
-base = { arch = "mlp", hidden = [4, 4], epochs = 1, split = "track" }
-[axes.rate]
-low = { lr = 0.001 }
-high = { lr = 0.01 }
-"""
 
 READ_ONLY, CLOSED = 0o555, 0o000
 
@@ -30,7 +20,7 @@ def place(here: Path) -> Path:
     """A copy of the workspace with an empty folder, a study, a manifest and an unfinished run."""
     (here / "empty").mkdir()
     (here / "reports").mkdir()
-    (here / "rates.toml").write_text(STUDY, encoding="utf-8")
+    (here / "rates.toml").write_text(RATES, encoding="utf-8")
     (here / ".env").touch()
     tracks = sorted((here / "data").rglob("*.wav"))
     rows = [f"{track.relative_to(here).as_posix()},{track.parent.name}" for track in tracks]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_workflow import EventLog, two_genres
+from tiny_workflow import SEARCH, EventLog, two_genres
 
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.studies.optuna_trials import Trial
@@ -28,35 +28,6 @@ from genrekit.workflows.reporter import Reporter, RunProgress
 from genrekit.workflows.train import train
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
-
-SEARCH = """title = "Tiny"
-question = "Which rate?"
-trials = 5
-finalists = 2
-seeds = 2
-startup = 2
-prune_after = 1
-sampler = "random"
-sampler_seed = 59
-objective = "loss"
-[base]
-arch = "cel"
-center = false
-downsample = [1, 1]
-pool = "flatten"
-sched = "none"
-mixup = 0.0
-epochs = 3
-patience = 0
-monitor = "loss"
-batch_size = 8
-[space]
-lr = { choices = [1e-2, 3e-2, 1e-7] }
-channels = { choices = [[4], [2]] }
-"""
-
-
-# Seed 59 draws two rates that learn, then twice the one that does not, then one that does.
 
 
 @pytest.fixture(scope="module")
