@@ -51,8 +51,7 @@ def find_shared_audio(cache: Cache, cache_path: Path) -> Pairs:
     Pairs that were found earlier are read from that file. If it cannot be written, they are searched for again next
     time.
     """
-    path, key = matches_path(cache_path), f"{SEARCH_VERSION} {cache.config.model_dump_json()}"
-    distinct = _first_of_each_audio(cache)
+    path, key, distinct = matches_path(cache_path), _key(cache), _first_of_each_audio(cache)
     known, pairs = _read(path, key, distinct)
     fresh = sorted(set(distinct.values()) - known)
     if fresh:
@@ -65,13 +64,17 @@ def find_shared_audio(cache: Cache, cache_path: Path) -> Pairs:
 
 def shared_passages(cache: Cache) -> tuple[SharedPassage, ...]:
     """Return the stored pairs of a cache's tracks that share audio, but are in different recordings."""
-    path, key = matches_path(cache.path), f"{SEARCH_VERSION} {cache.config.model_dump_json()}"
-    _, pairs = _read(path, key, _first_of_each_audio(cache))
+    _, pairs = _read(matches_path(cache.path), _key(cache), _first_of_each_audio(cache))
     return tuple(
         SharedPassage(cache.tracks[one].id, cache.tracks[other].id, shared)
         for (one, other), shared in sorted(pairs.items())
         if cache.tracks[one].recording != cache.tracks[other].recording
     )
+
+
+def _key(cache: Cache) -> str:
+    """What stored pairs depend on beside the audio."""
+    return f"{SEARCH_VERSION} {cache.config.model_dump_json()}"
 
 
 def group_recordings(cache: Cache, pairs: Mapping[tuple[int, int], SharedAudio]) -> npt.NDArray[np.int32]:

@@ -104,14 +104,12 @@ class Recording:
     ) -> None:
         self._path, self._sample_rate, self._on_block = path, sample_rate, on_block
         self._facts = FileFacts()
-        self._channel: int | None = None
         mixdown = Mixdown()
         complete = self._read(mixdown, digest=digest)
-        channel = mixdown.channel_to_use if complete else channel_to_use(path, on_block)
-        self.cancelled = channel is not None
-        if channel is not None:
-            self._channel = channel
-            self._read(Mixdown(channel), digest=digest)
+        self._channel = mixdown.channel_to_use if complete else channel_to_use(path, on_block)
+        self.cancelled = self._channel is not None
+        if self.cancelled:
+            self._read(Mixdown(self._channel), digest=digest)
 
     def _read(self, mixdown: Mixdown, *, digest: bool) -> bool:
         """Keep the waveform in memory if it is short. Return whether the file was read to its end."""

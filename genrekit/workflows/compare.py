@@ -115,8 +115,7 @@ def compare(
     if not runs:
         raise GenrekitError(f"no run could be read: {few([file.reason for file in skipped])}")
     with SkipWarnings(reporter) as skips:
-        for file in skipped:
-            skips.add(file.path, file.reason)
+        skips.add_new(skipped)
     skipped += [SkippedFile(str(path), "its model was removed") for path in without_model]
     groups = sorted({run.group for run in runs})
     if len(groups) > 1:

@@ -11,7 +11,7 @@ from genrekit.io.files import require_writable, write_json
 from genrekit.io.json_values import to_json
 from genrekit.io.targets import contains, replaceable, starts_with
 from genrekit.metrics.evaluation import EvaluateResult
-from genrekit.reports.tables import FILES_OF_A_MODEL, TABLES, write_tables
+from genrekit.reports.tables import FIGURES, FILES_OF_A_MODEL, TABLES, write_tables
 
 _RESULT = "result.json"
 _is_result = starts_with(b'{\n  "models": [')
@@ -58,7 +58,11 @@ def write_folder(folder: Path, result: EvaluateResult) -> None:
     # First, so that an interrupted evaluation can be repeated: the folder is recognized by this file.
     write_json(folder / _RESULT, to_json(result))
     for target, model in write_tables(folder, result):
-        save_figure(confusion_figure(model.confusion, model.genres, f"{model.name}, tracks"), target, "confusion")
         levels = {"tracks": model.track_figures.calibration, "fragments": model.fragment_figures.calibration}
-        save_figure(reliability_figure(levels, model.name), target, "reliability")
-        save_figure(genre_bars(model.per_genre, model.name), target, "genres")
+        drawn = (
+            confusion_figure(model.confusion, model.genres, f"{model.name}, tracks"),
+            reliability_figure(levels, model.name),
+            genre_bars(model.per_genre, model.name),
+        )
+        for name, figure in zip(FIGURES, drawn, strict=True):
+            save_figure(figure, target, name)

@@ -61,8 +61,7 @@ def predict_folder(
     skipped = list(collection.skipped)
     digests = [""] * len(collection.tracks)
     with SkipWarnings(reporter) as skips:
-        for file in skipped:
-            skips.add(file.path, file.reason)
+        skips.add_new(skipped)
         for index, track in enumerate(collection.tracks):
             messages: list[str] = []
             try:
@@ -72,7 +71,7 @@ def predict_folder(
                     reporter.warning(f"{track.path}: {note}")
             except UnreadableAudioError as error:
                 skipped.append(SkippedFile(str(track.path), str(error)))
-                skips.add(str(track.path), str(error))
+                skips.add_new(skipped)
             for message in messages:
                 reporter.note(signal_messages.from_decoder(str(track.path), message))
             reporter.tracks_done(index + 1, len(collection.tracks))

@@ -102,8 +102,7 @@ def unknown_figures(
             for line in dict.fromkeys(lines):
                 reporter.note(signal_messages.from_decoder(name, line))
         with SkipWarnings(reporter) as skips:
-            for file in unreadable:
-                skips.add(file.path, file.reason)
+            skips.add_new(unreadable)
     return figures, tuple(unreadable)
 
 

@@ -175,8 +175,8 @@ def prepare(
     bandwidths_hz = {track.id: track.facts.bandwidth_hz for track in cache.tracks}
     cancelled = tuple(track.id for track in cache.tracks if track.facts.cancelled)
     unusual = far_from_median(bandwidths_hz)
-    paths = {track.id: shown_path(track, collection) for track in collection.tracks}
-    file_warnings = (f"{paths[track.id]}: {track.note}" for track in cache.tracks if track.note)
+    by_id = {track.id: track for track in collection.tracks}
+    file_warnings = (f"{shown_path(by_id[track.id], collection)}: {track.note}" for track in cache.tracks if track.note)
     result = PrepareResult(
         cache=out,
         tracks=len(cache.tracks),
@@ -231,8 +231,7 @@ def _report(result: PrepareResult, cache: Cache, reporter: Reporter) -> None:
     if result.silent_fragments:
         reporter.note(signal_messages.silent_fragments(result.silent_fragments, "track"))
     with SkipWarnings(reporter) as skips:
-        for file in result.skipped:
-            skips.add(file.path, file.reason)
+        skips.add_new(result.skipped)
     for warning in result.warnings:
         reporter.warning(warning)
     for note in result.notes:

@@ -49,7 +49,7 @@ def report_sources(build: Build, reporter: Reporter, *, verify: bool) -> None:
 
 def lost_artist_warnings(collection: Collection, out: Path) -> tuple[str, ...]:
     """Warn of tracks that have an artist in the existing cache, but not in the collection as it was read now."""
-    if not out.exists():
+    if not out.exists() or all(track.artists for track in collection.tracks):
         return ()
     with suppress(GenrekitError):  # such a cache is refused or replaced later
         before = [(track.id, track.artists) for track in open_cache(out).tracks]

@@ -83,8 +83,7 @@ def prepare_shard(
     finally:
         reporter.finished()
     with SkipWarnings(reporter) as skips:
-        for file in cache.skipped:
-            skips.add(file.path, file.reason)
+        skips.add_new(cache.skipped)
     return ShardResult(
         shard=path,
         number=number.number,

@@ -96,28 +96,31 @@ def build_cache(
         known = filling.known(old, partial)
         missing = known.missing(collection)
         shards = gather(missing) if gather is not None and missing else ()
-        cache, plan = filling.complete(partial_path, old, shards, partial)
+        cache, plan = filling.complete(partial_path, old, shards, partial, None if shards else known)
         if cache is old:
             partial_path.unlink(missing_ok=True)
-        _link_recordings(cache, path, keep_near_duplicates=keep_near_duplicates)
+        linked = _link_recordings(cache, path, keep_near_duplicates=keep_near_duplicates)
         if cache is old:
             _write_file_status(cache, plan)
         else:
             os.replace(partial_path, file)
-        return Build(open_cache(path), len(known.sources), frozenset(check.changed), len(check.same), damaged)
+        done = cache if cache is old and not linked else open_cache(path)
+        return Build(done, len(known.sources), frozenset(check.changed), len(check.same), damaged)
 
 
-def _link_recordings(cache: Cache, path: Path, *, keep_near_duplicates: bool) -> None:
-    """Write which tracks of a cache are the same recording, if this is not in it yet.
+def _link_recordings(cache: Cache, path: Path, *, keep_near_duplicates: bool) -> bool:
+    """Write which tracks of a cache are the same recording. Return False if this is in it already.
 
     The values are a few bytes per track. They are written in place, also into a cache at its final path: only they
     change if near-duplicates are to be kept as separate tracks.
     """
     pairs = find_shared_audio(cache, path)
     recordings = group_recordings(cache, {} if keep_near_duplicates else pairs)
-    if recordings.tolist() != [track.recording for track in cache.tracks]:
-        with flushed_file(cache.path) as descriptor:
-            write_at(descriptor, cache.extents["tracks/recording"].offset, recordings)
+    if recordings.tolist() == [track.recording for track in cache.tracks]:
+        return False
+    with flushed_file(cache.path) as descriptor:
+        write_at(descriptor, cache.extents["tracks/recording"].offset, recordings)
+    return True
 
 
 def _write_file_status(cache: Cache, plan: CachePlan) -> None:

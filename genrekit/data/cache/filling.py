@@ -66,15 +66,20 @@ class Filling:
         return KnownTracks.of(self.collection, self.check, *caches)
 
     def complete(
-        self, target: Path, old: Cache | None, sources: Sequence[Cache], partial: Cache | None = None
+        self,
+        target: Path,
+        old: Cache | None,
+        sources: Sequence[Cache],
+        partial: Cache | None = None,
+        known: KnownTracks | None = None,
     ) -> tuple[Cache, CachePlan]:
         """Fill the file at `target` with all tracks. Return it, or `old` if that is up to date, and its plan.
 
         Rows are copied from `old`, from `sources` and from `partial`, which is what an interrupted run left at
-        `target`.
+        `target`. `known` is what all of these know about the collection, if it is known already.
         Errors: those of `build_cache`.
         """
-        known = self.known(old, *sources, partial)
+        known = known or self.known(old, *sources, partial)
         while True:
             plan = plan_cache(self.collection, self.config, known, least_genres=self.least_genres)
             if self.strict:

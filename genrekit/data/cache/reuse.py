@@ -37,10 +37,10 @@ class KnownTracks:
         """Return what some caches know about the unchanged files of a collection; later caches override."""
         known = cls()
         by_id = {track.id: track for track in collection.tracks}
-        by_path = {shown_path(track, collection): track for track in collection.tracks}
-        for cache in caches:
-            if cache is None:
-                continue
+        opened = [cache for cache in caches if cache is not None]
+        skips = any(cache.plan.skipped for cache in opened)
+        by_path = {shown_path(track, collection): track for track in collection.tracks} if skips else {}
+        for cache in opened:
             for cached in cache.tracks:
                 track = by_id.get(cached.id)
                 if track is None or not check.unchanged(cached, track):

@@ -16,9 +16,9 @@ import re
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,10 +131,12 @@ def build_shard(
     before = _identity(path)
     check = SourceCheck()
     try:
-        with _attempt(path) as attempt, Workers(open_executor, config) as workers:
+        attempt = _attempt(path)
+        with Workers(open_executor, config) as workers:
             filling = Filling(collection, config, check, workers, strict=strict, least_genres=0, callbacks=callbacks)
-            reused = len(filling.known(old, *earlier).sources)
-            cache, _ = filling.complete(attempt, old, earlier)
+            known = filling.known(old, *earlier)
+            reused = len(known.sources)
+            cache, _ = filling.complete(attempt, old, earlier, known=known)
             if cache is not old:
                 with flushed_file(attempt):
                     pass
@@ -162,12 +164,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
         return None
 
 
-@contextmanager
-def _attempt(path: Path) -> Iterator[Path]:
-    """Yield the path of a file that only this process writes. An interrupted one stays for the next process."""
+def _attempt(path: Path) -> Path:
+    """Return the path of a file that only this process writes. An interrupted one stays for the next process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     name = f".{path.stem}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
-    yield path.with_name(name)
+    return path.with_name(name)
 
 
 def _attempts(path: Path) -> list[Path]:

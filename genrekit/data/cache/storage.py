@@ -17,6 +17,7 @@ from genrekit.data.cache.layout import (
     FILE_STATUS,
     SKIP_NUMBERS,
     SKIP_TEXTS,
+    TRACK_FACTS,
     TRACK_NUMBERS,
     TRACK_RESULTS,
     TRACK_TEXTS,
@@ -28,7 +29,7 @@ MOST_ROWS = 50_000_000
 
 _GROUPS = ("tracks", "skipped")
 
-_ADDED = {"note", "decoder", "file_digest", *FILE_STATUS, "padded", "cancelled", "silent_fragments", "bandwidth_hz"}
+_ADDED = {"note", "decoder", "file_digest", *FILE_STATUS, *TRACK_FACTS}
 """Datasets of tracks that a cache of version 2 may lack."""
 
 

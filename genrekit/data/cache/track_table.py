@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genrekit.audio.transform import SignalFacts
-from genrekit.data.cache.layout import FILE_STATUS, TRACK_FACTS, CachedSkip, CachedTrack
+from genrekit.data.cache.layout import FILE_STATUS, SKIP_NUMBERS, TRACK_FACTS, CachedSkip, CachedTrack
 from genrekit.data.collection import SkippedFile
 
 
@@ -60,8 +60,6 @@ def read_tracks(group: Mapping[str, Any]) -> tuple[CachedTrack, ...]:
 def read_skipped(group: Mapping[str, Any]) -> tuple[CachedSkip, ...]:
     """Return the skipped files of a cache from the datasets of its group. Older caches lack some datasets."""
     paths, reasons = (group[name].asstr()[:].tolist() for name in ("path", "reason"))
-    numbers = [
-        group[name][:].tolist() if name in group else [0] * len(paths) for name in ("size", "mtime_ns", *FILE_STATUS)
-    ]
+    numbers = [group[name][:].tolist() if name in group else [0] * len(paths) for name in (*SKIP_NUMBERS, *FILE_STATUS)]
     files = map(SkippedFile, paths, reasons)
     return tuple(CachedSkip(file, *status) for file, *status in zip(files, *numbers, strict=True))

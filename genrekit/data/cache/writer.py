@@ -13,6 +13,7 @@ from genrekit._version import __version__
 from genrekit.data.cache.layout import (
     FILE_STATUS,
     FORMAT_VERSION,
+    SKIP_NUMBERS,
     TRACK_FACTS,
     TRACK_NUMBERS,
     TRACK_RESULTS,
@@ -69,8 +70,8 @@ def _write_tracks(group: Any, plan: CachePlan) -> None:
 def _write_skipped(group: Any, skipped: Sequence[CachedSkip]) -> None:
     _strings(group, "path", [skip.file.path for skip in skipped])
     _strings(group, "reason", [skip.file.reason for skip in skipped])
-    for name in ("size", "mtime_ns", *FILE_STATUS):
-        group[name] = np.array([getattr(skip, name) for skip in skipped], dtype="i8")
+    for name, kind in {**SKIP_NUMBERS, **FILE_STATUS}.items():
+        group[name] = np.array([getattr(skip, name) for skip in skipped], dtype=kind)
 
 
 def _reserve(group: Any, name: str, shape: tuple[int, ...], kind: str) -> Any:
