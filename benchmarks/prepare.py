@@ -57,7 +57,7 @@ def earlier(workers: int) -> Command:
     """Prepare with the code of another checkout, in this environment."""
     checkout = Path(os.environ["EARLIER"]).resolve()
     if not (checkout / "genrekit").is_dir():
-        raise SystemExit(f"EARLIER={checkout} is no checkout of genrekit")
+        raise SystemExit(f"EARLIER={checkout} is not a checkout of genrekit")
 
     def command(bench: Bench, folder: Path) -> list[object]:
         python, *arguments = prepare(folder, bench.out("peer.h5"), workers)

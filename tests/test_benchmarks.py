@@ -80,7 +80,7 @@ def test_an_earlier_checkout_that_is_none_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.setenv("EARLIER", str(tmp_path))
     done = run("prepare.py", tmp_path, "--rows", "earlier-whole")
     assert done.returncode == 1
-    assert f"EARLIER={tmp_path} is no checkout of genrekit" in done.stderr
+    assert f"EARLIER={tmp_path} is not a checkout of genrekit" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up as Linux shows it")

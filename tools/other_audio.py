@@ -64,16 +64,6 @@ def write_training_audio(folder: Path) -> list[Path]:
     return paths + write_speech(folder, TRAINED_TEXTS, voices=("", "+f2", "+f3", "+m3", "+m5"), words=(130, 160, 190))
 
 
-def write_unseen_audio(folder: Path) -> list[Path]:
-    """Write kinds of sound and languages that the training audio does not have as WAV files, and return their paths.
-
-    Errors: GenrekitError if espeak-ng is not installed or fails.
-    """
-    random = np.random.default_rng(_SEED + 1)
-    paths = [_write(folder / f"{name}.wav", samples) for name, samples in unseen_signals(random)]
-    return paths + write_speech(folder, TEST_TEXTS, voices=("", "+f3", "+m5"), words=(130, 190))
-
-
 def _training_signals(random: np.random.Generator) -> Iterator[tuple[str, Samples]]:
     for number, exponent in enumerate(np.linspace(0, 2, 15)):
         yield f"noise-{number}", _noise(random, exponent)

@@ -12,7 +12,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +43,8 @@ from genrekit.training.batch_prediction import predict_batches
 from genrekit.training.classical import LOGREG_C, Subset
 from genrekit.training.temperature import best_temperature
 from genrekit.workflows.predict import SHIPPED
+from genrekit.workflows.train_fit import fragment_subset
+from genrekit.workflows.train_output import validation_figures
 
 Values = npt.NDArray[np.float64]
 
@@ -113,9 +114,7 @@ def ship(run: Path, cache: Cache, folder: Path = SHIPPED) -> None:
 
 def subset(cache: Cache, features: FloatArray, track_ids: Iterable[str]) -> Subset:
     """Select the fragments of some tracks from the features of all original fragments."""
-    source = FragmentSource(cache, "waveform", list(track_ids))
-    indices = np.searchsorted(np.flatnonzero(cache.variant == 0), source.rows)
-    return Subset(features[indices], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())
+    return fragment_subset(cache, FragmentSource(cache, "waveform", list(track_ids)), features)
 
 
 def features_of(paths: Iterable[Path], extractor: FeatureExtractor, config: PrepareConfig) -> FloatArray:
@@ -173,14 +172,9 @@ def other_map(inputs: Values, genres: Values, is_other: npt.NDArray[np.bool_], c
 def completed(metadata: BundleMetadata, model: Linear, predictions: Predictions, cache: Cache) -> BundleMetadata:
     """Return the metadata of a run with the figures of the model with `other`, and without paths of the computer."""
     scores = score(predictions, indexed_clusters(split_tracks(cache)))
-    figures = {
-        "loss": predictions.loss,
-        "fragment_accuracy": asdict(scores.fragment_accuracy),
-        "track_accuracy": asdict(scores.track_accuracy),
-    }
     changes = {
         "genres": (*metadata.genres, OTHER),
-        "validation_figures": figures,
+        "validation_figures": validation_figures(predictions.loss, scores),
         "parameters": count_parameters(model),
         "confidence_threshold": predictions.confidence_threshold,
         "history": (),

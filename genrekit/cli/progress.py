@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,7 +10,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from genrekit.cli.display import DEFAULT_CACHE, stderr, styled
+from genrekit.cli.display import named_cache, shell_command, stderr, styled
 from genrekit.cli.run_progress import RunLines, run_table
 from genrekit.cli.signals import ENDING, check, waiting
 from genrekit.cli.streams import separate_stderr
@@ -189,8 +188,7 @@ class TerminalReporter(Reporter):
     def resumable(self, run: str, cache: str, *, has_checkpoint: bool) -> None:
         """Print the command that resumes the run."""
         start = "from the last complete epoch" if has_checkpoint else "from epoch 1"
-        option = "" if Path(cache) == DEFAULT_CACHE else f" --cache {shlex.quote(cache)}"
-        self.note(f"to resume {start}: genrekit train --resume --out {shlex.quote(run)}{option}")
+        self.note(f"to resume {start}: {shell_command('train', '--resume', out=run, **named_cache(Path(cache)))}")
 
     def finished(self) -> None:
         """Remove the bar and the table."""

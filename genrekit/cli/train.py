@@ -137,11 +137,9 @@ def with_file(config: Path | None, values: dict[str, Any]) -> dict[str, Any]:
 
 def complete_toml(recipe: str | None, values: dict[str, Any]) -> str:
     """Return the whole configuration as TOML: the recipe and the defaults, overridden by `values`."""
-    from genrekit.io.network_settings import with_network_settings
-    from genrekit.workflows.recipes import read_recipe
+    from genrekit.workflows.recipes import with_recipe
 
-    base = {} if recipe is None else read_recipe(recipe).train
-    return to_toml(TrainConfig.of(with_network_settings({**base, **values})))
+    return to_toml(TrainConfig.of(with_recipe(recipe, values)))
 
 
 def tracking_of(resumed: Path | None, wandb: str | None, project: str | None) -> Tracking:

@@ -9,6 +9,7 @@ from typing import Any
 
 from genrekit.config.architecture_options import ArchitectureOptions, nested_options
 from genrekit.config.architectures import LAYERS, architecture, is_registered
+from genrekit.config.base import fields_with
 from genrekit.config.features import DESCRIPTORS, check_features
 
 _LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.03}
@@ -77,8 +78,9 @@ def check_architecture(config: Any) -> None:
 def _require_defaults_of_networks(config: Any) -> None:
     """Refuse values that a model that is fitted once would ignore."""
     defaults = {"hidden": (), "epochs": 1, "lr": default_lr(config.opt, config.sched), "monitor": "last"}
-    for name, field in type(config).model_fields.items():
-        if config.ignores(name) and getattr(config, name) != defaults.get(name, field.default):
+    fields = type(config).model_fields
+    for name in fields_with(type(config), lambda option: option.used_by == "networks"):
+        if getattr(config, name) != defaults.get(name, fields[name].default):
             raise ValueError(
                 f"{name} is for networks: leave it out for {config.arch}, which is fitted once, "
                 f"got {getattr(config, name)}"

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from genrekit._types import FloatArray
 from genrekit.audio.transform import FULL_SCALE
 from genrekit.data.cache.executors import available_cores, open_executor
 from genrekit.data.cache.reader import Cache
+from genrekit.data.features import Features
 from genrekit.errors import GenrekitError
 from genrekit.io.files import atomic_write, cannot, exclusive_lock, new_file
 from genrekit.io.regular_files import open_regular
@@ -38,32 +38,6 @@ _BLOCKS_PER_PROCESS = 4
 
 _SHOWN = 12
 """Digits of a digest in a file name."""
-
-
-class Features(Protocol):
-    """The part of a feature extractor that this module needs."""
-
-    @property
-    def name(self) -> str:
-        """Short name, such as `musicnn`."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Identifies weights and computation. Cached features are valid for one digest only."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Number of features per fragment."""
-        ...
-
-    def compute(self, fragments: FloatArray, sample_rate: int) -> FloatArray:
-        """Compute features: float32 [B, n_samples] at `sample_rate` to float32 [B, dimension].
-
-        The waveforms must be normalized, as in the cache: features depend on the level.
-        """
-        ...
 
 
 def features_folder(cache: Cache) -> Path:

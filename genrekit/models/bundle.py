@@ -189,7 +189,7 @@ def load_bundle(path: AnyPath, network: AnyPath | None = None) -> Bundle:
 
 def network_for(path: Path, network: AnyPath | None) -> AnyPath | None:
     """Return the network that a user named, for a bundle among several: None if this one needs none."""
-    return network if is_network_file(read_metadata(path).train.features) else None
+    return network if network is not None and is_network_file(read_metadata(path).train.features) else None
 
 
 def _expected_values(folder: Path, metadata: BundleMetadata, extractor: FeatureExtractor | None) -> int:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import nn
 
-from genrekit.data.feature_cache import Features
+from genrekit.data.features import Features
 
 
 class FeatureExtractor(Features, Protocol):

@@ -112,12 +112,12 @@ def kept_trainings(folder: Path) -> frozenset[str]:
 
 def _keep(bundle: Path, metadata: BundleMetadata, folder: Path, limit: int) -> Path | None:
     record = read_record(folder)
-    copies = [(path, other) for path, other in _kept(folder) if is_unchanged(path, record)]
-    repeated = [path for path, other in copies if other.training_key == metadata.training_key]
-    rivals = sorted(
-        ((rival.rank, path) for path, rival in copies if _comparable(rival, metadata) and path not in repeated),
-        key=lambda item: item[0],
-    )
+    copies = [
+        (path, other) for path, other in _kept(folder) if _comparable(other, metadata) and is_unchanged(path, record)
+    ]
+    key = metadata.training_key
+    repeated = [path for path, other in copies if other.training_key == key]
+    rivals = sorted(((rival.rank, path) for path, rival in copies if path not in repeated), key=lambda item: item[0])
     if len(rivals) >= limit and metadata.rank >= rivals[limit - 1][0]:
         return None
     copy = _free_name(folder, metadata, repeated)

@@ -187,8 +187,9 @@ def _notes(
 def _unknown_noise(judged: Judgement, compared: Mapping[str, ConfigurationRuns]) -> str:
     if judged.effect is None:
         return "no figure"
-    one = all(len(runs.seeds) == 1 for runs in compared.values())
-    return f"{'there is one seed' if one else 'all seeds are equal'}, so their noise is unknown"
+    if all(len(runs.seeds) == 1 for runs in compared.values()):
+        return "there is one seed, so its noise is unknown"
+    return "all seeds are equal, so their noise is unknown"
 
 
 def _grouped(items: Iterable[tuple[str, str]]) -> list[str]:

@@ -20,7 +20,7 @@ from genrekit.io.records import as_record
 from genrekit.studies.run_index import damage, free_path, identity, index_runs, is_usable, runs_by_identity
 from genrekit.studies.schema import Configuration, Study
 from genrekit.studies.study_files import fingerprint, study_configurations
-from genrekit.workflows.runs import has_result, other_data
+from genrekit.workflows.runs import CONFIG, has_result, other_data
 
 PLAN_FORMAT_VERSION = 2
 
@@ -169,7 +169,7 @@ def plan_experiments(study: Study, splits: TrainedSplits, options: StudyOptions,
                 run = run_of.get(key) or known.get(key) or _new_folder(runs, item, config, taken)
                 run_of[key] = run
                 taken.add(run)
-                finished, started = is_usable(run), (run / "config.json").is_file()
+                finished, started = is_usable(run), (run / CONFIG).is_file()
                 experiments.append(Experiment(item, seed, fold, config, key, run, finished, started, wanted))
     return experiments
 

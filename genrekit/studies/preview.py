@@ -99,8 +99,8 @@ class SearchPlan:
     memory: int | None
     seconds: float | None
     detectable: float | None
-    trial_seeds: int = 1
-    trainings: int = 0
+    trial_seeds: int
+    trainings: int
 
 
 _GENRES_WITHOUT_CACHE = 10

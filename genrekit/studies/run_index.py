@@ -94,7 +94,7 @@ def damage(run: Path) -> str:
     Errors: OSError if the operating system does not let a file be read; the run need not be damaged.
     """
     try:
-        _require_complete(run, tuple(_state(run / name) for name in ("result.json", ANSWERS, HISTORY)))
+        _require_complete(run, tuple(_state(run / name) for name in (RESULT, ANSWERS, HISTORY)))
     except GenrekitError as error:
         return str(error)
     return ""

@@ -21,7 +21,7 @@ from genrekit.studies.training_pool import TrainingPool
 from genrekit.studies.worker_pool import Conditions, Job, Problem, Stopped, Watcher, progress_shown
 from genrekit.training.checkpoint import CHECKPOINT, load_checkpoint
 from genrekit.workflows.reporter import Reporter, RunProgress
-from genrekit.workflows.runs import HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
+from genrekit.workflows.runs import CONFIG, HISTORY, mark_pruned, mark_trial, pruned_after, read_history, read_result
 
 
 def run_trials(
@@ -93,7 +93,7 @@ class _TrialQueue(Watcher):
             if trial_run is not None:
                 self._jobs.append(trial_run)
                 self._state_indices.append(trial_run.trial.number)
-                started = (trial_run.run / "config.json").is_file()
+                started = (trial_run.run / CONFIG).is_file()
                 values = {"device": self._options.device} if started else trial_run.config.model_dump(mode="json")
                 return Job(f"{self._search.name}-{trial_run.trial.name}", values, trial_run.run, started)
         return None

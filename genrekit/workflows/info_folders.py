@@ -15,7 +15,7 @@ from genrekit.io.files import read_toml
 from genrekit.io.records import read_record
 from genrekit.metrics.formatting import percent
 from genrekit.models.bundle import is_bundle, read_metadata
-from genrekit.workflows.runs import find_left_out, has_result, is_run, read_result
+from genrekit.workflows.runs import CONFIG, find_left_out, has_result, is_run, read_result
 
 _TEXTS = ("title", "question", "source")
 """Keys of study and search files that are texts for people."""
@@ -171,7 +171,7 @@ def no_description(path: Path) -> GenrekitError:
     """Return the error for a path that `info` cannot describe."""
     if not path.exists():
         return GenrekitError(f"{path} does not exist: name a cache, a run, a bundle, or a folder of them")
-    if (path / "config.json").is_file():
+    if (path / CONFIG).is_file():
         return GenrekitError(f"{path} is a run that is not finished: resume it first")
     caches = sorted(path.glob("*.h5"))
     hint = f"; did you mean {caches[0]}?" if caches else ""

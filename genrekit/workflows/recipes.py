@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from genrekit.config import Config, TrainConfig
 from genrekit.errors import UsageError, unknown_name
 from genrekit.io.files import read_toml
+from genrekit.io.network_settings import with_network_settings
 
 _FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -60,6 +62,15 @@ def read_recipe(name: str) -> Recipe:
     recipe = Recipe.of({"name": name, **read_toml(_FOLDER / f"{name}.toml")})
     TrainConfig.of(recipe.train)
     return recipe
+
+
+def with_recipe(name: str | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a configuration that starts from a recipe, with the settings of its network file.
+
+    Errors: those of `read_recipe` and of `with_network_settings`.
+    """
+    base = {} if name is None else read_recipe(name).train
+    return with_network_settings({**base, **values})
 
 
 def all_recipes() -> list[Recipe]:

@@ -15,7 +15,6 @@ from genrekit.data.cache.reader import open_cache
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import write_json
 from genrekit.io.json_values import to_json
-from genrekit.io.network_settings import with_network_settings
 from genrekit.io.shown import ShownResult
 from genrekit.metrics.epochs import EpochFigures
 from genrekit.metrics.formatting import loss_text
@@ -26,9 +25,10 @@ from genrekit.training.loop import FitResult
 from genrekit.training.ranks import ALONE, Ranks
 from genrekit.training.tracking import NO_TRACKING, Tracker, Tracking
 from genrekit.workflows.live_progress import with_progress
-from genrekit.workflows.recipes import read_recipe
+from genrekit.workflows.recipes import read_recipe, with_recipe
 from genrekit.workflows.reporter import Reporter
 from genrekit.workflows.run_records import RUN_FORMAT_VERSION
+from genrekit.workflows.runs import RESULT
 from genrekit.workflows.train_fit import fit_model, start_tracking
 from genrekit.workflows.train_folder import claimed_folder, locked_folder, new_run, resume_hint, resumed_run
 from genrekit.workflows.train_output import save_output
@@ -115,7 +115,7 @@ def train(
         seconds = time.monotonic() - started
         kept = None if best_models is None or _has_diverged(run, fitted) else _keep(run, Path(best_models))
         result = _result(run, fitted, seconds, kept)
-        write_json(run.folder / "result.json", {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
+        write_json(run.folder / RESULT, {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
         _finish_tracking(tracker, run, fitted, result)
     return result
 
@@ -189,10 +189,10 @@ def _values(
     Errors: UsageError for an unknown recipe, and for a `TrainConfig` with a recipe or keyword arguments, because a
     `TrainConfig` has a value for every field; those of `with_network_settings`.
     """
-    base = {} if recipe is None else read_recipe(recipe).train
     if not isinstance(config, TrainConfig):
-        return with_network_settings({**base, **(config or {}), **options})
+        return with_recipe(recipe, {**(config or {}), **options})
     if recipe is not None:
+        read_recipe(recipe)  # an unknown name is a clearer error
         raise UsageError(f"a TrainConfig has all values: leave out recipe, got {recipe}")
     if options:
         raise UsageError(f"a TrainConfig has all values: leave out {', '.join(options)}, or pass all as keywords")

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from genrekit._types import FloatArray
+from genrekit.data.cache.reader import Cache
 from genrekit.data.descriptor_cache import original_statistics
 from genrekit.data.feature_cache import original_features
-from genrekit.data.loader import subset_source
+from genrekit.data.loader import FragmentSource, subset_source
 from genrekit.metrics.epochs import Epoch
 from genrekit.models.classical import Classifier
 from genrekit.training.classical import Subset, fit_classical
@@ -107,5 +108,10 @@ def _fit_classical(run: TrainRun, model: Classifier, tracker: Tracker) -> FitRes
 def _subset(run: TrainRun, name: str, features: FloatArray) -> Subset:
     """Select the training or the validation set from the features of all original fragments."""
     source = subset_source(run.cache, run.config.input, run.split, name, run.config.fragments)
-    indices = np.searchsorted(np.flatnonzero(run.cache.variant == 0), source.rows)
+    return fragment_subset(run.cache, source, features)
+
+
+def fragment_subset(cache: Cache, source: FragmentSource, features: FloatArray) -> Subset:
+    """Select the fragments of a source from the features of all original fragments of a cache."""
+    indices = np.searchsorted(np.flatnonzero(cache.variant == 0), source.rows)
     return Subset(features[indices], source.targets(source.rows).numpy(), source.tracks(source.rows).numpy())

@@ -15,7 +15,7 @@ from genrekit.data.splits.folds import data_fingerprints
 from genrekit.errors import GenrekitError, UsageError
 from genrekit.io.files import exclusive_lock, remove_torn, write_json
 from genrekit.workflows.run_records import RUN_FORMAT_VERSION
-from genrekit.workflows.runs import has_result, other_data, pruned_after, read_config, read_run_config
+from genrekit.workflows.runs import CONFIG, has_result, other_data, pruned_after, read_config, read_run_config
 from genrekit.workflows.train_run import TrainRun
 
 LOCK = ".lock"
@@ -58,13 +58,11 @@ def resumed_run(values: Mapping[str, Any], out: Path | None) -> tuple[TrainConfi
     """
     if out is None:
         raise UsageError("to resume a run, name its folder: --out runs/NAME")
-    stored = read_config(out / "config.json")
+    stored = read_config(out / CONFIG)
     if has_result(out):
         raise GenrekitError(f"{out} is finished: there is nothing to resume")
     if epoch := pruned_after(out):
-        raise GenrekitError(
-            f"a search stopped {out} after epoch {epoch}: start a new run with --config {out / 'config.json'}"
-        )
+        raise GenrekitError(f"a search stopped {out} after epoch {epoch}: start a new run with --config {out / CONFIG}")
     before, config = TrainConfig.of(stored), TrainConfig.of({**stored, **values})
     for key in dict.fromkeys(name.partition(".")[0] for name in values):
         old, new = getattr(before, key), getattr(config, key)
@@ -96,7 +94,7 @@ def locked_folder(run: TrainRun, *, resume: bool) -> Iterator[None]:
 
 
 def _create(run: TrainRun, data: dict[str, str]) -> None:
-    path = run.folder / "config.json"
+    path = run.folder / CONFIG
     if path.exists():  # another process has created it since new_run()
         raise _exists(run.folder)
     values = run.config.model_dump(mode="json")

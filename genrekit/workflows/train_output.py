@@ -65,11 +65,7 @@ def _metadata(run: TrainRun, fitted: FitResult, scores: Scores) -> BundleMetadat
             "validation": {track_id: digests[track_id] for track_id in run.split.ids("validation")},
             "epochs": len(fitted.history),
             "best_epoch": fitted.best_epoch,
-            "validation_figures": {
-                "loss": fitted.predictions.loss,
-                "fragment_accuracy": asdict(scores.fragment_accuracy),
-                "track_accuracy": asdict(scores.track_accuracy),
-            },
+            "validation_figures": validation_figures(fitted.predictions.loss, scores),
             "parameters": count_parameters(run.model),
             "bandwidth_hz": _bandwidth_hz(run),
             "temperature": fitted.temperature,
@@ -81,6 +77,15 @@ def _metadata(run: TrainRun, fitted: FitResult, scores: Scores) -> BundleMetadat
             **_network(run),
         }
     )
+
+
+def validation_figures(loss: float, scores: Scores) -> dict[str, Any]:
+    """Return the figures of a bundle on its validation set; the loss is in nats."""
+    return {
+        "loss": loss,
+        "fragment_accuracy": asdict(scores.fragment_accuracy),
+        "track_accuracy": asdict(scores.track_accuracy),
+    }
 
 
 def _bandwidth_hz(run: TrainRun) -> tuple[float, float] | None:
