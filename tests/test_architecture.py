@@ -231,9 +231,9 @@ def test_the_check_of_outputs_sees_raw_ones(tmp_path: Path) -> None:
             id="train",
         ),
         pytest.param(
-            "import genrekit.workflows.evaluate, genrekit.workflows.export",
-            ["sklearn", "torchaudio", "librosa", "numba", "mutagen", "onnx"],
-            id="evaluate and export",
+            "import genrekit.workflows.evaluate, genrekit.workflows.export, genrekit.workflows.info",
+            ["sklearn", "torchaudio", "librosa", "numba", "mutagen", "onnx", "matplotlib"],
+            id="evaluate, export and info",
         ),
         pytest.param(
             "import genrekit.data.cache.rows",

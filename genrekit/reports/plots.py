@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.formatting import with_interval
 from genrekit.metrics.intervals import Interval
+from genrekit.reports.fragment_view import FragmentView
 from genrekit.reports.svg import missing_glyphs_ignored
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "FIGURE_ENDINGS",
     "Axes",
     "Figure",
-    "FragmentView",
     "Patch",
     "bar_figure",
     "confusion_figure",
@@ -55,19 +54,6 @@ __all__ = [
     "spectrogram_png",
 ]
 """What the module defines, and the types of matplotlib that other packages use."""
-
-
-@dataclass(frozen=True)
-class FragmentView:
-    """One variant of a fragment: its name, the augmentation that was drawn, and its inputs, if available.
-
-    Shapes: waveform float32 [n_samples] in [-1, 1], mel float32 [n_mels, n_frames] in [0, 1].
-    """
-
-    variant: str
-    drawn: str
-    waveform: FloatArray | None
-    mel: FloatArray | None
 
 
 _FIRST, _SECOND, _THIRD, _QUIET = "#0072B2", "#D55E00", "#009E73", "#666666"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,8 +28,6 @@ from genrekit.metrics.scores import score
 from genrekit.metrics.unknown import UnknownFigures
 from genrekit.models.bundle import find_bundles, read_metadata
 from genrekit.models.bundle_metadata import BundleMetadata
-from genrekit.reports.evaluation_report import report_page
-from genrekit.reports.model_section import Example, ModelStory
 from genrekit.training.devices import choose_device
 from genrekit.workflows.evaluate_cache import CachedTestSet, ModelPredictions
 from genrekit.workflows.evaluate_files import require_folder, require_page, write_folder
@@ -37,6 +36,9 @@ from genrekit.workflows.evaluate_unknown import find_unknown, unknown_figures
 from genrekit.workflows.evaluation_counts import count_evaluation
 from genrekit.workflows.live_progress import with_progress
 from genrekit.workflows.reporter import Reporter
+
+if TYPE_CHECKING:  # importing matplotlib takes a second
+    from genrekit.reports.model_section import Example, ModelStory
 
 _QUIET = Reporter()
 
@@ -112,6 +114,8 @@ def evaluate(
     if out is not None:
         write_folder(out, result)
     if page is not None:
+        from genrekit.reports.evaluation_report import report_page
+
         write_text(page, report_page(result, _stories(result, predictions, recipe)))
     return result
 
@@ -259,6 +263,8 @@ def _comparisons(predictions: Sequence[ModelPredictions]) -> Iterable[PairedFigu
 
 
 def _stories(result: EvaluateResult, predictions: Sequence[ModelPredictions], recipe: Recipe) -> list[ModelStory]:
+    from genrekit.reports.model_section import ModelStory
+
     stories = []
     for index, (figures, model) in enumerate(zip(result.models, predictions, strict=True)):
         examples = _examples(model) if index < _MODELS_WITH_EXAMPLES else ()
@@ -268,7 +274,8 @@ def _stories(result: EvaluateResult, predictions: Sequence[ModelPredictions], re
 
 def _examples(model: ModelPredictions) -> tuple[Example, ...]:
     """The most confident mistakes, with their audio and spectrograms."""
-    from genrekit.reports.plots import spectrogram_png  # importing matplotlib takes a second
+    from genrekit.reports.model_section import Example
+    from genrekit.reports.plots import spectrogram_png
 
     genres, rate = model.metadata.genres, model.metadata.prepare.front_end.sample_rate
     examples = []

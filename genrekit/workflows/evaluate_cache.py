@@ -24,7 +24,7 @@ from genrekit.metrics.scores import Predictions
 from genrekit.models.bundle import load_bundle, network_for
 from genrekit.models.bundle_metadata import BundleMetadata
 from genrekit.models.seen_audio import read_seen_audio, recognizes
-from genrekit.reports.plots import FragmentView
+from genrekit.reports.fragment_view import FragmentView
 from genrekit.training.batch_prediction import predict_batches
 
 

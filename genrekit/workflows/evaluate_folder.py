@@ -27,7 +27,7 @@ from genrekit.inference.prediction import probabilities
 from genrekit.inference.streaming import Recording
 from genrekit.metrics.scores import Predictions
 from genrekit.models.bundle import Bundle, load_bundle, network_for
-from genrekit.reports.plots import FragmentView
+from genrekit.reports.fragment_view import FragmentView
 from genrekit.workflows import signal_messages
 from genrekit.workflows.evaluate_cache import ModelPredictions, SeenTracks, require_finite
 from genrekit.workflows.reporter import Reporter, SkipWarnings

@@ -23,7 +23,7 @@ from genrekit.errors import GenrekitError
 from genrekit.io.files import require_writable, size_text
 from genrekit.io.targets import SOFTWARE, contains, replaceable
 from genrekit.models.bundle import is_bundle, read_metadata
-from genrekit.reports.plots import FragmentView, fragment_figure, save_png
+from genrekit.reports.fragment_view import FragmentView
 from genrekit.workflows.info_folders import folder, no_description, study_file, study_report
 from genrekit.workflows.live_progress import with_progress
 from genrekit.workflows.prepare_notes import passage_text
@@ -149,6 +149,8 @@ def _draw(cache: Cache, folder: Path, reporter: Reporter) -> str:
     Other files with these names are not replaced.
     Errors: GenrekitError with the first of them.
     """
+    from genrekit.reports.plots import fragment_figure, save_png  # importing matplotlib takes a second
+
     require_writable(folder)
     audible = [track for track in cache.tracks if not track.silent]
     examples = {track.genre: track for track in reversed(audible)}
