@@ -81,7 +81,7 @@ def _data(metadata: BundleMetadata) -> str:
 
 
 def _outside_data(metadata: BundleMetadata) -> str:
-    """Write which pretrained network is used, and what it may have heard; empty if there is none."""
+    """Write which pretrained network is used, and which artists it may know; empty if there is none."""
     if metadata.outside_data is None or metadata.network is None:
         return ""
     where = "in this bundle" if metadata.network.carried else "not in this bundle"
