@@ -1,6 +1,7 @@
 """Building and reading caches that are small enough for a test."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import numpy as np
 
 from genrekit.config import FeatureConfig, PrepareConfig
 from genrekit.data.cache.builder import Build, build_cache
+from genrekit.data.cache.executors import LocalWorkers
+from genrekit.data.cache.reader import open_cache
+from genrekit.data.cache.shards import shards_folder
 from genrekit.data.collection import scan_folder
+from genrekit.errors import GenrekitError
 
 SMALL = FeatureConfig(sample_rate=8_000, duration_s=0.5, n_fft=512, hop_length=256, n_mels=16)
 PLAIN = PrepareConfig(front_end=SMALL)
@@ -21,7 +26,18 @@ def one_thread() -> Executor:
 
 
 def build(folder: Path, out: Path, config: PrepareConfig = PLAIN, **options: Any) -> Build:
-    return build_cache(scan_folder(folder), config, out, options.pop("executor", one_thread), **options)
+    workers = LocalWorkers(options.pop("executor", one_thread), config)
+    return build_cache(scan_folder(folder), config, out, workers, **options)
+
+
+def finished_tracks(out: Path) -> int:
+    """Return the number of tracks that an interrupted command has finished, in its file and in blocks of workers."""
+    files = [out.with_name(out.name + ".partial"), *shards_folder(out).glob("block-*.h5")]
+    done = set[str]()
+    for file in files:
+        with suppress(GenrekitError, OSError):  # it does not exist yet, or was merged meanwhile
+            done |= {track.id for track in open_cache(file, unfinished=True).tracks if track.done}
+    return len(done)
 
 
 def content(path: Path) -> dict[str, Any]:

@@ -45,12 +45,19 @@ class TinyCluster:
             line.split('"')[3] for line in file.read_text().splitlines() if line.strip().startswith('"address"')
         )
 
-    def start_worker(self, *search_path: Path, options: tuple[str, ...] = (), restarts: bool = False) -> None:
-        """Start a worker, which imports modules of a search path. It `restarts` after its process has died, if so."""
+    def start_worker(
+        self, *search_path: Path, options: tuple[str, ...] = (), restarts: bool = False, elsewhere: bool = False
+    ) -> None:
+        """Start a worker, which imports modules of a search path.
+
+        It `restarts` after its process has died, if so. `elsewhere` makes it believe that it is on another host.
+        """
         name = str(len(self.workers))
         folder = self.folder / f"worker-{name}"
-        own = ("--nthreads", "1", "--name", name, "--local-directory", folder)
+        own: list[object] = ["--nthreads", "1", "--name", name, "--local-directory", folder]
         kind = "--nanny" if restarts else "--no-nanny"
+        if elsewhere:
+            own += ["--preload", ROOT / "tests" / "another_boot.py"]
         self.workers.append(self._start("worker", self.address, kind, *own, *options, search_path=search_path))
 
     def _start(self, *arguments: object, search_path: tuple[Path, ...] = ()) -> subprocess.Popen[bytes]:
@@ -83,14 +90,17 @@ def wait_until(there: Callable[[], bool], *running: subprocess.Popen[Any]) -> No
 
 
 @contextmanager
-def tiny_cluster(folder: Path, workers: int = 2) -> Iterator[TinyCluster]:
-    """Run a cluster for the length of the block, which starts when the scheduler knows all workers."""
+def tiny_cluster(folder: Path, workers: int = 2, elsewhere: int = 0) -> Iterator[TinyCluster]:
+    """Run a cluster for the length of the block, which starts when the scheduler knows all workers.
+
+    So many of the workers believe that they are `elsewhere`, on another host.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cluster = TinyCluster(folder)
     try:
         cluster.start_scheduler()
-        for _ in range(workers):
-            cluster.start_worker()
+        for number in range(workers):
+            cluster.start_worker(elsewhere=number < elsewhere)
         log = folder / "cluster.log"
         wait_until(lambda: log.read_text().count(REGISTERED) >= workers, *cluster.workers)
         yield cluster

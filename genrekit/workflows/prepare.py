@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,6 @@ from genrekit.audio.bandwidth import far_from_median
 from genrekit.config import ArtistSource, Augmentation, CollectionOptions, EngineConfig, FeatureConfig, PrepareConfig
 from genrekit.data.artists import with_artists
 from genrekit.data.cache.builder import build_cache
-from genrekit.data.cache.executors import available_cores, open_executor
 from genrekit.data.cache.filling import Callbacks
 from genrekit.data.cache.layout import CachePlan
 from genrekit.data.cache.origin import path_text, write_origin
@@ -34,7 +32,7 @@ from genrekit.io.shown import ShownResult
 from genrekit.workflows import signal_messages
 from genrekit.workflows.keywords import with_keywords
 from genrekit.workflows.live_progress import with_progress
-from genrekit.workflows.prepare_cluster import gather_rows
+from genrekit.workflows.prepare_cluster import gather_rows, workers_for
 from genrekit.workflows.prepare_notes import (
     lost_artist_warnings,
     report_shared_audio,
@@ -143,14 +141,12 @@ def prepare(
             collection,
             config,
             out,
-            partial(open_executor, workers or available_cores()),
+            workers_for(collection, config, out, engine, workers, reporter),
             overwrite=overwrite,
             strict=strict,
             verify=verify,
             keep_near_duplicates=keep_near_duplicates,
-            gather=gather_rows(
-                collection, config, out, engine, reporter, merge=merge, strict=strict, overwrite=overwrite
-            ),
+            gather=gather_rows(collection, config, out, engine, merge=merge, overwrite=overwrite),
             callbacks=reporting(reporter, out),
         )
         write_origin(

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from genrekit.config import EngineConfig, PrepareConfig
 from genrekit.data.cache.builder import Gather
-from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.reuse import KnownTracks, shown_path
-from genrekit.data.cache.shards import build_shard, open_blocks, open_numbered_shards, shards_folder, write_skips
-from genrekit.data.cache.sources import SourceCheck
+from genrekit.data.cache.executors import LocalWorkers, Workers, available_cores, open_executor, write_in_thread
+from genrekit.data.cache.rows import Extent, RowCountMismatch, TrackRows, Written, open_descriptor
+from genrekit.data.cache.shards import build_shard, copy_shard, open_blocks, open_numbered_shards, shards_folder
 from genrekit.data.collection import Collection, Track
-from genrekit.engines.dask_engine import MEMORY_OF_WORKERS, DaskEngine, open_dask
+from genrekit.engines.cluster_file import read_cluster_file
+from genrekit.engines.dask_engine import DaskEngine, open_dask
 from genrekit.engines.remote import folders_of, require_seen, shared_token
-from genrekit.errors import GenrekitError, counted
+from genrekit.errors import counted
+from genrekit.io.file_identity import FileIdentity, path_of_open_file
 from genrekit.workflows.reporter import Reporter
 
 _MOST_TRACKS, _LEAST_TRACKS = 256, 8
@@ -28,116 +31,162 @@ _MOST_TRACKS, _LEAST_TRACKS = 256, 8
 _BLOCKS_PER_THREAD = 4
 """Fewest blocks for each thread, so that all threads are busy until the end."""
 
+Outcome = Written | RowCountMismatch
 
-def gather_rows(
+Block = tuple[tuple[TrackRows, Track], ...]
+"""Tracks of one task, and the rows that are reserved for them."""
+
+
+def workers_for(
     collection: Collection,
     config: PrepareConfig,
     out: Path,
     engine: EngineConfig,
+    count: int | None,
     reporter: Reporter,
-    *,
-    merge: bool,
-    strict: bool,
-    overwrite: bool,
+) -> Workers:
+    """Return who transforms tracks: `count` processes of this machine (default: one per core), or a cluster."""
+    if engine.engine_config is not None:
+        read_cluster_file(engine.engine_config)  # also if nothing is left to compute
+    if engine.local:
+        return LocalWorkers(partial(open_executor, count or available_cores()), config)
+    return ClusterWorkers(collection, config, shards_folder(out.absolute()), engine, reporter)
+
+
+def gather_rows(
+    collection: Collection, config: PrepareConfig, out: Path, engine: EngineConfig, *, merge: bool, overwrite: bool
 ) -> Gather | None:
-    """Return the function that finds the rows of missing tracks; None if this process computes them."""
+    """Return the function that finds shards with rows of missing tracks; None if there are none."""
     if merge:
         return lambda missing: open_numbered_shards(collection, missing, config, shards_folder(out))
     if engine.local:
         return None
-    return lambda missing: _on_cluster(
-        replace(collection, tracks=tuple(missing), skipped=()),
-        config,
-        shards_folder(out.absolute()),
-        engine,
-        reporter,
-        strict=strict,
-        overwrite=overwrite,
-    )
+    return lambda _: open_blocks(config, shards_folder(out), overwrite=overwrite)
 
 
-def _on_cluster(
-    collection: Collection,
-    config: PrepareConfig,
-    folder: Path,
-    engine: EngineConfig,
-    reporter: Reporter,
-    *,
-    strict: bool,
-    overwrite: bool,
-) -> Sequence[Cache]:
-    """Let the workers of a cluster write the blocks of tracks that no finished block has; return all blocks."""
-    blocks = open_blocks(config, folder, overwrite=overwrite)
-    left = KnownTracks.of(collection, SourceCheck(), *blocks).missing(collection)
-    if not left:
-        return blocks
-    tracks = [replace(track, path=track.path.absolute()) for track in left]
-    done = len(collection.tracks) - len(tracks)
-    write = partial(write_block, collection.root.absolute(), config, folder, strict)
-    with open_dask(engine, reporter.note) as dask, shared_token(folder) as token:
-        dask.require_seen([token, *folders_of(track.path for track in tracks)])
-        reporter.note(f"{counted(len(tracks), 'track')} on {counted(dask.threads(), 'thread')} of {dask.address}")
-        reporter.tracks_done(done, len(collection.tracks))
-        blocks_of_tracks = _cut(tracks, dask.threads())
-        with closing(
-            _written(dask, write, blocks_of_tracks, partial(_leave_out, collection.root, config, folder, strict))
-        ) as names:
-            for name in names:
-                blocks.append(open_cache(folder / name, unfinished=True))
-                done += len(blocks[-1].tracks) + len(blocks[-1].plan.skipped)
-                reporter.tracks_done(done, len(collection.tracks))
-    return blocks
+class ClusterWorkers:
+    """The workers of a dask cluster.
 
-
-def _written(
-    dask: DaskEngine,
-    write: Callable[[Sequence[Track]], str],
-    blocks: Iterable[Sequence[Track]],
-    leave_out: Callable[[Track, str], str],
-) -> Generator[str]:
-    """Let workers write blocks of tracks; yield the names of their files.
-
-    If several workers die at a block, its tracks are tried again one at a time, and the one at which they die again is
-    left out.
+    Those on the host of this process write rows into the file themselves, as local workers do. Others write shards,
+    whose rows this process copies while they continue.
     """
-    suspects, left_out = list[Track](), list[str]()
-    with closing(dask.as_completed(write, blocks, lambda block, _: suspects.extend(block))) as written:
-        for _, name in written:
-            yield name
-    alone = ((track,) for track in suspects)
-    with closing(
-        dask.as_completed(write, alone, lambda block, deaths: left_out.append(leave_out(*block, deaths)), at_once=1)
-    ) as written:
-        for _, name in written:
-            yield name
-    yield from left_out
+
+    def __init__(
+        self, collection: Collection, config: PrepareConfig, folder: Path, engine: EngineConfig, reporter: Reporter
+    ) -> None:
+        tracks = tuple(replace(track, path=track.path.absolute()) for track in collection.tracks)
+        self._collection = Collection(collection.root.absolute(), tracks)
+        self._config, self._folder, self._engine, self._reporter = config, folder, engine, reporter
+        self._stack = ExitStack()
+        self._dask: DaskEngine | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def start(self) -> DaskEngine:
+        """Return the cluster, and connect to it if necessary.
+
+        Errors: those of `open_dask`; GenrekitError if a worker does not see a folder of the collection or of the cache.
+        """
+        if self._dask is None:
+            dask = self._stack.enter_context(open_dask(self._engine, self._reporter.note))
+            token = self._stack.enter_context(shared_token(self._folder))
+            dask.require_seen([token, *folders_of(track.path for track in self._collection.tracks)])
+            self._dask = dask
+        return self._dask
+
+    def write_tracks(self, file: Path, extents: dict[str, Extent], slots: list[TrackRows]) -> Generator[Outcome]:
+        """Transform tracks and write their rows; yield the results as they are done.
+
+        Errors: those of `start` and of `DaskEngine.as_completed`.
+        """
+        dask = self.start()
+        self._reporter.note(f"{counted(len(slots), 'track')} on {counted(dask.threads(), 'thread')} of {dask.address}")
+        tracks = {track.id: track for track in self._collection.tracks}
+        absolute = [(replace(slot, path=tracks[slot.track_id].path), tracks[slot.track_id]) for slot in slots]
+        with open_descriptor(file, os.O_RDONLY) as descriptor:
+            target = FileToFill(file.absolute(), FileIdentity.of(descriptor), extents)
+        write = partial(write_block, self._collection.root, self._config, self._folder, target)
+        with closing(_written(dask, write, _cut(absolute, dask.threads()))) as written:
+            for block, outcome in written:
+                yield from self._copied(outcome, block, file, extents) if isinstance(outcome, str) else outcome
+
+    def _copied(self, shard: str, block: Block, file: Path, extents: dict[str, Extent]) -> Iterator[Outcome]:
+        """Copy the rows of a shard into the file, and remove the shard when its tracks are marked as done."""
+        path = self._folder / shard
+        collection = replace(self._collection, tracks=tuple(track for _, track in block))
+        yield from copy_shard(path, collection, [slot for slot, _ in block], file, extents)
+        path.unlink()
 
 
-def _leave_out(root: Path, config: PrepareConfig, folder: Path, strict: bool, track: Track, deaths: str) -> str:
-    """Write a block without rows that says why a track is left out; return the name of its file.
+@dataclass(frozen=True)
+class FileToFill:
+    """The file that a cluster fills. Workers write to it if it has this identity for them."""
 
-    Errors: GenrekitError with the file, if `strict`.
-    """
-    collection = Collection(root.absolute(), (track,))
-    path = folder / f"block-{uuid.uuid4().hex}.h5"
-    if strict:
-        raise GenrekitError(f"{deaths} while reading {shown_path(track, collection)}, {MEMORY_OF_WORKERS}")
-    write_skips(collection, config, path, f"{deaths} while reading it, possibly because memory ran out")
-    return path.name
+    path: Path
+    identity: FileIdentity | None
+    extents: Mapping[str, Extent]
 
 
-def _cut(tracks: Sequence[Track], threads: int) -> Iterator[tuple[Track, ...]]:
+def _cut(tracks: Sequence[tuple[TrackRows, Track]], threads: int) -> Iterator[Block]:
     size = min(_MOST_TRACKS, max(_LEAST_TRACKS, len(tracks) // (_BLOCKS_PER_THREAD * threads)))
     for start in range(0, len(tracks), size):
         yield tuple(tracks[start : start + size])
 
 
-def write_block(root: Path, config: PrepareConfig, folder: Path, strict: bool, tracks: Sequence[Track]) -> str:
-    """Write the shard of some tracks, and return the name of its file. This runs on a worker.
+def _written(
+    dask: DaskEngine, write: Callable[[Block], str | list[Outcome]], blocks: Iterable[Block]
+) -> Generator[tuple[Block, str | list[Outcome]]]:
+    """Let workers write blocks of tracks; yield each block, and the outcomes or the name of its shard.
 
-    Errors: GenrekitError if this host does not see the folder or a file; those of `build_shard`.
+    If several workers die at a block, its tracks are tried again one at a time, and the one at which they die again is
+    left out.
     """
-    require_seen([folder, *(track.path for track in tracks)])
+    suspects, left_out = list[tuple[TrackRows, Track]](), list[tuple[Block, list[Outcome]]]()
+
+    def leave_out(block: Block, deaths: str) -> None:
+        reason = f"{deaths} while reading it, possibly because memory ran out"
+        left_out.append((block, [RowCountMismatch(slot, 0, reason) for slot, _ in block]))
+
+    with closing(dask.as_completed(write, blocks, lambda block, _: suspects.extend(block))) as written:
+        yield from written
+    alone = ((suspect,) for suspect in suspects)
+    with closing(dask.as_completed(write, alone, leave_out, at_once=1)) as written:
+        yield from written
+    yield from left_out
+
+
+@contextmanager
+def _opened(target: FileToFill) -> Iterator[Path | None]:
+    """Yield a path of the file, which stays open; None if this worker is on another host, or the file was replaced."""
+    try:
+        descriptor = os.open(target.path, os.O_WRONLY)
+    except OSError:
+        yield None
+        return
+    try:
+        same = target.identity is not None and target.identity == FileIdentity.of(descriptor)
+        yield path_of_open_file(descriptor) if same else None
+    finally:
+        os.close(descriptor)
+
+
+def write_block(
+    root: Path, config: PrepareConfig, folder: Path, target: FileToFill, block: Block
+) -> str | list[Outcome]:
+    """Write the rows of some tracks. This runs on a worker.
+
+    Return what `write_track` returns for each, if this worker may write to the file itself; otherwise the name of a
+    shard in the folder.
+    Errors: GenrekitError if this host does not see the folder or a track; those of `build_shard`.
+    """
+    require_seen([folder, *(track.path for _, track in block)])
+    with _opened(target) as file:
+        if file is not None:
+            return [write_in_thread(file, target.extents, slot, config) for slot, _ in block]
     path = folder / f"block-{uuid.uuid4().hex}.h5"
-    build_shard(Collection(root, tuple(tracks)), config, path, partial(ThreadPoolExecutor, 1), strict=strict)
+    build_shard(Collection(root, tuple(track for _, track in block)), config, path, partial(ThreadPoolExecutor, 1))
     return path.name

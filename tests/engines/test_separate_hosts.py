@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny_cache import SMALL, assert_equal_content, build
+from tiny_cache import SMALL, assert_equal_content, build, finished_tracks
 from tiny_cluster import REGISTERED, wait_until
 from tiny_hosts import Host, finished, tiny_hosts
 from tiny_music import write_collection
@@ -59,8 +59,8 @@ class Cluster:
     def cache(self) -> Path:
         return self.folder / "cache.h5"
 
-    def wait_for_blocks(self, command: subprocess.Popen[str]) -> None:
-        wait_until(lambda: bool(list(shards_folder(self.cache).glob("block-*.h5"))), command)
+    def wait_for_tracks(self, command: subprocess.Popen[str]) -> None:
+        wait_until(lambda: finished_tracks(self.cache) > 0, command)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def test_a_host_without_the_shared_folder_is_named_before_anything_starts(folder
 def test_tracks_of_a_host_that_is_cut_off_are_done_elsewhere(folder: Path, shared: Path) -> None:
     with cluster_on_hosts(folder) as cluster:
         command = cluster.prepare()
-        cluster.wait_for_blocks(command)
+        cluster.wait_for_tracks(command)
         cluster.workers[1].disconnect()
 
         code, _, errors = finished(command)
@@ -130,10 +130,10 @@ def test_a_host_that_is_cut_off_before_the_command_starts_does_no_work(folder: P
 def test_after_the_host_of_the_scheduler_was_cut_off_the_same_command_resumes(folder: Path, shared: Path) -> None:
     with cluster_on_hosts(folder) as cluster:
         command = cluster.prepare()
-        cluster.wait_for_blocks(command)
+        cluster.wait_for_tracks(command)
         cluster.head.disconnect()
         code, _, errors = finished(command)
-        assert (code, errors.splitlines()[1:]) == (1, [LOST])
+        assert (code, errors.splitlines()[2:]) == (1, [LOST])
         cluster.head.connect()
         cluster.start_workers()  # the first ones have ended, because they lost the scheduler
         code, _, errors = finished(cluster.prepare())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from genrekit.data.cache.filling import (
 from genrekit.data.cache.layout import FILE_STATUS, CachePlan
 from genrekit.data.cache.reader import Cache, is_cache_or_damaged, open_cache
 from genrekit.data.cache.rows import flushed_file, write_at
+from genrekit.data.cache.shards import shards_folder
 from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.collection import Collection, Track
 from genrekit.data.duplicates import find_shared_audio, group_recordings
@@ -58,7 +58,7 @@ def build_cache(
     collection: Collection,
     config: PrepareConfig,
     path: Path,
-    open_executor: Callable[[], Executor],
+    workers: Workers,
     *,
     overwrite: bool = False,
     strict: bool = False,
@@ -69,16 +69,16 @@ def build_cache(
 ) -> Build:
     """Bring the cache at `path` up to date with a collection. Only missing tracks are computed.
 
-    With `verify`, the content of all files is compared with their digests, and all rows with their checksums. With
-    `keep_near_duplicates`, only sample-identical tracks count as the same recording. `gather` may return caches with
-    the rows of missing tracks.
+    `gather` may return caches with their rows, and `workers` compute the others. With `verify`, the content of all
+    files is compared with their digests, and all rows with their checksums. With `keep_near_duplicates`, only
+    sample-identical tracks count as the same recording.
     Errors: IncompatibleCacheError if the existing cache has another configuration; GenrekitError if another process
     builds it, the disk is too small, fewer than two genres are left or, with `strict`, a file would be skipped.
     """
     check = SourceCheck(verify=verify)
     file = replaceable(path)  # if the path is a link, the cache that it leads to is brought up to date
     lock = exclusive_lock(file.with_name(f".{file.name}.lock"), f"cannot prepare {path}")
-    with lock, Workers(open_executor, config) as workers:
+    with lock, workers:
         if overwrite and path.is_file() and not is_cache_or_damaged(path):
             raise GenrekitError(f"{path} is not a cache, so --overwrite does not replace it: choose another --out")
         for name in ("matches.npz", "origin.json"):
@@ -96,6 +96,8 @@ def build_cache(
         known = filling.known(old, partial)
         missing = known.missing(collection)
         shards = gather(missing) if gather is not None and missing else ()
+        if partial is not None and shards_folder(path).exists():  # workers of a killed command may still write to it
+            shards, partial = (partial, *shards), None
         cache, plan = filling.complete(partial_path, old, shards, partial, None if shards else known)
         if cache is old:
             partial_path.unlink(missing_ok=True)

@@ -1,15 +1,15 @@
-"""The workers of `prepare`: a thread of this process, or worker processes."""
+"""Who transforms the tracks of a cache: here a thread of this process, or worker processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from genrekit.audio.decoder_messages import decoder_messages, file_messages
 from genrekit.config import PrepareConfig
@@ -43,8 +43,8 @@ def _write_track(
     return _with_messages(outcome, messages)
 
 
-def _write_in_thread(
-    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+def write_in_thread(
+    file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
     """Write a track in a thread, which shares stderr with the rest of the process."""
     messages: list[str] = []
@@ -57,8 +57,26 @@ def _with_messages(outcome: Written | RowCountMismatch, messages: list[str]) -> 
     return replace(outcome, messages=tuple(messages)) if isinstance(outcome, Written) else outcome
 
 
-class Workers:
-    """Workers that start when there is work, and import what they need while the file is laid out."""
+class Workers(Protocol):
+    """Who transforms tracks and writes their rows into a file that is laid out. It is entered before it is used."""
+
+    def __enter__(self) -> Self:
+        """Return the workers, which do not run yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the workers."""
+
+    def start(self) -> object:
+        """Start the workers before the file is laid out, so that they are ready afterwards."""
+
+    def write_tracks(
+        self, file: Path, extents: dict[str, Extent], slots: list[TrackRows]
+    ) -> Generator[Written | RowCountMismatch]:
+        """Transform tracks and write their rows; yield the results as they are done."""
+
+
+class LocalWorkers:
+    """Workers on this machine that start when there is work, and import what they need while the file is laid out."""
 
     def __init__(self, open_executor: Callable[[], Executor], config: PrepareConfig) -> None:
         self._open_executor, self._config = open_executor, config
@@ -84,13 +102,13 @@ class Workers:
 
     def write_tracks(
         self, file: Path, extents: dict[str, Extent], slots: list[TrackRows]
-    ) -> Iterator[Written | RowCountMismatch]:
+    ) -> Generator[Written | RowCountMismatch]:
         """Transform tracks and write their rows; yield the results as they are done.
 
         Errors: GenrekitError if a worker process dies.
         """
         executor = self.start()
-        write = _write_track if isinstance(executor, ProcessPool) else _write_in_thread
+        write = _write_track if isinstance(executor, ProcessPool) else write_in_thread
         try:
             for future in as_completed([executor.submit(write, file, extents, slot, self._config) for slot in slots]):
                 yield future.result()

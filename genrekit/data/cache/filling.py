@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,8 +111,11 @@ class Filling:
         if not missing:
             return []
         mismatches = []
-        with flushed_file(partial.path) as descriptor:
-            for done, outcome in enumerate(self.workers.write_tracks(partial.path, partial.extents, missing), 1):
+        with (
+            flushed_file(partial.path) as descriptor,
+            closing(self.workers.write_tracks(partial.path, partial.extents, missing)) as outcomes,
+        ):
+            for done, outcome in enumerate(outcomes, 1):
                 if isinstance(outcome, RowCountMismatch):
                     mismatches.append(outcome)
                 else:

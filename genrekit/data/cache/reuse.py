@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from genrekit.audio.fallback_decoders import missing_decoder
 from genrekit.audio.silence import SILENT
 from genrekit.data.cache.layout import TRACK_RESULTS, CachedTrack, CachePlan
 from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.rows import ROW_DATASETS, RowCountMismatch, copy_rows, open_descriptor, write_at
+from genrekit.data.cache.rows import (
+    ROW_DATASETS,
+    Extent,
+    RowCountMismatch,
+    TrackRows,
+    copy_rows,
+    open_descriptor,
+    write_at,
+)
 from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.cache.writer import create_cache
 from genrekit.data.collection import Collection, Track
@@ -95,7 +103,7 @@ def lay_out(plan: CachePlan, partial: Path, known: KnownTracks) -> None:
         target = open_cache(new, unfinished=True)
         with open_descriptor(new, os.O_WRONLY) as descriptor:
             for source, tracks in _by_source(plan, known):
-                _copy_tracks(source, target, tracks, descriptor)
+                copy_tracks(source, target.extents, tracks, descriptor)
             done = np.array([track.done for track in plan.tracks], TRACK_RESULTS["done"])
             write_at(descriptor, target.extents["tracks/done"].offset, done)
     except BaseException:
@@ -113,16 +121,22 @@ def _by_source(plan: CachePlan, known: KnownTracks) -> Iterator[tuple[Cache, lis
     yield from groups.values()
 
 
-def _copy_tracks(source: Cache, target: Cache, tracks: list[tuple[CachedTrack, CachedTrack]], descriptor: int) -> None:
+def copy_tracks(
+    source: Cache,
+    extents: Mapping[str, Extent],
+    tracks: Sequence[tuple[CachedTrack, CachedTrack | TrackRows]],
+    descriptor: int,
+) -> None:
+    """Copy the rows of tracks from a cache into an open file with these extents. Each pair has the old and new rows."""
     with open_descriptor(source.path, os.O_RDONLY) as original:
-        for name in [name for name in ROW_DATASETS if name in target.extents]:
+        for name in [name for name in ROW_DATASETS if name in extents]:
             extent = source.extents[name]
             for old, new, rows in _stretches(tracks):
-                start, destination = extent.at(old), target.extents[name].at(new)
+                start, destination = extent.at(old), extents[name].at(new)
                 copy_rows(original, descriptor, start, extent.row_bytes * rows, destination)
 
 
-def _stretches(tracks: list[tuple[CachedTrack, CachedTrack]]) -> list[tuple[int, int, int]]:
+def _stretches(tracks: Sequence[tuple[CachedTrack, CachedTrack | TrackRows]]) -> list[tuple[int, int, int]]:
     """Join tracks that are consecutive in both caches: old row, new row, number of rows."""
     stretches: list[tuple[int, int, int]] = []
     for cached, planned in tracks:

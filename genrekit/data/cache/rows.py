@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def warm_up(config: PrepareConfig) -> None:
 
 
 def write_track(
-    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+    file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
     """Transform one track and write its rows.
 
@@ -111,7 +111,7 @@ def write_track(
 
 
 def _write_whole(
-    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+    file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
     track = transform_track(slot.track_id, slot.path, config)
     if len(track.variant) != slot.rows:
@@ -122,7 +122,7 @@ def _write_whole(
 
 
 def _write_in_passes(
-    file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
+    file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
     """Write the rows of a long track a few at a time.
 
@@ -144,7 +144,7 @@ def _write_in_passes(
     return Written(slot, track.digest, file_checksum(slot.path), track.facts, track.notes, track.decoder)
 
 
-def _write_rows(descriptor: int, extents: dict[str, Extent], first_row: int, rows: Rows) -> None:
+def _write_rows(descriptor: int, extents: Mapping[str, Extent], first_row: int, rows: Rows) -> None:
     columns: dict[str, npt.NDArray[Any]] = {
         **rows.tensors,
         "landmark": rows.landmark,

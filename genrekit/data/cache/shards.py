@@ -6,7 +6,7 @@ and moves it to the shard's path when it is complete. What a killed process leav
 written to.
 
 There are two kinds: `shard-03-of-16.h5` has the tracks of a fixed part of the collection, so a job of an array writes
-it without knowing the others. `block-ID.h5` has any tracks; the workers of a cluster write them.
+it without knowing the others. `block-ID.h5` has any tracks; workers of a cluster on other hosts write them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import re
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrekit.config import PrepareConfig
-from genrekit.data.cache.executors import Workers
+from genrekit.data.cache.executors import LocalWorkers
 from genrekit.data.cache.filling import (
     NO_CALLBACKS,
     Callbacks,
@@ -33,10 +33,9 @@ from genrekit.data.cache.filling import (
     interrupted_cache,
 )
 from genrekit.data.cache.layout import CachedTrack
-from genrekit.data.cache.planning import plan_cache
 from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.reuse import KnownTracks, lay_out, shown_path
-from genrekit.data.cache.rows import flushed_file
+from genrekit.data.cache.reuse import KnownTracks, copy_tracks, shown_path
+from genrekit.data.cache.rows import Extent, RowCountMismatch, TrackRows, Written, flushed_file, open_descriptor
 from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.collection import Collection, Track
 from genrekit.errors import GenrekitError, IncompatibleCacheError, UsageError, counted, few, is_or_are
@@ -132,7 +131,7 @@ def build_shard(
     check = SourceCheck()
     try:
         attempt = _attempt(path)
-        with Workers(open_executor, config) as workers:
+        with LocalWorkers(open_executor, config) as workers:
             filling = Filling(collection, config, check, workers, strict=strict, least_genres=0, callbacks=callbacks)
             known = filling.known(old, *earlier)
             reused = len(known.sources)
@@ -150,10 +149,31 @@ def build_shard(
     return _open_complete(path), reused
 
 
-def write_skips(collection: Collection, config: PrepareConfig, path: Path, reason: str) -> None:
-    """Write a shard without rows, in which all tracks of a collection are skipped for a reason."""
-    known = KnownTracks(unreadable={track.id: reason for track in collection.tracks})
-    lay_out(plan_cache(collection, config, known, least_genres=0), path, known)
+def copy_shard(
+    path: Path, collection: Collection, slots: Sequence[TrackRows], file: Path, extents: Mapping[str, Extent]
+) -> list[Written | RowCountMismatch]:
+    """Copy the rows of a finished shard into the slots of a file that is laid out.
+
+    `collection` is that of the shard. Return what `write_track` would have returned for each slot.
+    """
+    shard = _open_complete(path)
+    cached = {track.id: track for track in shard.tracks}
+    reasons = {skip.file.path: skip.file.reason for skip in shard.plan.skipped}
+    shown = {track.id: shown_path(track, collection) for track in collection.tracks}
+    outcomes, fitting = list[Written | RowCountMismatch](), list[tuple[CachedTrack, TrackRows]]()
+    for slot in slots:
+        track = cached.get(slot.track_id)
+        if track is None:
+            outcomes.append(RowCountMismatch(slot, 0, reasons[shown[slot.track_id]]))
+        elif track.rows != slot.rows:
+            outcomes.append(RowCountMismatch(slot, track.rows))
+        else:
+            notes = (track.note,) if track.note else ()
+            outcomes.append(Written(slot, track.digest, track.file_digest, track.facts, notes, track.decoder))
+            fitting.append((track, slot))
+    with open_descriptor(file, os.O_WRONLY) as descriptor:
+        copy_tracks(shard, extents, fitting, descriptor)
+    return outcomes
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
