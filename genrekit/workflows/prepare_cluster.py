@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from genrekit.config import EngineConfig, PrepareConfig
 from genrekit.data.cache.builder import Gather
@@ -30,6 +30,8 @@ _MOST_TRACKS, _LEAST_TRACKS = 256, 8
 
 _BLOCKS_PER_THREAD = 4
 """Fewest blocks for each thread, so that all threads are busy until the end."""
+
+Item = TypeVar("Item")
 
 Outcome = Written | RowCountMismatch
 
@@ -110,7 +112,7 @@ class ClusterWorkers:
         with open_descriptor(file, os.O_RDONLY) as descriptor:
             target = FileToFill(file.absolute(), FileIdentity.of(descriptor), extents)
         write = partial(write_block, self._collection.root, self._config, self._folder, target)
-        with closing(_written(dask, write, _cut(absolute, dask.threads()))) as written:
+        with closing(_written(dask, write, cut_blocks(absolute, dask.threads()))) as written:
             for block, outcome in written:
                 yield from self._copied(outcome, block, file, extents) if isinstance(outcome, str) else outcome
 
@@ -131,7 +133,8 @@ class FileToFill:
     extents: Mapping[str, Extent]
 
 
-def _cut(tracks: Sequence[tuple[TrackRows, Track]], threads: int) -> Iterator[Block]:
+def cut_blocks(tracks: Sequence[Item], threads: int) -> Iterator[tuple[Item, ...]]:
+    """Cut tracks into the blocks that are tasks of a cluster with so many threads."""
     size = min(_MOST_TRACKS, max(_LEAST_TRACKS, len(tracks) // (_BLOCKS_PER_THREAD * threads)))
     for start in range(0, len(tracks), size):
         yield tuple(tracks[start : start + size])

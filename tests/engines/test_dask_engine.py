@@ -134,6 +134,12 @@ def test_predict_on_a_cluster_equals_predict_on_one_machine(
         assert replace(one, probabilities={}, fragments=()) == replace(other, probabilities={}, fragments=())
 
 
+def test_the_file_of_a_cluster_is_read_if_nothing_is_left_to_compute(music: Path, whole: Path, tmp_path: Path) -> None:
+    engine = EngineConfig(engine="dask", engine_config=tmp_path / "none.toml")
+    with pytest.raises(GenrekitError, match=r"cannot read .*none\.toml"):
+        prepare(music, AUGMENTED, out=whole, engine=engine)
+
+
 def test_finished_shards_of_another_configuration_are_refused(
     music: Path, cluster: TinyCluster, tmp_path: Path
 ) -> None:
