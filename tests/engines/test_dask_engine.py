@@ -352,7 +352,10 @@ def test_only_the_track_that_kills_workers_is_left_out(
     result = prepare(folder, AUGMENTED, out=out, engine=deadly_cluster.engine)
     assert result.skipped == (SkippedFile("blues/deadly.wav", reason),)
     assert [track.id for track in open_cache(out).tracks] == [track.id for track in open_cache(whole).tracks]
-    assert prepare(folder, AUGMENTED, out=out).reused == 48
+    again = prepare(folder, AUGMENTED, out=out)
+    assert (again.reused, len(again.skipped)) == (48, 1)
+    verified = prepare(folder, AUGMENTED, out=out, verify=True)
+    assert (verified.tracks, verified.skipped) == (49, ())
 
 
 @pytest.mark.stress
