@@ -66,11 +66,9 @@ def _show_ranking(console: Output, result: EvaluateResult, models: Sequence[Mode
             *((percent_with_interval(model.macro_f1),) if wide else ()),
         )
     console.print(table)
-    tracks = f" of {counted(first.tracks, 'track')}" if same else ""
-    console.print(
-        f"95 % intervals, resampling {first.resampled}{tracks}. {_evaluations(result.readings)}{_marks(result)}",
-        style="dim",
-    )
+    drawn = first.resampled_items if same else first.resampled
+    intervals = f"95 % intervals from resampling {drawn}. " if first.has_intervals else ""
+    console.print(f"{intervals}{_evaluations(result.readings)}{_marks(result)}", style="dim")
 
 
 def _marks(result: EvaluateResult) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from genrekit.data.collection import SkippedFile
 from genrekit.data.genre_names import without_other
-from genrekit.errors import few
+from genrekit.errors import counted, few
 from genrekit.io.shown import ShownResult
 from genrekit.metrics.accuracy import GenreFigures
-from genrekit.metrics.intervals import Interval
+from genrekit.metrics.intervals import Interval, too_few_clusters
 from genrekit.metrics.paired_test import PairedFigures
 from genrekit.metrics.scores import LevelFigures
 from genrekit.metrics.unknown import UnknownFigures
@@ -54,6 +54,17 @@ class ModelFigures:
     def name(self) -> str:
         """Name of the model: its folder, or the run if the folder is the `best` of a run."""
         return self.bundle.parent.name if self.bundle.name == "best" and self.bundle.parent.name else self.bundle.name
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are enough artists or tracks for confidence intervals; otherwise they are 0 to 100 %."""
+        return not too_few_clusters(self.clusters, self.tracks)
+
+    @property
+    def resampled_items(self) -> str:
+        """What the confidence intervals resample, such as "20 tracks" or "the 5 artists of 20 tracks"."""
+        tracks = counted(self.tracks, "track")
+        return tracks if self.resampled == "tracks" else f"the {counted(self.clusters, 'artist')} of {tracks}"
 
     @property
     def marked_name(self) -> str:

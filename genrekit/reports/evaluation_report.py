@@ -64,10 +64,8 @@ def _ranking(result: EvaluateResult, models: Sequence[ModelFigures]) -> Table:
     note = "; = is a tie with the first model on these tracks" if tied else ""
     first = models[0]
     source = f" on {result.source(models)}" if len(result.groups) > 1 else ""
-    caption = (
-        f"Accuracy in %{source} with 95 % intervals from resampling {first.resampled}, ordered by validation "
-        f"accuracy{note}"
-    )
+    intervals = f" with 95 % intervals from resampling {first.resampled}" if first.has_intervals else ""
+    caption = f"Accuracy in %{source}{intervals}, ordered by validation accuracy{note}"
     return Table(caption, _RANKING, rows, kind="ranking")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from genrekit.config import ArchitectureOptions, Config, TrainConfig
+from genrekit.errors import counted
 from genrekit.metrics.calibration import Calibration
 from genrekit.metrics.epochs import Epoch
 from genrekit.metrics.evaluation import ModelFigures
@@ -93,7 +94,8 @@ def _levels(figures: ModelFigures) -> Table:
         Column(f"{figures.tracks:,} tracks", number=True, sortable=False),
         Column(f"{figures.fragments:,} fragments", number=True, sortable=False),
     )
-    caption = f"In % with 95 % intervals from resampling {figures.resampled}; {figures.left_out} tracks left out"
+    intervals = f" with 95 % intervals from resampling {figures.resampled_items}" if figures.has_intervals else ""
+    caption = f"In %{intervals}; {counted(figures.left_out, 'track')} left out"
     return Table(caption, columns, rows)
 
 

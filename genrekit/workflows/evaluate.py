@@ -21,7 +21,6 @@ from genrekit.io.files import require_writable, write_text
 from genrekit.metrics.accuracy import per_genre_figures
 from genrekit.metrics.comparison import LEVEL, holm
 from genrekit.metrics.evaluation import EvaluateResult, ModelFigures
-from genrekit.metrics.intervals import too_few_clusters
 from genrekit.metrics.mistakes import confident_mistakes
 from genrekit.metrics.paired_test import PairedFigures, on_same_tracks
 from genrekit.metrics.scores import score
@@ -223,7 +222,7 @@ def _warning_templates(model: ModelFigures) -> Iterable[str]:
         yield f"{{}}: uses a network trained on outside data ({network}), which may include the artists of these tracks"
     if model.left_out:
         yield f"{{}}: {counted(model.left_out, 'track')} left out, used in training or validation"
-    if too_few_clusters(model.clusters, model.tracks):
+    if not model.has_intervals:
         yield (
             f"{{}}: no confidence intervals (0 to 100 %), because the {counted(model.tracks, 'test track')} are by "
             f"only {counted(model.clusters, 'artist')}"

@@ -164,7 +164,7 @@ class TestFolder:
     ) -> None:
         (music_model / "landmarks.npz").unlink()
         outcome = genrekit("evaluate", music_model, "--data", "copies")
-        assert "of 10 tracks" in outcome.out
+        assert "resampling 10 tracks" in outcome.out
         assert (
             "note: models without landmarks of their training tracks (best): only exact copies of these tracks are "
             "left out; train again to recognize others\n"
@@ -296,6 +296,7 @@ class TestFolder:
         for model in outcome.json["models"]:  # two artists say nothing about others
             assert (model["clusters"], model["track_accuracy"]["low"], model["macro_f1"]["high"]) == (2, 0, 1)
         assert "no confidence intervals (0 to 100 %), because the 4 test tracks are by only 2 artists" in outcome.err
+        assert "resampling" not in genrekit("evaluate", "best_models/", "--data", "fresh/tracks.csv").out
 
     def test_models_with_different_features_are_evaluated_together(
         self, here: Path, fresh: Path, genrekit: CommandLine

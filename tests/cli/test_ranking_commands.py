@@ -276,7 +276,7 @@ class TestEvaluate:
     def test_the_text_has_genres_and_a_confusion_matrix(self, here: Path, genrekit: CommandLine) -> None:
         out = genrekit("evaluate", "best_models/").out
         assert "precision" in out
-        assert "95 % intervals, resampling tracks" in out
+        assert "95 % intervals from resampling 3 tracks" in out
         matrix = out[out.index("confusion matrix") :].splitlines()
         assert matrix[1].split() == ["true", "\\", "predicted", "blu", "jaz", "met"]
         assert [line.split()[0] for line in matrix[2:5]] == ["blues", "jazz", "metal"]
