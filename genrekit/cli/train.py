@@ -160,9 +160,11 @@ def note_unused_seed(values: dict[str, Any], reporter: Reporter) -> None:
 
 
 def next_steps(result: TrainResult, cache: Path) -> Iterator[str]:
-    """Yield the commands that rank the run, score its model on the test set and use it."""
+    """Yield the commands that rank the run and, unless it has diverged, test and use its model."""
     parent, bundle = result.run.parent, str(result.bundle)
     yield "compare runs: " + shell_command("compare", *([] if parent == Path("runs") else [str(parent)]))
+    if result.diverged:
+        return
     yield "test the model: " + shell_command("evaluate", bundle, **named_cache(cache))
     yield "use the model: " + shell_command("predict", "SONG", model=bundle)
 

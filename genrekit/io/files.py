@@ -16,6 +16,28 @@ from genrekit.errors import GenrekitError, UsageError, advice
 from genrekit.io.regular_files import read_small_file, read_small_text
 from genrekit.io.targets import refuse_dangling, refuse_special, special_kind
 
+_FORMATS = {
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".html": "HTML",
+    ".htm": "HTML",
+    ".csv": "CSV",
+    ".tex": "LaTeX",
+    ".onnx": "ONNX",
+    ".pt": "PyTorch",
+    ".pth": "PyTorch",
+    ".safetensors": "safetensors",
+    ".npz": "NumPy",
+    ".pdf": "PDF",
+    ".svg": "SVG",
+    ".png": "PNG",
+    ".json": "JSON",
+    ".toml": "TOML",
+    ".md": "Markdown",
+    ".xlsx": "Excel",
+}
+"""Extensions that name a format."""
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
@@ -140,10 +162,22 @@ def cannot(do: str, path: Path, error: Exception) -> GenrekitError:
 def require_no_folder(path: Path, name: str) -> None:
     """Check that the path of a new file is not a folder; `name` is a file that could be written in it.
 
-    Errors: UsageError.
+    Errors: UsageError, also if the path has the extension of another format than the name.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a directory: name a file in it, such as --out {shlex.quote(str(path / name))}")
+    require_format(path, Path(name).suffix)
+
+
+def require_format(path: Path, suffix: str) -> None:
+    """Check that the path of a new file does not have the extension of another format, such as .pdf for HTML.
+
+    `suffix` is the usual extension of the format. Extensions that name no format are allowed.
+    Errors: UsageError with a path that fits.
+    """
+    wanted, given = _FORMATS[suffix], _FORMATS.get(path.suffix.lower(), _FORMATS[suffix])
+    if given != wanted:
+        raise UsageError(f"{path} would be {wanted}, not {given}: name it {shlex.quote(str(path.with_suffix(suffix)))}")
 
 
 def require_writable(folder: Path, target: Path | None = None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genrekit._types import AnyPath
 from genrekit.errors import GenrekitError
-from genrekit.io.files import require_writable, write_json
+from genrekit.io.files import require_format, require_writable, write_json
 from genrekit.io.json_values import to_json
 from genrekit.io.targets import contains, replaceable, starts_with
 from genrekit.metrics.evaluation import EvaluateResult
@@ -40,12 +40,14 @@ def require_folder(path: AnyPath | None) -> Path | None:
 def require_page(path: Path) -> Path:
     """Return the file of the report, after the same check. Only an earlier report of an evaluation is replaced.
 
-    Errors: GenrekitError if the path must not be replaced or cannot be written.
+    Errors: GenrekitError if the path must not be replaced or cannot be written; UsageError if it has the extension of
+    another format.
     """
     if path.is_dir():
         raise GenrekitError(
             f"cannot write {path}: it is a directory; name a file in it, such as --report {path / 'report.html'}"
         )
+    require_format(path, ".html")
     file = replaceable(path, _is_report)
     require_writable(file.parent, path)
     return file

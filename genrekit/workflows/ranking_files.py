@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genrekit.io import latex
 from genrekit.io.csv_table import csv_text
-from genrekit.io.files import cannot, write_text
+from genrekit.io.files import cannot, require_format, write_text
 from genrekit.io.targets import Own, replaceable, starts_with
 from genrekit.metrics.formatting import loss_text, percent, percent_bounds
 from genrekit.workflows.compare import CompareResult, RankedRun
@@ -22,16 +22,20 @@ _TITLE = "% track accuracy on the validation set ("
 def write_csv(result: CompareResult, path: Path) -> None:
     """Write `ranking_csv` to a file. Only an earlier ranking is replaced.
 
-    Errors: GenrekitError if the file cannot be written or is something else.
+    Errors: GenrekitError if the file cannot be written or is something else; UsageError if the path has the extension
+    of another format.
     """
+    require_format(path, ".csv")
     _write(path, ranking_csv(result), starts_with(",".join(_COLUMNS).encode()))
 
 
 def write_latex(result: CompareResult, path: Path) -> None:
     """Write `ranking_latex` to a file. Only an earlier ranking is replaced.
 
-    Errors: GenrekitError if the file cannot be written or is something else.
+    Errors: GenrekitError if the file cannot be written or is something else; UsageError if the path has the extension
+    of another format.
     """
+    require_format(path, ".tex")
     _write(path, ranking_latex(result), starts_with(_TITLE.encode()))
 
 

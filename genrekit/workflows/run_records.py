@@ -53,6 +53,7 @@ class RunResult(Config):
     dead_channels: Share | None = None
     monitor: str | None = None
     notes: tuple[str, ...] = ()
+    diverged: bool = False
 
     @model_validator(mode="after")
     def _epochs(self) -> RunResult:

@@ -42,8 +42,8 @@ class TrainResult(ShownResult):
     `validation` has the figures of the best epoch, `last` those of the last one. `training` has the figures of the
     "best" and the "last" epoch on the training set. `monitor` is the figure that selects the best epoch; None for a
     classical model, which has one epoch. `dead_channels` is the share of channels and hidden units that no validation
-    fragment activates after the last epoch; None for a model that has none. `kept` is the copy in `best_models`.
-    `notes` say how the split was chosen.
+    fragment activates after the last epoch; None for a model that has none. `kept` is the copy in `best_models`;
+    there is none if the training has `diverged`. `notes` say how the split was chosen.
     """
 
     run: Path
@@ -60,6 +60,7 @@ class TrainResult(ShownResult):
     dead_channels: float | None = None
     monitor: str | None = None
     notes: tuple[str, ...] = ()
+    diverged: bool = False
 
 
 DIVERGED = 10.0
@@ -113,15 +114,26 @@ def train(
             fitted = fit_model(run, tracker, resume=resume)
             save_output(run, fitted)
         seconds = time.monotonic() - started
-        kept = None if best_models is None or _has_diverged(run, fitted) else _keep(run, Path(best_models))
-        result = _result(run, fitted, seconds, kept)
+        diverged = run.is_network and fitted.predictions.loss > DIVERGED * math.log(len(run.cache.genres))
+        kept = None if best_models is None else _keep(run, fitted, Path(best_models), diverged=diverged)
+        result = replace(_result(run, fitted, seconds, kept), diverged=diverged)
         write_json(run.folder / RESULT, {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
         _finish_tracking(tracker, run, fitted, result)
     return result
 
 
-def _keep(run: TrainRun, folder: Path) -> Path | None:
-    """Copy the bundle to the best models. The run is finished, so it does not fail if this fails."""
+def _keep(run: TrainRun, fitted: FitResult, folder: Path, *, diverged: bool) -> Path | None:
+    """Copy the bundle to the best models, unless the training has diverged: then a warning says so.
+
+    The run is finished, so it does not fail if this fails.
+    """
+    if diverged:
+        loss, of_a_guess = (loss_text(value) for value in (fitted.predictions.loss, math.log(len(run.cache.genres))))
+        run.reporter.warning(
+            f"training has diverged: its validation loss is {loss}, and that of a uniform guess is {of_a_guess}; "
+            f"lower --lr ({run.config.learning_rate:g}). The model is not copied to the best models"
+        )
+        return None
     try:
         return keep_best(run.bundle, folder)
     except GenrekitError as error:
@@ -166,19 +178,6 @@ def _begin(
     if ranks.size > 1 and not config.architecture.trained_by_gradient:
         raise GenrekitError(f"{config.arch} is fitted by one process: train it without torchrun")
     return config, folder
-
-
-def _has_diverged(run: TrainRun, fitted: FitResult) -> bool:
-    """Whether even the best epoch of a network has a loss far above that of a uniform guess; a warning says so."""
-    loss, of_a_guess = fitted.predictions.loss, math.log(len(run.cache.genres))
-    if not run.is_network or loss <= DIVERGED * of_a_guess:
-        return False
-    run.reporter.warning(
-        f"training has diverged: its validation loss is {loss_text(loss)}, and that of a uniform guess is "
-        f"{loss_text(of_a_guess)}; lower --lr ({run.config.learning_rate:g}). The model is not copied to the best "
-        "models"
-    )
-    return True
 
 
 def _values(

@@ -75,8 +75,10 @@ class TestCompare:
         assert outcome.code == 0
         assert "training has diverged: its validation loss is" in outcome.err
         assert "that of a uniform guess is 1.099; lower --lr (1000)." in outcome.err
-        assert outcome.json["kept"] is None
+        assert (outcome.json["kept"], outcome.json["diverged"]) == (None, True)
         assert sorted(path.name for path in Path("best_models").iterdir()) == before
+        steps = [line for line in genrekit("train", "--arch", "mlp", *options).err.splitlines() if "next, " in line]
+        assert steps == ["note: next, compare runs: genrekit compare"]
 
     @pytest.mark.slow
     def test_the_table_marks_the_five_best(self, here: Path, genrekit: CommandLine) -> None:

@@ -133,6 +133,15 @@ def test_what_genrekit_wrote_is_replaced_also_through_a_link(place: Path, genrek
     assert [path.name for path in Path("shelf").iterdir()] == ["target"]
 
 
+@pytest.mark.parametrize("option", [*FILES, *FORCED])
+def test_the_extension_of_another_format_is_refused(place: Path, genrekit: CommandLine, option: str) -> None:
+    usual = {"prepare": ".h5", "export": ".onnx", "manifest": ".csv", "evaluate": ".html"}
+    suffix = usual.get(option.partition(" ")[0]) or {"--csv": ".csv", "--latex": ".tex"}[option.partition(" ")[2]]
+    expected = f"not PDF: name it target{suffix}"
+    assert_refused(genrekit, {**FILES, **FORCED}[option], place / "target.PDF", expected, code=2)
+    assert not (place / "target.PDF").exists()
+
+
 def test_an_empty_file_is_replaced(place: Path, genrekit: CommandLine) -> None:
     Path("target").touch()
     assert genrekit("compare", "--csv", "target", "--quiet").code == 0
