@@ -104,6 +104,8 @@ def unexpected_argument(message: str, command: Any) -> str:
     if not message.startswith("Got unexpected extra argument"):
         return message
     arguments = [param for param in command.params if param.param_type_name == "argument"]
+    if re.search(r"\(-?\d[\d. ]*\)$", message):
+        return f"{message}: join the values of one option by commas, such as 8,16"
     if len(arguments) == 1:
         return f"{message}: {command.name} takes one {arguments[0].metavar}"
     if arguments or not paths:
