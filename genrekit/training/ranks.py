@@ -77,13 +77,11 @@ class Ranks:
         rows: Iterator[tuple[Any, ...]] = zip_longest(*self.gather(list(values)), fillvalue=_NOTHING)
         return [item for row in rows for item in row if item is not _NOTHING]
 
-    def total(self, values: Tensor) -> Tensor:
-        """Return the sum of a tensor over all ranks."""
-        if self.size == 1:
-            return values
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
+    def stack(self, values: Tensor) -> Tensor:
+        """Stack the tensors of all ranks, [ranks, ...]. For small ones, gloo is faster at this than at adding them."""
+        rows = values.new_empty(self.size, *values.shape)
+        dist.all_gather(list(rows), values)
+        return rows
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
@@ -102,11 +100,13 @@ class Ranks:
         if self.size == 1:
             return model
         devices = [example.device] if example.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(
+        parallel = nn.parallel.DistributedDataParallel(
             model,
             device_ids=devices,
             find_unused_parameters=_has_unused_parameters(model, example),
         )
+        parallel.broadcast_buffers = False  # the shared layers compute the same ones in all ranks
+        return parallel
 
 
 ALONE = Ranks()
@@ -253,7 +253,7 @@ class _Normalize(torch.autograd.Function):
         if count:
             mean, variance = torch.batch_norm_update_stats(values.float(), None, None, 0.0)
             own = torch.cat([mean.new_tensor([count]).double(), mean.double(), variance.double()])
-        rows = ranks.total(_in_row(own, ranks))
+        rows = ranks.stack(own)
         counts, means, variances = rows[:, :1], *rows[:, 1:].chunk(2, dim=1)
         total = counts.sum()
         mean = (counts * means).sum(0) / total
@@ -271,29 +271,22 @@ class _Normalize(torch.autograd.Function):
         values, weight, mean, variance, total = ctx.saved_tensors
         if not values.numel():  # this rank has no fragment of the batch
             none = mean.new_zeros(2, len(mean))
-            ctx.ranks.total(none)
+            ctx.ranks.stack(none)
             of_parameters = (None, None) if weight is None else (none[0], none[1] if ctx.biased else None)
             return torch.zeros_like(values), *of_parameters, None, None
-        # The gradients of the weight and the bias, and that of the values if mean and variance were constant.
-        gradient, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0], values, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], values, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
         )
-        sums = ctx.ranks.total(torch.stack([of_bias, of_weight]).float()) / total.float()
-        scale = torch.rsqrt(variance + ctx.eps)
-        factor = scale if weight is None else scale * weight
-        slope = -factor * scale * sums[1]
-        shape = [-1 if axis == 1 else 1 for axis in range(values.dim())]
-        gradient = torch.addcmul(gradient, values, slope.to(values.dtype).view(shape))
-        gradient -= (factor * sums[0] + slope * mean).to(values.dtype).view(shape)
+        of_mean, of_scale = ctx.ranks.stack(torch.stack([of_bias, of_weight]).float()).sum(0) / total.float()
+        factor = torch.rsqrt(variance + ctx.eps)
+        factor = factor if weight is None else factor * weight
+        # With normalized values n, the gradient is factor * (gradients[0] - of_mean - n * of_scale).
+        gradient = torch.batch_norm(
+            values, -factor * of_scale, -factor * of_mean, mean, variance, False, 0.0, ctx.eps, False
+        )
+        gradient.addcmul_(gradients[0], factor.view(-1, *[1] * (values.dim() - 2)))
         of_parameters = (None, None) if weight is None else (of_weight, of_bias if ctx.biased else None)
         return gradient, *of_parameters, None, None
-
-
-def _in_row(own: Tensor, ranks: Ranks) -> Tensor:
-    """Put a tensor in the row of this rank, so that the sum over ranks has the tensors of all. [N] to [ranks, N]."""
-    rows = own.new_zeros(ranks.size, len(own))
-    rows[ranks.rank] = own
-    return rows
 
 
 _DROPOUTS: dict[type[nn.Module], Callable[[Tensor, float], Tensor]] = {

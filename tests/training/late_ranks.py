@@ -14,7 +14,7 @@ if __name__ == "__main__":
             if both.rank == late:
                 time.sleep(1.4 * ranks.REACHABLE_S)
             values = torch.ones(1 << 24)  # more than the buffers of a connection have room for
-            assert both.total(values).unique().tolist() == [2.0]
+            assert both.stack(values).sum(0).unique().tolist() == [2.0]
             if both.rank == late:
                 time.sleep(1.4 * ranks.REACHABLE_S)
             assert len(both.from_first(bytes(1 << 26) if both.is_first else None) or b"") == 1 << 26
