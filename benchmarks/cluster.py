@@ -63,10 +63,12 @@ def cluster(scratch: Path) -> Iterator[tuple[str, int]]:
 
 
 def warm(_: int) -> None:
-    """Import what a worker needs, as workers have that ran before."""
+    """Import and compute what a worker needs, as workers have that ran before."""
     import genrekit.workflows.prepare_cluster
+    from genrekit.data.cache.rows import warm_up
 
     assert genrekit
+    warm_up(PrepareConfig())
     time.sleep(0.2)
 
 

@@ -4,7 +4,7 @@ Usage: python benchmarks/ranks.py FOLDER [--rows NAME,...] [--repeats N] [--quic
 
 FOLDER is a folder of genre folders with WAV files, such as GTZAN; 100 of its tracks are prepared. torchrun starts the
 two processes, each with one thread, and they exchange gradients with gloo. Each figure is the shortest epoch of a run,
-without the first. The losses of both runs must agree.
+without the first. The training losses of the first epoch must agree; later ones differ by rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def run(bench: Bench, options: tuple[str, ...], launcher: tuple[str, ...], threads: int) -> tuple[float, float]:
-    """Train; return the time of the fastest epoch and the last training loss."""
+    """Train; return the time of the fastest epoch and the training loss of the first one."""
     out: Path = bench.scratch / "run"
     shutil.rmtree(out, ignore_errors=True)
     arguments = ["-m", "genrekit", "train", "--cache", prepared(bench).path, "--out", out, "--wandb", "off", "--quiet"]
@@ -32,14 +32,14 @@ def run(bench: Bench, options: tuple[str, ...], launcher: tuple[str, ...], threa
     best = ("--best-models", str(bench.scratch / "best"))
     seconds([*launcher, *arguments, *best, "--epochs", EPOCHS, *options], {**os.environ, **limits})
     history = read_history(out / "history.csv")
-    return min(epoch.seconds for epoch in history[1:]), history[-1].train_loss
+    return min(epoch.seconds for epoch in history[1:]), history[0].train_loss
 
 
 def network(bench: Bench, *options: str) -> Sample:
     """Train a network both ways."""
     alone, loss = run(bench, options, (sys.executable,), 2)
     shared, other = run(bench, options, TORCHRUN, 1)
-    return Sample(shared, alone, "" if abs(loss - other) < 1e-3 * abs(loss) else f"losses {loss:.6f} and {other:.6f}")
+    return Sample(shared, alone, "" if abs(loss - other) < 1e-4 * abs(loss) else f"losses {loss:.6f} and {other:.6f}")
 
 
 ROWS = [

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from genrekit._version import __version__
 from genrekit.errors import GenrekitError
+from genrekit.io.memory import all_arrays_kept
 
 _MOST_FOLDERS = 1_000
 
@@ -21,11 +22,13 @@ Result = TypeVar("Result")
 def call(function: Callable[[Item], Result], version: str, item: Item) -> Result:
     """Call a function on a worker, if the worker has the version of genrekit that submitted the call.
 
-    Workers may join after the first task, so each call compares the versions.
+    Workers may join after the first task, so each call compares the versions. The worker keeps the memory of arrays
+    during the call.
     Errors: GenrekitError with both versions.
     """
     require_version(version)
-    return function(item)
+    with all_arrays_kept():
+        return function(item)
 
 
 def require_version(version: str) -> None:

@@ -1,7 +1,7 @@
 """Make malloc keep freed memory for the next arrays instead of returning it to the system, if the C library is glibc.
 
-These settings hold for the whole process. So only the command line and genrekit's own worker processes use them, never
-a function of the Python API.
+These settings hold for the whole process. So only the command line and worker processes use them, never a function of
+the Python API.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ import threading
 
 import pytest
 
+from genrekit._version import __version__
 from genrekit.data.cache.executors import open_executor
+from genrekit.engines.remote import call
 from genrekit.io import memory
 
 
@@ -65,6 +67,11 @@ def test_of_blocks_that_overlap_the_last_gives_back(library: Library) -> None:
     assert library.calls == KEPT
     leave.set()
     thread.join()
+    assert library.calls == KEPT + GIVEN_BACK
+
+
+def test_a_task_of_a_cluster_keeps_memory(library: Library) -> None:
+    assert call(lambda _: list(library.calls), __version__, None) == KEPT
     assert library.calls == KEPT + GIVEN_BACK
 
 
