@@ -105,7 +105,7 @@ class Ranks:
             device_ids=devices,
             find_unused_parameters=_has_unused_parameters(model, example),
         )
-        parallel.broadcast_buffers = _has_other_buffers(model)
+        parallel.broadcast_buffers = has_other_buffers(model)
         return parallel
 
 
@@ -329,7 +329,7 @@ def _has_unused_parameters(model: nn.Module, example: Tensor) -> bool:
     return any(gradient is None for gradient in gradients)
 
 
-def _has_other_buffers(model: nn.Module) -> bool:
+def has_other_buffers(model: nn.Module) -> bool:
     """Whether a layer has buffers that may differ between ranks. Those of genrekit's own layers do not."""
     others = (layer for layer in model.modules() if not type(layer).__module__.startswith("genrekit."))
     return any(layer._buffers for layer in others)

@@ -17,10 +17,11 @@ from tiny_cache import AUGMENTED, build
 from tiny_cli import CommandLine
 from tiny_hosts import children
 from tiny_music import write_collection
+from torch import nn
 from train_in_ranks import RUNS, figures, stop_after_two, train
 
 from genrekit.errors import GenrekitError
-from genrekit.training.ranks import Ranks
+from genrekit.training.ranks import ALONE, CurrentBatch, Ranks, has_other_buffers, share_layers
 from genrekit.workflows import train as workflow
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -161,6 +162,15 @@ def test_a_classical_model_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(Ranks, "from_first", lambda _ranks, value: value)
     with pytest.raises(GenrekitError, match="lda is fitted by one process: train it without torchrun"):
         workflow._begin({"arch": "lda"}, tmp_path / "run", tmp_path, resume=False, ranks=Ranks(0, 2))
+
+
+def test_buffers_are_sent_only_if_a_layer_may_have_others_in_each_rank() -> None:
+    """Statistics of genrekit's batch norm are those of the whole batch; torch's instance norm sees its own share."""
+    model = nn.Sequential(nn.Conv1d(2, 2, 1), nn.BatchNorm1d(2), nn.Dropout())
+    share_layers(model, CurrentBatch(ALONE), ALONE)
+    assert not has_other_buffers(model)
+    model.append(nn.InstanceNorm1d(2, track_running_stats=True))
+    assert has_other_buffers(model)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
