@@ -20,7 +20,7 @@ from genrekit.config import EngineConfig
 from genrekit.engines.bounded import as_completed, in_order
 from genrekit.engines.cluster_file import ClusterFile, read_cluster_file
 from genrekit.engines.live_tasks import LiveTasks, slots
-from genrekit.engines.remote import call, first_missing, other_version, unseen
+from genrekit.engines.remote import call, first_missing, other_version, this_process, unseen
 from genrekit.errors import GenrekitError, UsageError, counted, missing_extra
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class DaskEngine:
     ) -> Iterator[Any]:
         from distributed.scheduler import KilledWorker
 
-        called = partial(call, function, __version__)
+        called = partial(call, function, __version__, this_process())
         try:
             with closing(
                 run(self.executor(), called, items, lambda: min(self.limit(), at_once or sys.maxsize))

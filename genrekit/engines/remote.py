@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,15 +20,20 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def call(function: Callable[[Item], Result], version: str, item: Item) -> Result:
+def this_process() -> tuple[str, int]:
+    """Return the host and the ID of this process."""
+    return socket.gethostname(), os.getpid()
+
+
+def call(function: Callable[[Item], Result], version: str, caller: tuple[str, int], item: Item) -> Result:
     """Call a function on a worker, if the worker has the version of genrekit that submitted the call.
 
-    Workers may join after the first task, so each call compares the versions. The worker keeps the memory of arrays
-    during the call.
+    Workers may join after the first task, so each call compares the versions. A worker that is not a thread of the
+    calling process keeps the memory of arrays during the call.
     Errors: GenrekitError with both versions.
     """
     require_version(version)
-    with all_arrays_kept():
+    with nullcontext() if this_process() == caller else all_arrays_kept():
         return function(item)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from genrekit._version import __version__
 from genrekit.data.cache.executors import open_executor
-from genrekit.engines.remote import call
+from genrekit.engines.remote import call, this_process
 from genrekit.io import memory
 
 
@@ -70,8 +70,9 @@ def test_of_blocks_that_overlap_the_last_gives_back(library: Library) -> None:
     assert library.calls == KEPT + GIVEN_BACK
 
 
-def test_a_task_of_a_cluster_keeps_memory(library: Library) -> None:
-    assert call(lambda _: list(library.calls), __version__, None) == KEPT
+def test_a_task_of_a_cluster_keeps_memory_unless_its_worker_is_a_thread_of_the_caller(library: Library) -> None:
+    assert call(lambda _: list(library.calls), __version__, this_process(), None) == []
+    assert call(lambda _: list(library.calls), __version__, ("another host", 1), None) == KEPT
     assert library.calls == KEPT + GIVEN_BACK
 
 
