@@ -4,4 +4,4 @@ from pathlib import Path
 
 from genrekit.io import file_identity
 
-file_identity._BOOT = Path(__file__)
+file_identity._BOOT_ID = Path(__file__)

@@ -104,10 +104,12 @@ def unexpected_argument(message: str, command: Any) -> str:
     if not message.startswith("Got unexpected extra argument"):
         return message
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    if re.search(r"\(-?\d[\d. ]*\)$", message):
-        return f"{message}: join the values of one option by commas, such as 8,16"
+    joined = "join the values of one option by commas, such as 8,16"
+    number = re.search(r"\(-?\d[\d. ]*\)$", message)
     if len(arguments) == 1:
-        return f"{message}: {command.name} takes one {arguments[0].metavar}"
+        return f"{message}: {command.name} takes one {arguments[0].metavar}{f'; {joined}' if number else ''}"
+    if number:
+        return f"{message}: {joined}"
     if arguments or not paths:
         return message
     given = re.search(r"\((\S+\.h5)\)$", message)

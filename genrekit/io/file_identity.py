@@ -8,16 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_PROCESSES = Path("/proc/self/ns/pid")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 @dataclass(frozen=True)
 class FileIdentity:
     """A file as one kernel sees it. Two processes with the same identity may write to it at the same time.
 
-    `host` is the name of the host, the ID of its last start, and the namespace of its processes. A container has its
-    own.
+    `host` is the name of the host, the ID of its last start, and the namespace of its processes, of which each
+    container has another.
     """
 
     host: tuple[str, str, str]
@@ -29,7 +29,7 @@ class FileIdentity:
         """Return the identity of an open file; None if this system cannot tell hosts apart."""
         with suppress(OSError):
             status = os.fstat(descriptor)
-            host = (socket.gethostname(), _BOOT.read_text().strip(), str(_PROCESSES.readlink()))
+            host = (socket.gethostname(), _BOOT_ID.read_text().strip(), str(_PID_NAMESPACE.readlink()))
             return cls(host, status.st_dev, status.st_ino)
         return None
 

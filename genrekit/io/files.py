@@ -34,6 +34,7 @@ _FORMATS = {
     ".json": "JSON",
     ".toml": "TOML",
     ".md": "Markdown",
+    ".xls": "Excel",
     ".xlsx": "Excel",
 }
 """Extensions that name a format."""

@@ -78,7 +78,7 @@ class Ranks:
         return [item for row in rows for item in row if item is not _NOTHING]
 
     def stack(self, values: Tensor) -> Tensor:
-        """Stack the tensors of all ranks, [ranks, ...]. For small ones, gloo is faster at this than at adding them."""
+        """Stack the tensors of several ranks, [ranks, ...]. gloo does this faster than all-reduce if they are small."""
         rows = values.new_empty(self.size, *values.shape)
         dist.all_gather(list(rows), values)
         return rows
@@ -330,7 +330,7 @@ def _has_unused_parameters(model: nn.Module, example: Tensor) -> bool:
 
 
 def has_other_buffers(model: nn.Module) -> bool:
-    """Whether a layer has buffers that may differ between ranks. Those of genrekit's own layers do not."""
+    """Whether buffers must be sent to all ranks: if a layer has any that may differ. genrekit's own layers do not."""
     others = (layer for layer in model.modules() if not type(layer).__module__.startswith("genrekit."))
     return any(layer._buffers for layer in others)
 

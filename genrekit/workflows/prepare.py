@@ -20,7 +20,7 @@ from genrekit.data.cache.layout import CachePlan
 from genrekit.data.cache.origin import path_text, write_origin
 from genrekit.data.cache.reader import Cache
 from genrekit.data.cache.reuse import shown_path
-from genrekit.data.cache.shards import remove_shards
+from genrekit.data.cache.shards import remove_blocks, remove_shards
 from genrekit.data.collection import Collection, SkippedFile
 from genrekit.data.duplicates import SharedPassage, shared_passages
 from genrekit.data.genre_names import read_aliases
@@ -163,6 +163,8 @@ def prepare(
         )
         if merge or not engine.local:
             remove_shards(out)
+        else:
+            remove_blocks(out)
     except OSError as error:
         raise disk_error(error, out) from error
     finally:

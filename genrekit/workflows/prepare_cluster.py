@@ -1,4 +1,4 @@
-"""Where `prepare` takes rows from beside its own workers: shards of array jobs, or the workers of a cluster."""
+"""Rows that other processes compute for `prepare`: shards of array jobs, and the workers of a dask cluster."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from genrekit.config import EngineConfig, PrepareConfig
 from genrekit.data.cache.builder import Gather
 from genrekit.data.cache.executors import LocalWorkers, Workers, available_cores, open_executor, write_in_thread
+from genrekit.data.cache.filling import mark_done
 from genrekit.data.cache.rows import Extent, RowCountMismatch, TrackRows, Written, open_descriptor
 from genrekit.data.cache.shards import build_shard, copy_shard, open_blocks, open_numbered_shards, shards_folder
 from genrekit.data.collection import Collection, Track
@@ -26,7 +27,7 @@ from genrekit.io.file_identity import FileIdentity, path_of_open_file
 from genrekit.workflows.reporter import Reporter
 
 _MOST_TRACKS, _LEAST_TRACKS = 256, 8
-"""Tracks of a block. A block costs about as much as ten short tracks, and a lost worker loses one block per thread."""
+"""Tracks of a block. On another host, a block costs about as much as ten short tracks, and is lost as a whole."""
 
 _BLOCKS_PER_THREAD = 4
 """Fewest blocks for each thread, so that all threads are busy until the end."""
@@ -58,7 +59,7 @@ def workers_for(
 def gather_rows(
     collection: Collection, config: PrepareConfig, out: Path, engine: EngineConfig, *, merge: bool, overwrite: bool
 ) -> Gather | None:
-    """Return the function that finds shards with rows of missing tracks; None if there are none."""
+    """Return the function that finds shards with rows of missing tracks; None for the local engine, without shards."""
     if merge:
         return lambda missing: open_numbered_shards(collection, missing, config, shards_folder(out))
     if engine.local:
@@ -69,8 +70,8 @@ def gather_rows(
 class ClusterWorkers:
     """The workers of a dask cluster.
 
-    Those on the host of this process write rows into the file themselves, as local workers do. Others write shards,
-    whose rows this process copies while they continue.
+    Those that have the file of this process open, as their kernel says, write rows into it themselves, as local workers
+    do. Workers on other hosts write shards, whose rows this process copies while they continue.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ClusterWorkers:
         with open_descriptor(file, os.O_RDONLY) as descriptor:
             target = FileToFill(file.absolute(), FileIdentity.of(descriptor), extents)
         write = partial(write_block, self._collection.root, self._config, self._folder, target)
-        with closing(_written(dask, write, cut_blocks(absolute, dask.threads()))) as written:
+        with closing(_run_blocks(dask, write, cut_blocks(absolute, dask.threads()))) as written:
             for block, outcome in written:
                 yield from self._copied(outcome, block, file, extents) if isinstance(outcome, str) else outcome
 
@@ -140,7 +141,7 @@ def cut_blocks(tracks: Sequence[Item], threads: int) -> Iterator[tuple[Item, ...
         yield tuple(tracks[start : start + size])
 
 
-def _written(
+def _run_blocks(
     dask: DaskEngine, write: Callable[[Block], str | list[Outcome]], blocks: Iterable[Block]
 ) -> Generator[tuple[Block, str | list[Outcome]]]:
     """Let workers write blocks of tracks; yield each block, and the outcomes or the name of its shard.
@@ -163,8 +164,8 @@ def _written(
 
 
 @contextmanager
-def _opened(target: FileToFill) -> Iterator[Path | None]:
-    """Yield a path of the file, which stays open; None if this worker is on another host, or the file was replaced."""
+def _same_file(target: FileToFill) -> Iterator[Path | None]:
+    """Yield a path of the file, which stays open; None if this worker cannot open it, or it is another file."""
     try:
         descriptor = os.open(target.path, os.O_WRONLY)
     except OSError:
@@ -177,6 +178,15 @@ def _opened(target: FileToFill) -> Iterator[Path | None]:
         os.close(descriptor)
 
 
+def _write_and_mark(file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig) -> Outcome:
+    """Write the rows of a track, and that they are complete: the command may be killed before the block is done."""
+    outcome = write_in_thread(file, extents, slot, config)
+    if isinstance(outcome, Written):
+        with open_descriptor(file, os.O_WRONLY) as descriptor:
+            mark_done(descriptor, extents, outcome)
+    return outcome
+
+
 def write_block(
     root: Path, config: PrepareConfig, folder: Path, target: FileToFill, block: Block
 ) -> str | list[Outcome]:
@@ -187,9 +197,9 @@ def write_block(
     Errors: GenrekitError if this host does not see the folder or a track; those of `build_shard`.
     """
     require_seen([folder, *(track.path for _, track in block)])
-    with _opened(target) as file:
+    with _same_file(target) as file:
         if file is not None:
-            return [write_in_thread(file, target.extents, slot, config) for slot, _ in block]
+            return [_write_and_mark(file, target.extents, slot, config) for slot, _ in block]
     path = folder / f"block-{uuid.uuid4().hex}.h5"
     build_shard(Collection(root, tuple(track for _, track in block)), config, path, partial(ThreadPoolExecutor, 1))
     return path.name

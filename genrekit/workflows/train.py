@@ -123,7 +123,7 @@ def train(
 
 
 def _keep(run: TrainRun, fitted: FitResult, folder: Path, *, diverged: bool) -> Path | None:
-    """Copy the bundle to the best models, unless the training has diverged: then a warning says so.
+    """Copy the bundle to the best models, or warn that training has diverged.
 
     The run is finished, so it does not fail if this fails.
     """

@@ -284,22 +284,35 @@ def test_after_a_killed_scheduler_the_same_command_resumes(
 def test_after_a_killed_parent_the_same_command_resumes(
     music: Path, whole: Path, tmp_path: Path, elsewhere: int
 ) -> None:
-    """The workers still write to the file of the killed parent when the next one starts, so that one writes another."""
+    """The workers still write to the file of the killed parent when the next one continues it."""
     out = tmp_path / "cache.h5"
-    partial = tmp_path / "cache.h5.partial"
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.model_dump(exclude_unset=True).items()]
     with tiny_cluster(tmp_path / "cluster", elsewhere=elsewhere) as cluster:
-        command = [sys.executable, "-m", "genrekit", "prepare", str(music), "--out", str(out), "--augment", *options]
-        command += ["--engine", "dask", "--scheduler", cluster.address]
-        parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        parent = start_prepare(music, out, cluster)
         wait_until(lambda: finished_tracks(out) > 0, parent)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert not out.exists()
-        with partial.open("rb"):  # so that its number is not used again
-            before = partial.stat().st_ino
-            assert_resumes(music, whole, out, None, cluster)
-            assert out.stat().st_ino != before
+        assert_resumes(music, whole, out, None, cluster)
+
+
+@pytest.mark.stress
+def test_workers_of_a_killed_parent_finish_their_tracks_for_the_next_one(
+    music: Path, whole: Path, tmp_path: Path
+) -> None:
+    """The next one uses the local engine, and removes what the cluster has left."""
+    out = tmp_path / "cache.h5"
+    with tiny_cluster(tmp_path / "cluster", workers=1) as cluster:
+        parent = start_prepare(music, out, cluster)
+        wait_until(lambda: finished_tracks(out) > 0, parent)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        before = finished_tracks(out)
+        assert before < 8, "the block was finished already"
+        wait_until(lambda: finished_tracks(out) >= 8)
+        assert list(shards_folder(out).glob(".shared-*"))
+    assert prepare(music, AUGMENTED, out=out, workers=1).reused >= 8
+    assert_equal_content(whole, out)
+    assert not shards_folder(out).exists()
 
 
 @pytest.mark.stress
@@ -364,6 +377,14 @@ def test_files_that_kill_workers_of_predict_are_named(music: Path, deadly_cluste
     shutil.copy(music / "blues" / "blues-3.wav", deadly)
     with pytest.raises(GenrekitError, match=r"1 worker died while reading one of .*deadly\.wav, possibly because"):
         predict([deadly], engine=deadly_cluster.engine)
+
+
+def start_prepare(music: Path, out: Path, cluster: TinyCluster) -> subprocess.Popen[bytes]:
+    """Start a command on a cluster."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.model_dump(exclude_unset=True).items()]
+    command = [sys.executable, "-m", "genrekit", "prepare", str(music), "--out", str(out), "--augment", *options]
+    command += ["--engine", "dask", "--scheduler", cluster.address]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
 
 
 def assert_resumes(

@@ -41,9 +41,9 @@ def test_another_file_or_another_start_of_the_host_has_another_identity(
     assert here is not None
     assert here != identity(other)
     other.write_text("00000000-0000-0000-0000-000000000000")
-    monkeypatch.setattr(file_identity, "_BOOT", other)
+    monkeypatch.setattr(file_identity, "_BOOT_ID", other)
     assert here != identity(file)
-    monkeypatch.setattr(file_identity, "_BOOT", tmp_path / "none")
+    monkeypatch.setattr(file_identity, "_BOOT_ID", tmp_path / "none")
     assert identity(file) is None
 
 

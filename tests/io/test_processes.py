@@ -177,7 +177,7 @@ if __name__ == "__main__":
     import sleepy
     from genrekit.cli import main
     from genrekit.data.cache import executors
-    executors.write_track = executors._write_track = sleepy.write_track
+    executors.write_track = executors._write_in_process = sleepy.write_track
     main.main()
 """
 

@@ -26,7 +26,6 @@ from genrekit.data.cache.filling import (
 from genrekit.data.cache.layout import FILE_STATUS, CachePlan
 from genrekit.data.cache.reader import Cache, is_cache_or_damaged, open_cache
 from genrekit.data.cache.rows import flushed_file, write_at
-from genrekit.data.cache.shards import shards_folder
 from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.collection import Collection, Track
 from genrekit.data.duplicates import find_shared_audio, group_recordings
@@ -69,8 +68,8 @@ def build_cache(
 ) -> Build:
     """Bring the cache at `path` up to date with a collection. Only missing tracks are computed.
 
-    `gather` may return caches with their rows, and `workers` compute the others. With `verify`, the content of all
-    files is compared with their digests, and all rows with their checksums. With `keep_near_duplicates`, only
+    `gather` may return caches with rows of missing tracks, and `workers` compute the others. With `verify`, the content
+    of all files is compared with their digests, and all rows with their checksums. With `keep_near_duplicates`, only
     sample-identical tracks count as the same recording.
     Errors: IncompatibleCacheError if the existing cache has another configuration; GenrekitError if another process
     builds it, the disk is too small, fewer than two genres are left or, with `strict`, a file would be skipped.
@@ -96,9 +95,9 @@ def build_cache(
         known = filling.known(old, partial)
         missing = known.missing(collection)
         shards = gather(missing) if gather is not None and missing else ()
-        if partial is not None and shards_folder(path).exists():  # workers of a killed command may still write to it
-            shards, partial = (partial, *shards), None
-        cache, plan = filling.complete(partial_path, old, shards, partial, None if shards else known)
+        if shards:
+            known = filling.known(old, *shards, partial)
+        cache, plan = filling.complete(partial_path, old, shards, partial, known)
         if cache is old:
             partial_path.unlink(missing_ok=True)
         linked = _link_recordings(cache, path, keep_near_duplicates=keep_near_duplicates)

@@ -1,4 +1,4 @@
-"""Who transforms the tracks of a cache: here a thread of this process, or worker processes."""
+"""The workers of `prepare`: their protocol, and those on this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_executor(workers: int) -> Executor:
     return ThreadPoolExecutor(1) if workers == 1 else ProcessPool(workers, keep_small_arrays)
 
 
-def _write_track(
+def _write_in_process(
     file: Path, extents: dict[str, Extent], slot: TrackRows, config: PrepareConfig
 ) -> Written | RowCountMismatch:
     """Write a track in a worker process, which has stderr for itself."""
@@ -58,7 +58,7 @@ def _with_messages(outcome: Written | RowCountMismatch, messages: list[str]) -> 
 
 
 class Workers(Protocol):
-    """Who transforms tracks and writes their rows into a file that is laid out. It is entered before it is used."""
+    """What transforms tracks and writes their rows into a file that is laid out. It is entered before it is used."""
 
     def __enter__(self) -> Self:
         """Return the workers, which do not run yet."""
@@ -108,7 +108,7 @@ class LocalWorkers:
         Errors: GenrekitError if a worker process dies.
         """
         executor = self.start()
-        write = _write_track if isinstance(executor, ProcessPool) else write_in_thread
+        write = _write_in_process if isinstance(executor, ProcessPool) else write_in_thread
         try:
             for future in as_completed([executor.submit(write, file, extents, slot, self._config) for slot in slots]):
                 yield future.result()

@@ -7,20 +7,28 @@ differs from its header, a new plan is made with what decoding has shown.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.executors import Workers
-from genrekit.data.cache.layout import TRACK_RESULTS, CachePlan
+from genrekit.data.cache.layout import TRACK_RESULTS, CachedTrack, CachePlan
 from genrekit.data.cache.planning import plan_cache, require_all_files, require_space
 from genrekit.data.cache.reader import Cache, open_cache
-from genrekit.data.cache.reuse import KnownTracks, lay_out
-from genrekit.data.cache.rows import RowCountMismatch, TrackRows, Written, flushed_file, open_descriptor, write_at
+from genrekit.data.cache.reuse import KnownTracks, by_source, copy_tracks, lay_out
+from genrekit.data.cache.rows import (
+    Extent,
+    RowCountMismatch,
+    TrackRows,
+    Written,
+    flushed_file,
+    open_descriptor,
+    write_at,
+)
 from genrekit.data.cache.sources import SourceCheck
 from genrekit.data.collection import Collection
 from genrekit.errors import GenrekitError, IncompatibleCacheError
@@ -92,6 +100,8 @@ class Filling:
                     self.workers.start()
                 lay_out(plan, target, known)
                 partial = open_cache(target, unfinished=True)
+            elif _copy_known(partial, plan, known):
+                partial = open_cache(target, unfinished=True)
             mismatches = self._fill(partial)
             partial = open_cache(target, unfinished=True)
             if not mismatches:
@@ -119,7 +129,7 @@ class Filling:
                 if isinstance(outcome, RowCountMismatch):
                     mismatches.append(outcome)
                 else:
-                    _mark_done(partial, descriptor, outcome)
+                    mark_done(descriptor, partial.extents, outcome)
                     for message in outcome.messages:
                         if self.callbacks.on_message is not None:
                             self.callbacks.on_message(outcome.slot.track_id, message)
@@ -172,10 +182,38 @@ def mark_missing(partial: Cache) -> None:
     with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
         for index, track in enumerate(partial.tracks):
             if not track.done:
-                _write_result(partial, descriptor, index, "done", False)
+                _write_result(descriptor, partial.extents, index, "done", False)
 
 
-def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
+def _copy_known(partial: Cache, plan: CachePlan, known: KnownTracks) -> bool:
+    """Copy rows that other caches have into a file that is continued. Return whether there are any.
+
+    `plan` has the same rows as the file.
+    """
+    missing = {
+        track.id: index
+        for index, (track, there) in enumerate(zip(plan.tracks, partial.tracks, strict=True))
+        if track.done and not there.done
+    }
+    if not missing:
+        return False
+    with open_descriptor(partial.path, os.O_WRONLY) as descriptor:
+        wanted = replace(plan, tracks=tuple(plan.tracks[index] for index in missing.values()))
+        for source, tracks in by_source(wanted, known):
+            copy_tracks(source, partial.extents, tracks, descriptor)
+            for cached, track in tracks:
+                slot = TrackRows(missing[track.id], track.id, source.path, track.first_row, track.rows)
+                mark_done(descriptor, partial.extents, written_from(cached, slot))
+    return True
+
+
+def written_from(cached: CachedTrack, slot: TrackRows) -> Written:
+    """Return the result for a track whose rows were copied from a cache into a slot."""
+    notes = (cached.note,) if cached.note else ()
+    return Written(slot, cached.digest, cached.file_digest, cached.facts, notes, cached.decoder)
+
+
+def mark_done(descriptor: int, extents: Mapping[str, Extent], written: Written) -> None:
     """Write what is known about a track and, last, that its rows are complete."""
     results = {
         "digest": written.digest,
@@ -186,9 +224,9 @@ def _mark_done(partial: Cache, descriptor: int, written: Written) -> None:
         "done": True,
     }
     for name, value in results.items():
-        _write_result(partial, descriptor, written.slot.index, name, value)
+        _write_result(descriptor, extents, written.slot.index, name, value)
 
 
-def _write_result(partial: Cache, descriptor: int, index: int, name: str, value: str | float) -> None:
-    offset = partial.extents[f"tracks/{name}"].at(index)
+def _write_result(descriptor: int, extents: Mapping[str, Extent], index: int, name: str, value: str | float) -> None:
+    offset = extents[f"tracks/{name}"].at(index)
     write_at(descriptor, offset, np.array([value], dtype=TRACK_RESULTS[name]))

@@ -102,7 +102,7 @@ def lay_out(plan: CachePlan, partial: Path, known: KnownTracks) -> None:
         create_cache(new, replace(plan, tracks=tuple(replace(track, done=False) for track in plan.tracks)))
         target = open_cache(new, unfinished=True)
         with open_descriptor(new, os.O_WRONLY) as descriptor:
-            for source, tracks in _by_source(plan, known):
+            for source, tracks in by_source(plan, known):
                 copy_tracks(source, target.extents, tracks, descriptor)
             done = np.array([track.done for track in plan.tracks], TRACK_RESULTS["done"])
             write_at(descriptor, target.extents["tracks/done"].offset, done)
@@ -112,7 +112,8 @@ def lay_out(plan: CachePlan, partial: Path, known: KnownTracks) -> None:
     os.replace(new, partial)
 
 
-def _by_source(plan: CachePlan, known: KnownTracks) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
+def by_source(plan: CachePlan, known: KnownTracks) -> Iterator[tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]]:
+    """Yield the caches that have rows of a plan, each with its tracks and the planned ones."""
     groups: dict[Path, tuple[Cache, list[tuple[CachedTrack, CachedTrack]]]] = {}
     for track in plan.tracks:
         if track.done:
@@ -127,7 +128,10 @@ def copy_tracks(
     tracks: Sequence[tuple[CachedTrack, CachedTrack | TrackRows]],
     descriptor: int,
 ) -> None:
-    """Copy the rows of tracks from a cache into an open file with these extents. Each pair has the old and new rows."""
+    """Copy rows from a cache into an open file with these extents.
+
+    Each pair is a track of the cache, and the rows that are reserved for it in the file.
+    """
     with open_descriptor(source.path, os.O_RDONLY) as original:
         for name in [name for name in ROW_DATASETS if name in extents]:
             extent = source.extents[name]

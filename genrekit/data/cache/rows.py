@@ -177,7 +177,7 @@ def copy_rows(source: int, target: int, start: int, size: int, destination: int)
         if not block:
             raise OSError(f"the file ends {size} bytes early")
         write_at(target, destination, np.frombuffer(block, dtype=np.uint8))
-        if sys.platform == "linux":  # begins to write these bytes to the disk, so that the flush at the end is short
+        if sys.platform == "linux":  # begins to write these bytes to the disk: the flush at the end is then short
             os.posix_fadvise(target, destination, len(block), os.POSIX_FADV_DONTNEED)
         start, destination, size = start + len(block), destination + len(block), size - len(block)
 

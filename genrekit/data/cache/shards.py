@@ -31,6 +31,7 @@ from genrekit.data.cache.filling import (
     config_differences,
     existing_cache,
     interrupted_cache,
+    written_from,
 )
 from genrekit.data.cache.layout import CachedTrack
 from genrekit.data.cache.reader import Cache, open_cache
@@ -91,8 +92,13 @@ class ShardNumber:
 
 
 def shards_folder(cache_path: Path) -> Path:
-    """Return the folder for the shards of a cache."""
-    return cache_path.with_name(f"{cache_path.stem}.shards")
+    """Return the folder for the shards of a cache: `cache.shards` beside `cache.h5`, or beside the file of a link.
+
+    >>> shards_folder(Path("data/cache.h5")).name, shards_folder(Path("data/cache.hdf5")).name
+    ('cache.shards', 'cache.hdf5.shards')
+    """
+    file = cache_path.resolve() if cache_path.is_symlink() else cache_path
+    return file.with_name(f"{file.name.removesuffix('.h5')}.shards")
 
 
 def shard_of(
@@ -168,8 +174,7 @@ def copy_shard(
         elif track.rows != slot.rows:
             outcomes.append(RowCountMismatch(slot, track.rows))
         else:
-            notes = (track.note,) if track.note else ()
-            outcomes.append(Written(slot, track.digest, track.file_digest, track.facts, notes, track.decoder))
+            outcomes.append(written_from(track, slot))
             fitting.append((track, slot))
     with open_descriptor(file, os.O_WRONLY) as descriptor:
         copy_tracks(shard, extents, fitting, descriptor)
@@ -201,17 +206,18 @@ def _attempts(path: Path) -> list[Path]:
 def open_blocks(config: PrepareConfig, folder: Path, *, overwrite: bool) -> list[Cache]:
     """Return the finished shards of both kinds in a folder. Damaged ones are left out, and so computed again.
 
-    Errors: IncompatibleCacheError if one has another configuration, with the values that differ, unless `overwrite`.
+    So are blocks with another configuration, which an interrupted command left.
+    Errors: IncompatibleCacheError if a numbered shard has another configuration, with the values that differ, unless
+    `overwrite`.
     """
     caches = []
     for path in sorted(folder.glob("*.h5")):
         with suppress(IncompatibleCacheError):
             caches.append(_open_complete(path))
-    if overwrite:
-        return [cache for cache in caches if cache.config == config]
     for cache in caches:
-        _require_config(cache, config)
-    return caches
+        if not overwrite and _NAME.fullmatch(cache.path.name):
+            _require_config(cache, config)
+    return [cache for cache in caches if cache.config == config]
 
 
 def open_numbered_shards(
@@ -320,3 +326,12 @@ def _difference(
 def remove_shards(cache_path: Path) -> None:
     """Remove the shards of a cache, after it has their rows."""
     shutil.rmtree(shards_folder(cache_path), ignore_errors=True)
+
+
+def remove_blocks(cache_path: Path) -> None:
+    """Remove what interrupted commands left for the workers of a cluster. Numbered shards stay."""
+    folder = shards_folder(cache_path)
+    for path in (path for pattern in ("block-*", ".block-*", ".shared-*") for path in folder.glob(pattern)):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # there is no folder, or it has other files
+        folder.rmdir()

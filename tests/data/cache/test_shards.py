@@ -18,7 +18,7 @@ from tiny_music import write_collection
 from genrekit.config import PrepareConfig
 from genrekit.data.cache.filling import Callbacks
 from genrekit.data.cache.reader import open_cache
-from genrekit.data.cache.shards import ShardNumber, build_shard, shard_of, shards_folder
+from genrekit.data.cache.shards import ShardNumber, build_shard, open_blocks, shard_of, shards_folder
 from genrekit.data.collection import scan_folder
 from genrekit.errors import GenrekitError, IncompatibleCacheError, UsageError
 from genrekit.workflows.prepare import prepare
@@ -132,6 +132,55 @@ def test_a_killed_shard_resumes_from_another_process_and_leaves_nothing(folder: 
     assert reused == 3
     assert seen == [before]
     assert [file.name for file in path.parent.iterdir()] == ["shard-1-of-1.h5"]
+
+
+def test_blocks_that_a_cluster_left_are_removed_and_numbered_shards_stay(folder: Path, tmp_path: Path) -> None:
+    out, shards = tmp_path / "cache.h5", tmp_path / "cache.shards"
+    write(folder, out, ["1/2"])
+    for name in ("block-1.h5", ".block-2.host-1.partial", ".shared-3"):
+        (shards / name).touch()
+    prepare(folder, PLAIN, out=out, workers=1)
+    assert [path.name for path in shards.iterdir()] == ["shard-1-of-2.h5"]
+
+
+def test_blocks_of_another_configuration_are_computed_again(folder: Path, tmp_path: Path) -> None:
+    """An interrupted command left them; the user has not made them."""
+    build_shard(scan_folder(folder), PLAIN, tmp_path / "block-1.h5", one_thread)
+    assert open_blocks(AUGMENTED, tmp_path, overwrite=False) == []
+    assert [cache.path.name for cache in open_blocks(PLAIN, tmp_path, overwrite=False)] == ["block-1.h5"]
+
+
+def test_merging_continues_an_interrupted_run_without_decoding(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unfinished file has the planned rows, so it is kept, and the missing rows are copied into it."""
+
+    def stop(done: int, of: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "cache.h5"
+    build(folder, tmp_path / "whole.h5")
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, out, callbacks=Callbacks(on_track=stop))
+    inode = (tmp_path / "cache.h5.partial").stat().st_ino
+    write(folder, out, ["1/2", "2/2"])
+    monkeypatch.setattr("genrekit.data.cache.rows.transform_track", lambda *_: pytest.fail("decoded"))
+    assert prepare(folder, PLAIN, out=out, workers=1, merge=True).reused == 7
+    assert out.stat().st_ino == inode
+    assert_equal_content(tmp_path / "whole.h5", out)
+
+
+def test_tracks_of_shards_count_as_reused(folder: Path, tmp_path: Path) -> None:
+    write(folder, tmp_path / "cache.h5", ["1/2", "2/2"])
+    assert prepare(folder, PLAIN, out=tmp_path / "cache.h5", merge=True).reused == 7
+
+
+def test_a_link_to_a_cache_has_the_shards_of_the_cache(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "cache.h5").touch()
+    (tmp_path / "link.h5").symlink_to("real/cache.h5")
+    assert shards_folder(tmp_path / "link.h5") == shards_folder(tmp_path.resolve() / "real" / "cache.h5")
 
 
 def test_two_processes_that_write_one_shard_do_no_harm(folder: Path, tmp_path: Path) -> None:
