@@ -50,7 +50,7 @@ class TinyCluster:
     ) -> None:
         """Start a worker, which imports modules of a search path.
 
-        It `restarts` after its process has died, if so. `elsewhere` makes it believe that it is on another host.
+        It `restarts` after its process has died, if so. `elsewhere` makes it act as if it were on another host.
         """
         name = str(len(self.workers))
         folder = self.folder / f"worker-{name}"
@@ -93,7 +93,7 @@ def wait_until(there: Callable[[], bool], *running: subprocess.Popen[Any]) -> No
 def tiny_cluster(folder: Path, workers: int = 2, elsewhere: int = 0) -> Iterator[TinyCluster]:
     """Run a cluster for the length of the block, which starts when the scheduler knows all workers.
 
-    So many of the workers believe that they are `elsewhere`, on another host.
+    `elsewhere` of the workers act as if they were on another host.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cluster = TinyCluster(folder)

@@ -166,16 +166,14 @@ def _run_blocks(
 @contextmanager
 def _same_file(target: FileToFill) -> Iterator[Path | None]:
     """Yield a path of the file, which stays open; None if this worker cannot open it, or it is another file."""
-    try:
-        descriptor = os.open(target.path, os.O_WRONLY)
-    except OSError:
-        yield None
-        return
-    try:
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(open_descriptor(target.path, os.O_WRONLY))
+        except OSError:
+            yield None
+            return
         same = target.identity is not None and target.identity == FileIdentity.of(descriptor)
         yield path_of_open_file(descriptor) if same else None
-    finally:
-        os.close(descriptor)
 
 
 def _write_and_mark(file: Path, extents: Mapping[str, Extent], slot: TrackRows, config: PrepareConfig) -> Outcome:

@@ -114,24 +114,23 @@ def train(
             fitted = fit_model(run, tracker, resume=resume)
             save_output(run, fitted)
         seconds = time.monotonic() - started
-        diverged = run.is_network and fitted.predictions.loss > DIVERGED * math.log(len(run.cache.genres))
-        kept = None if best_models is None else _keep(run, fitted, Path(best_models), diverged=diverged)
-        result = replace(_result(run, fitted, seconds, kept), diverged=diverged)
+        kept = None if best_models is None else _keep(run, fitted, Path(best_models))
+        result = _result(run, fitted, seconds, kept)
         write_json(run.folder / RESULT, {"format_version": RUN_FORMAT_VERSION, **to_json(result)})
         _finish_tracking(tracker, run, fitted, result)
     return result
 
 
-def _keep(run: TrainRun, fitted: FitResult, folder: Path, *, diverged: bool) -> Path | None:
+def _keep(run: TrainRun, fitted: FitResult, folder: Path) -> Path | None:
     """Copy the bundle to the best models, or warn that training has diverged.
 
     The run is finished, so it does not fail if this fails.
     """
-    if diverged:
-        loss, of_a_guess = (loss_text(value) for value in (fitted.predictions.loss, math.log(len(run.cache.genres))))
+    if _has_diverged(run, fitted):
         run.reporter.warning(
-            f"training has diverged: its validation loss is {loss}, and that of a uniform guess is {of_a_guess}; "
-            f"lower --lr ({run.config.learning_rate:g}). The model is not copied to the best models"
+            f"training has diverged: its validation loss is {loss_text(fitted.predictions.loss)}, and that of a "
+            f"uniform guess is {loss_text(_loss_of_a_guess(run))}; lower --lr ({run.config.learning_rate:g}). The "
+            "model is not copied to the best models"
         )
         return None
     try:
@@ -180,6 +179,16 @@ def _begin(
     return config, folder
 
 
+def _has_diverged(run: TrainRun, fitted: FitResult) -> bool:
+    """Whether even the best epoch of a network has a loss far above that of a uniform guess."""
+    return run.is_network and fitted.predictions.loss > DIVERGED * _loss_of_a_guess(run)
+
+
+def _loss_of_a_guess(run: TrainRun) -> float:
+    """The cross-entropy in nats if all genres are equally probable."""
+    return math.log(len(run.cache.genres))
+
+
 def _values(
     config: TrainConfig | Mapping[str, Any] | None, options: TrainOptions, recipe: str | None
 ) -> dict[str, Any]:
@@ -215,6 +224,7 @@ def _result(run: TrainRun, fitted: FitResult, seconds: float, kept: Path | None)
         dead_channels=fitted.dead_channels,
         monitor=run.config.monitor if run.is_network else None,
         notes=run.split.notes,
+        diverged=_has_diverged(run, fitted),
     )
 
 

@@ -77,7 +77,7 @@ def whole(music: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyCluster]:
-    """A cluster with one worker here, and one that believes to be on another host."""
+    """A cluster with one worker here, and one that acts as if it were on another host."""
     with tiny_cluster(tmp_path_factory.mktemp("cluster"), elsewhere=1) as running:
         yield running
 

@@ -78,16 +78,15 @@ class Filling:
         target: Path,
         old: Cache | None,
         sources: Sequence[Cache],
-        partial: Cache | None = None,
-        known: KnownTracks | None = None,
+        partial: Cache | None,
+        known: KnownTracks,
     ) -> tuple[Cache, CachePlan]:
         """Fill the file at `target` with all tracks. Return it, or `old` if that is up to date, and its plan.
 
         Rows are copied from `old`, from `sources` and from `partial`, which is what an interrupted run left at
-        `target`. `known` is what all of these know about the collection, if it is known already.
+        `target`. `known` is what all of these know about the collection.
         Errors: those of `build_cache`.
         """
-        known = known or self.known(old, *sources, partial)
         while True:
             plan = plan_cache(self.collection, self.config, known, least_genres=self.least_genres)
             if self.strict:

@@ -141,7 +141,7 @@ def build_shard(
             filling = Filling(collection, config, check, workers, strict=strict, least_genres=0, callbacks=callbacks)
             known = filling.known(old, *earlier)
             reused = len(known.sources)
-            cache, _ = filling.complete(attempt, old, earlier, known=known)
+            cache, _ = filling.complete(attempt, old, earlier, None, known)
             if cache is not old:
                 with flushed_file(attempt):
                     pass
@@ -333,5 +333,5 @@ def remove_blocks(cache_path: Path) -> None:
     folder = shards_folder(cache_path)
     for path in (path for pattern in ("block-*", ".block-*", ".shared-*") for path in folder.glob(pattern)):
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # there is no folder, or it has other files
+    with suppress(OSError):  # the folder does not exist, or has other files
         folder.rmdir()
